@@ -1,0 +1,46 @@
+# The same commands for people and for continuous integration. Every target first makes the environment that it needs.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-slow check format clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the environment .venv (PYTHON=python3.12 chooses another Python)
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "error: Python 3.11 or newer is needed. Received: PYTHON=$(PYTHON), which is $$($(PYTHON) --version 2>&1)." \
+	         "Name another one: make setup PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing TensorFlow, Keras and the tools into $(VENV): a minute, or more on a slow network"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[recipes,dev]'
+	@touch $@
+
+train: $(READY) ## Train a small residual network on real handwritten digits, about two minutes on two cores
+	$(BIN)/python recipes/train.py digits-resnet8 --run.directory runs/digits-resnet8 --run.resume
+
+test: $(READY) ## Run the tests that take minutes
+	$(BIN)/python -m pytest -m "not slow and not parity and not gpu and not tpu"
+
+test-slow: $(READY) ## Run the tests that take a quarter of an hour, and those against other libraries
+	$(BIN)/python -m pytest -m "(slow or parity) and not gpu and not tpu"
+
+check: $(READY) ## Check the form: format, lint, types, and the floors that imports may cross
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/test_layering.py
+
+format: $(READY) ## Put the code into the form that `check` wants
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the environment, caches and build products; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find keras_resnet recipes tests -type d -name __pycache__ -prune -exec rm -rf {} +

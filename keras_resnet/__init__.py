@@ -1,0 +1,56 @@
+"""Deep residual networks in Keras 3.
+
+Importing the package imports no framework: a public name brings its module along when it is first used. So the
+arithmetic of the networks, the recipes and the command line answer at once, and `KERAS_BACKEND` may still be set after
+the import. Keras itself brings along the classes that saved networks are made of.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import Any
+
+from wrapt import when_imported
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "networks": (
+        *("ResNet", "ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152"),
+        *("PlainNet18", "PlainNet34"),
+        *("CifarResNet", "CifarResNet20", "CifarResNet32", "CifarResNet44", "CifarResNet56", "CifarResNet110"),
+        *("CifarResNet1202", "CifarPlainNet20", "CifarPlainNet32", "CifarPlainNet44", "CifarPlainNet56"),
+        "CifarPlainNet110",
+    ),
+    "layers": ("BatchNormalization", "IdentityShortcut", "ProjectionShortcut", "Rematerialized"),
+    "residual_network": ("ResidualNetwork",),
+    "optimizers": ("SGD",),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+_REGISTERING = ("layers", "optimizers", "residual_network", "schedules")
+
+__all__ = ["__version__", *_MODULES]
+
+
+@when_imported("keras")
+def _register(_: Any) -> None:
+    """Register our classes, so that Keras loads saved networks once this package is imported, before it or after."""
+    for module in _REGISTERING:
+        import_module(f"{__name__}.{module}")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    elif not name.startswith("_") and find_spec(f"{__name__}.{name}"):
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *(module.name for module in iter_modules(__path__))})

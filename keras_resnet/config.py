@@ -1,0 +1,318 @@
+"""What somebody wants trained, as values that check themselves.
+
+A `Recipe` holds everything that may change the result, and its fingerprint names the experiment. A `Run` holds
+everything that must not. One vocabulary: the field `ModelConfig.shortcut` is the flag `--model.shortcut`, the JSON
+`{"model": {"shortcut": …}}`, and the tuner's axis `"model.shortcut"`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from keras_resnet import architectures, checks
+from keras_resnet.architectures import Architecture, Block, BottleneckStride, Shortcut
+from keras_resnet.datasets import DATASETS
+
+Family = Literal["imagenet", "cifar"]
+DatasetName = Literal["digits", "cifar10", "cifar100", "folder"]
+Augmentation = Literal["none", "crop", "crop-flip"]
+Normalization = Literal["per-pixel-mean", "per-channel"]
+OptimizerName = Literal["sgd"]
+ScheduleName = Literal["steps", "plateau", "error-gate", "cosine"]
+Precision = Literal["float32", "mixed_bfloat16"]
+Strategy = Literal["one_device"]
+
+Kind = TypeVar("Kind")
+
+
+class Checked:
+    """A frozen dataclass whose fields hold what their annotations say, and nothing else."""
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, checks.fitting(name, getattr(self, name), hint))
+        self._check()
+
+    def _check(self) -> None:
+        """Refuses values of the right type that make no sense, alone or together."""
+
+
+@dataclass(frozen=True)
+class ModelConfig(Checked):
+    """The network."""
+
+    family: Family = "cifar"
+    """Networks of Table 1 (imagenet) or of Section 4.2 (cifar)."""
+    depth: int = 20
+    """Weighted layers: 18, 34, 50, 101 or 152; for cifar 6n+2, or 9n+2 with bottlenecks."""
+    shortcut: Shortcut = "A"
+    """Zero padding (A), projections where the shape changes (B) or everywhere (C), or None: the plain network."""
+    block: Block = "basic"
+    """Two 3x3 convolutions or a bottleneck. For cifar only: an imagenet network's follows from its depth."""
+    bottleneck_stride: BottleneckStride = "1x1"
+    """The convolution of a bottleneck that has the stride: 1x1 as the paper released it, or 3x3 ("v1.5")."""
+    preactivation: bool = False
+    """Batch normalization and ReLU before each convolution (He et al., 2016)."""
+    zero_gamma: bool = False
+    """Start the last batch normalization of each block at zero (Goyal et al., 2017)."""
+    remat: bool | None = None
+    """Recompute activations in the backward pass, to save memory. None: only where the network is very deep."""
+
+    def _check(self) -> None:
+        if self.family == "imagenet" and self.block != "basic" and self.architecture.block != self.block:
+            checks.refuse("block", f"'basic' in an imagenet network of depth {self.depth}", self.block)
+        _ = self.architecture
+
+    @property
+    def architecture(self) -> Architecture:
+        """The plan of the network.
+
+        Raises:
+            ValueError: if there is no such depth.
+        """
+        if self.family == "imagenet":
+            return architectures.imagenet(self.depth)
+        return architectures.cifar(self.depth, self.block)
+
+
+@dataclass(frozen=True)
+class DataConfig(Checked):
+    """The images, and what is done to them."""
+
+    dataset: DatasetName = "cifar10"
+    """The data set; folder is a directory with one folder of pictures for each class."""
+    holdout: int = 0
+    """Training images held out for validation; the paper's 45k/5k split is 5000. 0: validate on the test images."""
+    augmentation: Augmentation = "crop-flip"
+    """Random crops after padding, and horizontal flips. For folder: random resized crops, and flips."""
+    padding: int = 4
+    """Pixels of zeros on each side before the crop."""
+    normalization: Normalization = "per-pixel-mean"
+    """Subtract the mean image (the paper), or subtract each channel's mean and divide by its deviation."""
+    image_size: int | None = None
+    """Pixels along a side after the crop. For folder only: the other data sets have their own."""
+
+    def _check(self) -> None:
+        data = DATASETS[self.dataset]
+        checks.at_least("holdout", self.holdout, 0)
+        if data.train is not None and self.holdout >= data.train:
+            checks.refuse("holdout", f"below the {data.train} training images of {self.dataset}", self.holdout)
+        checks.at_least("padding", self.padding, 0)
+        if data.image_shape is not None and self.image_size is not None:
+            checks.refuse("image_size", f"None with dataset='{self.dataset}', which has a size", self.image_size)
+        if data.image_shape is None and (self.image_size is None or self.image_size < 1):
+            checks.refuse("image_size", f"positive with dataset='{self.dataset}', such as 224", self.image_size)
+
+    @property
+    def image_side(self) -> int:
+        """The shorter side of the images that the network sees, in pixels."""
+        shape = DATASETS[self.dataset].image_shape
+        return min(shape[:2]) if shape else self.image_size or 0
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(Checked):
+    """How a gradient becomes an update."""
+
+    name: OptimizerName = "sgd"
+    """Stochastic gradient descent with momentum."""
+    momentum: float = 0.9
+    """The share of the last update that is kept, from 0 to below 1."""
+    nesterov: bool = False
+    """Nesterov's momentum; the paper's is plain."""
+    weight_decay: float = 1e-4
+    """Coupled weight decay, as in Caffe, on the kernels of convolutions and of the classifier."""
+
+    def _check(self) -> None:
+        checks.fraction("momentum", self.momentum)
+        checks.at_least("weight_decay", self.weight_decay, 0)
+        if self.nesterov and not self.momentum:
+            checks.refuse("momentum", "positive with nesterov=True", self.momentum)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig(Checked):
+    """The learning rate, and everything that is counted in iterations."""
+
+    name: ScheduleName = "steps"
+    """Drops at the boundaries, at a plateau of the validation error, after an error gate (ResNet-110), or a cosine."""
+    learning_rate: float = 0.1
+    """Before the first drop."""
+    iterations: int = 64_000
+    """When to stop."""
+    boundaries: tuple[int, ...] = (32_000, 48_000)
+    """The iterations at which the learning rate drops; read by steps and error-gate."""
+    factor: float = 0.1
+    """What a drop multiplies the learning rate by."""
+    warmup_iterations: int = 0
+    """Iterations over which the learning rate grows linearly to its first value."""
+    gate_learning_rate: float = 0.01
+    """error-gate: the learning rate until the training error is below gate_error."""
+    gate_error: float = 80.0
+    """error-gate: training error in percent."""
+    patience: int = 5
+    """plateau: validations without improvement before a drop."""
+    scale: float = 1.0
+    """Multiplies iterations, boundaries and warmup_iterations: 0.125 turns 64k/32k/48k into 8k/4k/6k."""
+
+    def _check(self) -> None:
+        for name in ("learning_rate", "gate_learning_rate", "patience", "scale", "iterations"):
+            checks.positive(name, getattr(self, name))
+        if not 0 < self.factor < 1:
+            checks.refuse("factor", "above 0 and below 1", self.factor)
+        if not 0 < self.gate_error <= 100:
+            checks.refuse("gate_error", "above 0 and at most 100 percent", self.gate_error)
+        if not self.scaled_iterations:
+            checks.refuse("scale", f"large enough to leave one of the {self.iterations} iterations", self.scale)
+        self._check_warmup()
+        if self.name in ("steps", "error-gate"):
+            self._check_boundaries("boundaries", self.boundaries, self.iterations)
+            self._check_boundaries("scaled_boundaries", self.scaled_boundaries, self.scaled_iterations)
+
+    def _check_warmup(self) -> None:
+        if not 0 <= self.warmup_iterations < self.iterations:
+            rule = f"at least 0 and below iterations={self.iterations}"
+            checks.refuse("warmup_iterations", rule, self.warmup_iterations)
+        if self.warmup_iterations and self.name == "error-gate":
+            checks.refuse("warmup_iterations", "0 with name='error-gate', which is a warm-up", self.warmup_iterations)
+
+    def _check_boundaries(self, name: str, boundaries: tuple[int, ...], iterations: int) -> None:
+        edges = (0, *boundaries, iterations)
+        if any(later <= earlier for earlier, later in itertools.pairwise(edges)):
+            rule = f"increasing, above 0 and below the {iterations} iterations"
+            checks.refuse(name, rule, boundaries, "To shorten or stretch everything together, set `scale`")
+
+    @property
+    def scaled_iterations(self) -> int:
+        """When to stop, after scaling."""
+        return round(self.iterations * self.scale)
+
+    @property
+    def scaled_boundaries(self) -> tuple[int, ...]:
+        """The iterations at which the learning rate drops, after scaling."""
+        return tuple(round(boundary * self.scale) for boundary in self.boundaries)
+
+    @property
+    def scaled_warmup_iterations(self) -> int:
+        """Iterations of warm-up, after scaling."""
+        return round(self.warmup_iterations * self.scale)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Checked):
+    """The loop."""
+
+    global_batch_size: int = 128
+    """Images in one iteration, over all devices."""
+    precision: Precision = "float32"
+    """Of the activations; weights, statistics, logits and loss are float32 in both."""
+    seed: int = 0
+    """Of the first weights, the order of the images and their augmentation."""
+    log_every: int = 100
+    """Iterations between two rows of history.csv; the error gate looks at each."""
+    validate_every: int = 1000
+    """Iterations between two validations; the plateau rule looks at each."""
+
+    def _check(self) -> None:
+        for name in ("global_batch_size", "log_every", "validate_every"):
+            checks.positive(name, getattr(self, name))
+        if not 0 <= self.seed < 2**31:
+            checks.refuse("seed", "at least 0 and below 2**31", self.seed)
+
+
+@dataclass(frozen=True)
+class Recipe(Checked):
+    """Everything that may change the result of a training."""
+
+    name: str
+    """Letters, digits, dots and dashes: it becomes part of a directory's name."""
+    description: str
+    """One line: what it trains, and the result to expect."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def _check(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            checks.refuse("name", "letters, digits, dots, dashes and underscores", self.name)
+        smallest = self.model.architecture.strides
+        if self.data.image_side < smallest:
+            raise ValueError(
+                f"`dataset` must have images of at least {smallest} pixels with family='{self.model.family}'. "
+                f"Received: dataset='{self.data.dataset}', {self.data.image_side} pixels"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hexadecimal digits that differ between recipes that may give different results."""
+        canonical = json.dumps(self.essence(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def essence(self) -> dict[str, Any]:
+        """The recipe as nested dictionaries, without the name and the description."""
+        return {key: value for key, value in asdict(self).items() if isinstance(value, dict)}
+
+    def differences(self, other: Recipe) -> list[str]:
+        """What changes from this recipe to another, as `"model.shortcut: 'A' -> 'B'"`."""
+        return checks.differences(self.essence(), other.essence())
+
+    def to_json(self) -> str:
+        """The recipe as text that `from_json` turns into an equal recipe."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """The recipe that `to_json` wrote.
+
+        Raises:
+            ValueError: if the text is not JSON, if a key is unknown or missing, or if a value is refused.
+        """
+        try:
+            values = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"The recipe must be JSON. Received: {error}") from error
+        return build(cls, values)
+
+
+def build(kind: type[Kind], values: Any, where: str = "") -> Kind:
+    """A dataclass of dataclasses from nested dictionaries, which must have every key and no other."""
+    hints = get_type_hints(kind)
+    checks.keys(values, hints, where)
+    nested = {key: hint for key, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
+    return kind(**{**values, **{key: build(hint, values[key], key) for key, hint in nested.items()}})
+
+
+@dataclass(frozen=True)
+class Run(Checked):
+    """Everything about a training that must not change its result."""
+
+    directory: str | None = None
+    """Where the run is kept. None: runs/NAME-FINGERPRINT."""
+    data_directory: str | None = None
+    """Where the images are: a tensorflow-datasets directory, or the folder with the pictures."""
+    strategy: Strategy = "one_device"
+    """The devices, and how they share the work."""
+    resume: bool = False
+    """Continue the run in the directory from its last checkpoint; start it if there is none."""
+    iterations_per_call: int = 50
+    """Iterations between two looks at the progress; more is faster on an accelerator."""
+    checkpoint_every: int = 1000
+    """Iterations between two checkpoints."""
+    keep_checkpoints: int = 3
+    """Checkpoints that are kept, the latest ones."""
+
+    def _check(self) -> None:
+        for name in ("iterations_per_call", "checkpoint_every", "keep_checkpoints"):
+            checks.positive(name, getattr(self, name))
+
+    def directory_for(self, recipe: Recipe) -> Path:
+        """Where a recipe's run is kept."""
+        return Path(self.directory or f"runs/{recipe.name}-{recipe.fingerprint}")

@@ -1,0 +1,1 @@
+"""Images in a reproducible order: `loading` reads a data set, `batches` makes `tf.data` pipelines of its splits."""

@@ -1,0 +1,1 @@
+"""What a network gets wrong, counted as the paper counts."""

@@ -1,0 +1,7 @@
+"""The layers that Keras does not have."""
+
+from keras_resnet.layers.batch_normalization import BatchNormalization
+from keras_resnet.layers.rematerialized import Rematerialized
+from keras_resnet.layers.shortcuts import SHORTCUTS, IdentityShortcut, ProjectionShortcut
+
+__all__ = ["SHORTCUTS", "BatchNormalization", "IdentityShortcut", "ProjectionShortcut", "Rematerialized"]

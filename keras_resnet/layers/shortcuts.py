@@ -1,0 +1,178 @@
+"""The shortcut connections of Section 3.3: what is added to the output of a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from keras_resnet.layers.batch_normalization import BatchNormalization
+
+
+def he_normal() -> keras.initializers.Initializer:
+    """He initialization as published, an untruncated Gaussian of variance 2 / fan_in; that of Keras is truncated."""
+    return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class IdentityShortcut(keras.layers.Layer):
+    """Option A: the identity, subsampled by its stride, with zeros for the channels that the input does not have.
+
+    Has no weights. The extra channels are at the end of the channel axis.
+
+    Args:
+        filters: Channels of the output, at least those of the input.
+        strides: Every `strides`-th row and column is kept.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's setting.
+        **kwargs: The arguments of `keras.layers.Layer`.
+
+    Input shape:
+        (batch, height, width, channels), or with the channels second.
+
+    Output shape:
+        (batch, ceil(height / strides), ceil(width / strides), filters), or with the channels second.
+
+    Raises:
+        ValueError: when built, if the input has more than `filters` channels.
+
+    Reference:
+        He et al., 2015, Section 3.3, option A.
+    """
+
+    def __init__(self, filters: int, strides: int = 1, *, data_format: str | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.strides = strides
+        self.data_format = data_format or keras.config.image_data_format()
+        self.channel_axis = -1 if self.data_format == "channels_last" else 1
+
+    def build(self, input_shape):
+        if input_shape[self.channel_axis] > self.filters:
+            raise ValueError(
+                "`filters` must be at least the channels of the input. "
+                f"Received: filters={self.filters}, input_shape={tuple(input_shape)}"
+            )
+
+    def call(self, inputs):
+        s = self.strides
+        extra = self.filters - inputs.shape[self.channel_axis]
+        if self.data_format == "channels_last":
+            return ops.pad(inputs[:, ::s, ::s, :], [[0, 0], [0, 0], [0, 0], [0, extra]])
+        return ops.pad(inputs[:, :, ::s, ::s], [[0, 0], [0, extra], [0, 0], [0, 0]])
+
+    def compute_output_shape(self, input_shape):
+        return strided_shape(input_shape, self.filters, self.strides, self.data_format)
+
+    def get_config(self):
+        config = super().get_config()
+        return config | {"filters": self.filters, "strides": self.strides, "data_format": self.data_format}
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class ProjectionShortcut(keras.layers.Layer):
+    """Options B and C: a 1x1 convolution without bias, followed by batch normalization.
+
+    Args:
+        filters: Channels of the output.
+        strides: Stride of the convolution.
+        normalize: Whether batch normalization follows; pre-activation blocks have none there.
+        synchronized: As in `BatchNormalization`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's setting.
+        **kwargs: The arguments of `keras.layers.Layer`.
+
+    Input shape:
+        (batch, height, width, channels), or with the channels second.
+
+    Output shape:
+        (batch, ceil(height / strides), ceil(width / strides), filters), or with the channels second.
+
+    Reference:
+        He et al., 2015, Section 3.3, Eqn. (2), options B and C.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        strides: int = 1,
+        *,
+        normalize: bool = True,
+        synchronized: bool = False,
+        data_format: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.strides = strides
+        self.normalize = normalize
+        self.synchronized = synchronized
+        self.data_format = data_format or keras.config.image_data_format()
+        self.conv = keras.layers.Conv2D(
+            filters,
+            1,
+            strides,
+            use_bias=False,
+            kernel_initializer=he_normal(),
+            data_format=self.data_format,
+            dtype=self.dtype_policy,
+            name=f"{self.name}_conv",
+        )
+        axis = -1 if self.data_format == "channels_last" else 1
+        self.bn = (
+            BatchNormalization(axis=axis, synchronized=synchronized, dtype=self.dtype_policy, name=f"{self.name}_bn")
+            if normalize
+            else None
+        )
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The convolution and, if there is one, the batch normalization."""
+        return [self.conv, self.bn] if self.normalize else [self.conv]
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        if self.normalize:
+            self.bn.build(self.compute_output_shape(input_shape))
+
+    def call(self, inputs, training=None):
+        outputs = self.conv(inputs)
+        return self.bn(outputs, training=training) if self.normalize else outputs
+
+    def compute_output_shape(self, input_shape):
+        return strided_shape(input_shape, self.filters, self.strides, self.data_format)
+
+    def get_config(self):
+        config = super().get_config()
+        for argument in ("filters", "strides", "normalize", "synchronized", "data_format"):
+            config[argument] = getattr(self, argument)
+        return config
+
+
+def strided_shape(input_shape, filters: int, strides: int, data_format: str) -> tuple:
+    """The shape that a 1x1 window with a stride leaves; unknown sizes stay unknown."""
+    last = data_format == "channels_last"
+    height, width = input_shape[1:3] if last else input_shape[2:4]
+    size = tuple(n if n is None else -(-n // strides) for n in (height, width))
+    return (input_shape[0], *size, filters) if last else (input_shape[0], filters, *size)
+
+
+def identity(in_filters: int, filters: int, strides: int, *, data_format: str, name: str, **_) -> Callable:
+    """Option A everywhere: nothing where the shape stays, `IdentityShortcut` where it changes."""
+    if strides == 1 and in_filters == filters:
+        return lambda x: x
+    return IdentityShortcut(filters, strides, data_format=data_format, name=name)
+
+
+def projection(in_filters: int, filters: int, strides: int, **options) -> Callable:
+    """Option C: a projection in every block."""
+    return ProjectionShortcut(filters, strides, **options)
+
+
+def projection_where_the_shape_changes(in_filters: int, filters: int, strides: int, **options) -> Callable:
+    """Option B: projections only where the dimensions change, otherwise the identity."""
+    same = strides == 1 and in_filters == filters
+    return (identity if same else projection)(in_filters, filters, strides, **options)
+
+
+SHORTCUTS: dict[str, Callable] = {"A": identity, "B": projection_where_the_shape_changes, "C": projection}
+"""Option -> function of (in_filters, filters, strides, …) that returns what is applied to the block's input."""

@@ -1,0 +1,46 @@
+"""Loss and errors of a batch, for any backend."""
+
+from __future__ import annotations
+
+from keras import ops
+
+
+def cross_entropy(logits, labels):
+    """Cross-entropy of each image.
+
+    Args:
+        logits: float32 [batch, classes].
+        labels: int [batch]; -1 marks an image that only fills up its batch.
+
+    Returns:
+        float32 [batch]; 0 for images that fill up.
+    """
+    counted = labels >= 0
+    # The backends disagree about a label of -1: it is replaced before any of them sees it.
+    losses = _cross_entropy(ops.maximum(labels, 0), logits)
+    return ops.where(counted, losses, ops.zeros_like(losses))
+
+
+def _cross_entropy(labels, logits):
+    log_scores = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+    return -ops.take_along_axis(log_scores, ops.expand_dims(labels, -1), axis=-1)[:, 0]
+
+
+def wrong(logits, labels, k: int = 1):
+    """Which images do not have their label among the k largest logits.
+
+    A logit as large as that of the label counts as larger, and one that is not a number makes its image wrong, so that
+    a broken network is never right by accident.
+
+    Args:
+        logits: float32 [batch, classes].
+        labels: int [batch]; -1 marks an image that only fills up its batch.
+        k: 1 for the top-1 error, 5 for the top-5 error.
+
+    Returns:
+        bool [batch]; False for images that fill up.
+    """
+    of_label = ops.take_along_axis(logits, ops.expand_dims(ops.maximum(labels, 0), -1), axis=-1)
+    smaller = ops.sum(ops.cast(logits < of_label, "int32"), axis=-1)
+    # Of n classes the label is among the first k if at least n - k others are smaller.
+    return ops.logical_and(labels >= 0, smaller < min(logits.shape[-1] - k, logits.shape[-1] - 1))

@@ -1,0 +1,1 @@
+"""What the runs and the networks look like, as tables and curves."""

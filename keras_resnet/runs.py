@@ -1,0 +1,221 @@
+"""The directory of a run: what it holds, and the refusal to mix two experiments in one.
+
+A recipe is plain JSON text here, so that any program can keep its runs this way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras_resnet
+from keras_resnet import checks
+
+LABELS = ("name", "description")
+"""The keys of a recipe that cannot change its result."""
+
+DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",)}
+"""The packages whose versions are recorded, and the distributions that may carry them."""
+
+ELSEWHERE = "Choose another --run.directory"
+"""The remedy that every refusal ends with."""
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A directory that holds one run of one recipe."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe, which `recipes/train.py` replays."""
+        return self.path / "recipe.json"
+
+    @property
+    def environment(self) -> Path:
+        """A list with one entry for each start: command, commit, versions, devices."""
+        return self.path / "environment.json"
+
+    @property
+    def history(self) -> Path:
+        """Learning rate, loss and errors by iteration."""
+        return self.path / "history.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The directory of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """The directory that TensorBoard reads."""
+        return self.path / "logs"
+
+    @property
+    def model(self) -> Path:
+        """The trained network."""
+        return self.path / "model.keras"
+
+    @property
+    def curve(self) -> Path:
+        """The errors over the iterations, drawn."""
+        return self.path / "curve.png"
+
+    @property
+    def result(self) -> Path:
+        """What was measured at the end; its presence says that the run is finished."""
+        return self.path / "result.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.result.exists()
+
+    def check(self, recipe: str, *, resume: bool = False) -> None:
+        """Refuses a directory that this recipe may not be run in; changes nothing.
+
+        Args:
+            recipe: The recipe as JSON.
+            resume: Whether a run of the same recipe may be continued.
+
+        Raises:
+            ValueError: if the directory holds another recipe, or files of something else.
+            FileExistsError: if it holds this recipe, and `resume` is false.
+            NotADirectoryError: if it is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise NotADirectoryError(f"{self.path} is a file. {ELSEWHERE}")
+        if not self.recipe.exists():
+            self._check_vacant()
+            return
+        if changes := checks.differences(essence(self._read(self.recipe)), essence(json.loads(recipe))):
+            listed = "\n  ".join(changes)
+            raise ValueError(f"{self.path} holds another recipe. {ELSEWHERE}. What differs:\n  {listed}")
+        if not resume:
+            state = "finished" if self.finished else "unfinished: add --run.resume to continue it"
+            raise FileExistsError(f"{self.path} already holds this recipe, {state}. {ELSEWHERE}")
+
+    def create(self, recipe: str, environment: dict[str, Any], *, resume: bool = False) -> None:
+        """Writes the recipe and adds an entry to the environment; a recipe that is already there stays as it is.
+
+        Args:
+            recipe: The recipe as JSON.
+            environment: The entry; see the function of that name.
+            resume: Whether a run of the same recipe may be continued.
+
+        Raises:
+            ValueError, FileExistsError, NotADirectoryError: as `check` does.
+        """
+        self.check(recipe, resume=resume)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.recipe.exists():
+            write(self.recipe, recipe)
+        starts = self._read(self.environment) if self.environment.exists() else []
+        write(self.environment, as_json([*starts, environment]))
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Keeps what was measured, and so marks the run as finished."""
+        write(self.result, as_json(result))
+
+    def read_result(self) -> dict[str, Any]:
+        """What was measured.
+
+        Raises:
+            FileNotFoundError: if the run is not finished.
+        """
+        return dict(self._read(self.result))
+
+    def _check_vacant(self) -> None:
+        # Hidden files, of a desktop or left by a crash before the recipe was written, are nobody's results.
+        if self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
+            raise ValueError(f"{self.path} has files but no recipe.json: it holds no run. {ELSEWHERE}")
+
+    def _read(self, file: Path) -> Any:
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{file} is damaged: {error}. {ELSEWHERE}") from error
+
+
+def essence(recipe: Any) -> dict[str, Any]:
+    """The part of a recipe that may change its result."""
+    if not isinstance(recipe, dict):
+        return {}
+    return {key: value for key, value in recipe.items() if key not in LABELS}
+
+
+def as_json(value: Any) -> str:
+    """JSON that people read."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def write(file: Path, text: str) -> None:
+    """Writes a file wholly or not at all, also when the disk is full or the power fails."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def environment(devices: Iterable[str] = (), **more: Any) -> dict[str, Any]:
+    """Where and with what a run was started, for whoever wants to repeat it.
+
+    Args:
+        devices: The names of the devices that compute.
+        **more: Further entries, such as `per_replica_batch_size`.
+    """
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.orig_argv),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "keras_resnet": keras_resnet.__version__,
+        **{package: version(package) for package in DISTRIBUTIONS},
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "devices": list(devices),
+        **more,
+    }
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package, without importing it; `None` if it is not installed."""
+    for distribution in DISTRIBUTIONS[package]:
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def commit() -> str | None:
+    """The commit of this source, with `-dirty` if files were changed since; `None` outside its own repository."""
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        # An installed copy may lie within somebody else's repository, whose commit says nothing about it.
+        git("ls-files", "--error-unmatch", here.name)
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or None
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,112 @@
+"""The record of a training run, `history.csv`: one row for each time that the loop logs.
+
+It holds nothing that depends on the hour or on speed, so that a run that was interrupted and resumed leaves the same
+bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from keras_resnet import runs
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured at an iteration; None stands for what was not, and for an empty cell in the file."""
+
+    iteration: int
+    """Iterations done."""
+    learning_rate: float | None = None
+    """Of the latest iteration."""
+    loss: float | None = None
+    """Mean over the iterations since the row before, on augmented images."""
+    training_error: float | None = None
+    """The same, in percent."""
+    validation_loss: float | None = None
+    validation_error: float | None = None
+    """Percent."""
+
+    def to_line(self) -> str:
+        """The row as text. `repr` keeps every bit of a float."""
+        iteration, *measured = astuple(self)
+        return ",".join([str(int(iteration)), *("" if value is None else repr(float(value)) for value in measured)])
+
+    @classmethod
+    def from_line(cls, line: str) -> Row:
+        """The row of a text.
+
+        Raises:
+            ValueError: if the text is no row.
+        """
+        cells = line.split(",")
+        if len(cells) != len(fields(cls)):
+            raise ValueError(f"a row must have {len(fields(cls))} cells. Received: {line!r}")
+        iteration, *measured = cells
+        return cls(int(iteration), *(float(cell) if cell else None for cell in measured))
+
+
+HEADER = ",".join(field.name for field in fields(Row))
+
+
+class History:
+    """An append-only file of rows that survives a crash at any moment.
+
+    A last line without an end, left by a crash, is dropped on opening.
+
+    Args:
+        path: The file, made if it does not exist. Its directory must exist.
+
+    Raises:
+        ValueError: if the file is something else; it is left as it is.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        header, *lines = whole.splitlines() or [HEADER]
+        if header != HEADER or not (whole or HEADER.startswith(text)):
+            raise ValueError(f"{self.path} must begin with {HEADER}. Received: {text.partition(chr(10))[0][:80]!r}")
+        self._rows = [self._read(number, line) for number, line in enumerate(lines, start=2)]
+        if not whole or whole != text:
+            self._rewrite()
+
+    def rows(self) -> list[Row]:
+        """Every row, in order."""
+        return list(self._rows)
+
+    def append(self, row: Row) -> None:
+        """Adds a row, and returns when it is on the disk.
+
+        Raises:
+            ValueError: if its iteration does not come after that of the last row.
+        """
+        if self._rows and row.iteration <= self._rows[-1].iteration:
+            raise ValueError(
+                f"`iteration` must be above {self._rows[-1].iteration}, the last one in {self.path}. "
+                f"Received: iteration={row.iteration}"
+            )
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(row.to_line() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._rows.append(row)
+
+    def truncate(self, iteration: int) -> None:
+        """Drops the rows after an iteration: those that a resumed run is going to write again."""
+        kept = [row for row in self._rows if row.iteration <= iteration]
+        if len(kept) < len(self._rows):
+            self._rows = kept
+            self._rewrite()
+
+    def _read(self, number: int, line: str) -> Row:
+        try:
+            return Row.from_line(line)
+        except ValueError as error:
+            raise ValueError(f"{self.path}, line {number}: {error}") from error
+
+    def _rewrite(self) -> None:
+        runs.write(self.path, "".join(line + "\n" for line in (HEADER, *(row.to_line() for row in self._rows))))

@@ -1,0 +1,44 @@
+"""Load TensorFlow without the notes that it writes about the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what TensorFlow's libraries write while they load, and shows it only if loading fails.
+
+    They do so before any log level applies, below Python, and a machine without a GPU reads of errors. A value of
+    `TF_CPP_MIN_LOG_LEVEL` in the environment leaves everything as it is.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            yield
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # looks for a GPU, and complains of every one that is not there
+        except BaseException:
+            sys.stderr.flush()
+            notes.seek(0)
+            with os.fdopen(os.dup(stderr), "wb") as shown:
+                shutil.copyfileobj(notes, shown)
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,46 @@
+"""What every test stands on: the backend, two logical CPU devices, seeds, and where real data lies."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from wrapt import when_imported
+
+os.environ["KERAS_BACKEND"] = "tensorflow"  # tests on other backends start a process of their own
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@when_imported("tensorflow")
+def two_logical_devices(tensorflow):
+    """Split the CPU in two at the moment TensorFlow is first imported, whichever test imports it.
+
+    TensorFlow accepts the split only before its first operation, and importing it here would cost every test of pure
+    Python several seconds.
+    """
+    config = tensorflow.config
+    [cpu] = config.list_physical_devices("CPU")
+    config.set_logical_device_configuration(cpu, [config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(autouse=True)
+def seeds():
+    """The same random numbers whichever tests ran before; frameworks that nothing has imported yet stay so."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets: `KERAS_RESNET_DATA`, or `../shared/data` beside the repository."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("KERAS_RESNET_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is no folder (set KERAS_RESNET_DATA)")
+    return folder

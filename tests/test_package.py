@@ -1,0 +1,126 @@
+"""The front door: what `import keras_resnet` costs and offers."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_resnet
+
+ROOT = Path(__file__).parents[1]
+NAMES = [name for name in keras_resnet.__all__ if name != "__version__"]
+
+
+def run(program, **environment):
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, **environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_the_import_brings_no_framework():
+    program = 'import sys, keras_resnet; dir(keras_resnet); print({"keras", "tensorflow", "numpy"} & set(sys.modules))'
+    assert run(program) == "set()"
+
+
+def test_facts_and_intent_bring_no_framework():
+    program = """
+import sys, keras_resnet
+for module in ("architectures", "datasets", "paper", "checks", "config", "runs"):
+    getattr(keras_resnet, module)
+print({"keras", "tensorflow", "numpy"} & set(sys.modules))
+"""
+    assert run(program) == "set()"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_exists_and_is_documented(name):
+    value = getattr(keras_resnet, name)
+    assert value.__name__ == name
+    assert inspect.getdoc(value)
+
+
+def test_every_builder_is_public():
+    networks = keras_resnet.networks
+    builders = {name for name in vars(networks) if name[0].isupper() and inspect.isfunction(getattr(networks, name))}
+    assert builders == set(keras_resnet._NAMES["networks"])
+
+
+@pytest.mark.parametrize("module", ["layers", "optimizers"])
+def test_every_registered_class_is_public(module):
+    contents = vars(importlib.import_module(f"keras_resnet.{module}")).values()
+    ours = {c.__name__ for c in contents if inspect.isclass(c) and c.__module__.startswith(f"keras_resnet.{module}")}
+    assert ours == set(keras_resnet._NAMES[module])
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "network.keras"
+    keras_resnet.CifarResNet(depth=8, shortcut="A").save(path)
+    return path
+
+
+@pytest.mark.parametrize("order", ["import keras_resnet, keras", "import keras, keras_resnet"])
+def test_a_saved_network_loads_where_only_the_package_was_imported(saved, order):
+    program = f"{order}; print(type(keras.saving.load_model({str(saved)!r})).__name__)"
+    assert run(program) == "ResidualNetwork"
+
+
+def test_every_module_that_registers_classes_is_brought_along_by_keras():
+    sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "keras_resnet").rglob("*.py")}
+    files = (path for path, text in sources.items() if "@keras.saving.register" in text)
+    registering = {path.relative_to(ROOT / "keras_resnet").parts[0] for path in files}
+    assert {name.removesuffix(".py") for name in registering} == set(keras_resnet._REGISTERING)
+
+
+def test_dir_lists_names_and_modules():
+    modules = {module.name for module in pkgutil.iter_modules(keras_resnet.__path__)}
+    assert {*NAMES, *modules} <= set(dir(keras_resnet))
+    assert {"architectures", "networks", "layers"} <= modules
+
+
+def test_modules_are_imported_when_first_used():
+    assert run("import keras_resnet; print(keras_resnet.paper.TABLE_6.number)") == "6"
+
+
+@pytest.mark.parametrize("name", ["ResNet35", "utils", "_private", "__wrapped__"])
+def test_an_unknown_name_is_an_attribute_error(name):
+    with pytest.raises(AttributeError, match=f"module 'keras_resnet' has no attribute '{name}'"):
+        getattr(keras_resnet, name)
+
+
+def test_an_error_inside_a_module_is_not_hidden(tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text("import a_module_that_nobody_has\n")
+    monkeypatch.setattr(keras_resnet, "__path__", [*keras_resnet.__path__, str(tmp_path)])
+    with pytest.raises(ModuleNotFoundError, match="a_module_that_nobody_has"):
+        keras_resnet.broken  # noqa: B018
+
+
+def test_types_are_shipped():
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    assert "py.typed" in metadata["options.package_data"]["keras_resnet"]
+    assert (ROOT / "keras_resnet" / "py.typed").is_file()
+
+
+def test_the_version_is_in_the_changelog_and_the_citation():
+    assert f"## [{keras_resnet.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"version: {keras_resnet.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_constraints_are_names_and_versions_only():
+    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(line.count("==") == 1 and not set(line) & set(" +@/;\\") for line in pins)
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in pins}
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    extras = "\n".join(metadata["options.extras_require"].values())
+    wanted = (metadata["options"]["install_requires"] + "\n" + extras).splitlines()
+    names = {name.split(">=")[0] for name in wanted if name and not name.startswith("keras-residual")}
+    assert names <= pinned

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_resnet import runs
+from keras_resnet.runs import RunDirectory
+
+VALUES = {"name": "tiny", "description": "", "model": {"depth": 8, "shortcut": "A"}}
+RECIPE = json.dumps(VALUES)
+OTHER = json.dumps({**VALUES, "model": {"depth": 8, "shortcut": None}})
+
+
+@pytest.fixture
+def directory(tmp_path) -> RunDirectory:
+    return RunDirectory(tmp_path / "runs" / "tiny")
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_a_new_directory_holds_the_recipe_and_the_environment(directory):
+    directory.create(RECIPE, {"python": "3"})
+    assert directory.recipe.read_text() == RECIPE
+    assert json.loads(directory.environment.read_text()) == [{"python": "3"}]
+    assert sorted(contents(directory.path)) == ["environment.json", "recipe.json"]
+
+
+def test_an_empty_directory_is_as_good_as_a_new_one(directory):
+    directory.path.mkdir(parents=True)
+    (directory.path / ".DS_Store").touch()
+    directory.create(RECIPE, {})
+    assert directory.recipe.exists()
+
+
+def test_check_changes_nothing(directory):
+    directory.check(RECIPE)
+    assert not directory.path.parent.exists()
+
+
+def test_another_recipe_is_refused_by_what_differs_and_nothing_is_overwritten(directory):
+    directory.create(RECIPE, {})
+    before = contents(directory.path)
+    for resume in (False, True):
+        with pytest.raises(
+            ValueError, match=r"(?s)holds another recipe.*--run\.directory.*model\.shortcut: 'A' -> None"
+        ):
+            directory.create(OTHER, {}, resume=resume)
+    assert contents(directory.path) == before
+
+
+def test_the_same_recipe_is_refused_unless_it_resumes(directory):
+    directory.create(RECIPE, {})
+    before = contents(directory.path)
+    with pytest.raises(FileExistsError, match=r"unfinished: add --run\.resume to continue it"):
+        directory.create(RECIPE, {})
+    directory.write_result({"error": 2.5})
+    with pytest.raises(FileExistsError, match=r"finished\. Choose another --run\.directory"):
+        directory.create(RECIPE, {})
+    directory.result.unlink()
+    assert contents(directory.path) == before
+
+
+def test_a_resumed_run_keeps_its_recipe_and_adds_its_environment(directory):
+    directory.create(RECIPE, {"start": 1})
+    renamed = json.dumps({**VALUES, "name": "renamed", "description": "reworded"})
+    directory.create(renamed, {"start": 2}, resume=True)
+    assert directory.recipe.read_text() == RECIPE
+    assert json.loads(directory.environment.read_text()) == [{"start": 1}, {"start": 2}]
+
+
+def test_resuming_what_never_started_starts_it(directory):
+    directory.create(RECIPE, {}, resume=True)
+    assert directory.recipe.exists()
+
+
+def test_a_directory_of_something_else_is_refused(directory):
+    directory.path.mkdir(parents=True)
+    (directory.path / "thesis.tex").write_text("years")
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=r"has files but no recipe\.json"):
+            directory.create(RECIPE, {}, resume=resume)
+    assert contents(directory.path) == {"thesis.tex": b"years"}
+
+
+def test_a_file_in_place_of_the_directory_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        RunDirectory(tmp_path / "file").create(RECIPE, {})
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"name":', b"\xff\xfe\x00"])
+def test_a_damaged_recipe_is_refused(directory, damaged):
+    directory.path.mkdir(parents=True)
+    directory.recipe.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"recipe\.json is damaged"):
+        directory.create(RECIPE, {}, resume=True)
+    assert directory.recipe.read_bytes() == damaged
+
+
+def test_a_recipe_that_is_no_object_is_another_recipe(directory):
+    directory.path.mkdir(parents=True)
+    directory.recipe.write_text("[]")
+    with pytest.raises(ValueError, match="holds another recipe"):
+        directory.create(RECIPE, {}, resume=True)
+
+
+def test_the_result_says_that_the_run_is_finished(directory):
+    directory.create(RECIPE, {})
+    assert not directory.finished
+    with pytest.raises(FileNotFoundError):
+        directory.read_result()
+    directory.write_result({"error": 1 / 3})
+    assert directory.finished
+    assert directory.read_result() == {"error": 1 / 3}
+
+
+@pytest.mark.parametrize("failing", ["fsync", "rename"])
+def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, failing):
+    file = tmp_path / "result.json"
+    runs.write(file, "old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if failing == "fsync":
+        monkeypatch.setattr(os, "fsync", full)
+    else:
+        monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        runs.write(file, "new")
+    assert contents(tmp_path) == {"result.json": b"old"}
+
+
+def test_the_environment_is_json_and_names_what_somebody_needs_to_repeat_the_run():
+    entry = json.loads(json.dumps(runs.environment(["CPU:0"], per_replica_batch_size=64)))
+    assert entry["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert entry["devices"] == ["CPU:0"]
+    assert entry["per_replica_batch_size"] == 64
+    assert Path(sys.orig_argv[0]).name in entry["command"]
+    assert {"started", "commit", "keras_resnet", "tensorflow", "keras", "platform", "processors"} < set(entry)
+
+
+def test_versions_are_those_of_the_installed_distributions(monkeypatch):
+    versions = {"tensorflow-cpu": "2.21.0"}
+
+    def version(distribution):
+        if distribution not in versions:
+            raise runs.metadata.PackageNotFoundError(distribution)
+        return versions[distribution]
+
+    monkeypatch.setattr(runs.metadata, "version", version)
+    assert runs.version("tensorflow") == "2.21.0"
+    assert runs.version("keras") is None
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_commit_is_that_of_this_source_and_of_no_repository_around_it(tmp_path, monkeypatch):
+    source = tmp_path / "runs.py"
+    source.write_text("old")
+    monkeypatch.setattr(runs, "__file__", str(source))
+
+    def git(*arguments):
+        identity = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
+        return subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    assert runs.commit() is None
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message", "somebody else's")
+    assert runs.commit() is None
+    git("add", "runs.py")
+    git("commit", "--quiet", "--message", "ours")
+    git("tag", "v1")
+    assert runs.commit() == git("rev-parse", "HEAD")
+    source.write_text("new")
+    assert runs.commit() == git("rev-parse", "HEAD") + "-dirty"

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import command_line
+import pytest
+import train
+from catalog import RECIPES
+
+import keras_resnet
+from keras_resnet.config import Run
+from keras_resnet.runs import RunDirectory
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def experiment(monkeypatch, tmp_path):
+    """A stand-in for the training, which keeps what it is asked for."""
+    module = ModuleType("keras_resnet.experiment")
+    module.asked = []
+    module.train = lambda recipe, run: module.asked.append((recipe, run))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(vars(keras_resnet), "experiment", module)
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
+def asked(experiment, *arguments: str):
+    """The recipe and the run that reach the training."""
+    assert train.main(arguments) == 0
+    return experiment.asked.pop()
+
+
+def refusal(capsys, *arguments: str) -> str:
+    """What somebody reads after a command that is refused, without the box and its line breaks."""
+    with pytest.raises(SystemExit) as stopped:
+        train.main(arguments)
+    assert stopped.value.code == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "Traceback" not in output.err
+    return re.sub(r"[\s│]+", " ", output.err)
+
+
+def test_a_name_alone_trains_that_recipe(experiment):
+    assert asked(experiment, "digits-resnet8") == (RECIPES["digits-resnet8"], Run())
+
+
+def test_flags_change_what_they_name_and_nothing_else(experiment):
+    flags = "--model.shortcut None --schedule.scale 0.125 --data.holdout 5000 --training.precision mixed_bfloat16"
+    recipe, run = asked(
+        experiment, "cifar10-resnet20", *flags.split(), "--run.data-directory", "my data", "--run.resume"
+    )
+    assert RECIPES["cifar10-resnet20"].differences(recipe) == [
+        "model.shortcut: 'A' -> None",
+        "data.holdout: 0 -> 5000",
+        "schedule.scale: 1.0 -> 0.125",
+        "training.precision: 'float32' -> 'mixed_bfloat16'",
+    ]
+    assert run == Run(data_directory="my data", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "section", "field", "value"),
+    [
+        ("--model.shortcut B", "model", "shortcut", "B"),
+        ("--model.preactivation", "model", "preactivation", True),
+        ("--model.remat True", "model", "remat", True),
+        ("--model.depth 32", "model", "depth", 32),
+        ("--schedule.boundaries 100 200", "schedule", "boundaries", (100, 200)),
+        ("--schedule.learning-rate 1", "schedule", "learning_rate", 1.0),
+        ("--schedule.learning_rate=5e-2", "schedule", "learning_rate", 0.05),
+        ("--optimizer.nesterov", "optimizer", "nesterov", True),
+    ],
+)
+def test_a_flag_becomes_a_value_of_its_type(experiment, flags, section, field, value):
+    recipe, _ = asked(experiment, "cifar10-resnet20", *flags.split())
+    received = getattr(getattr(recipe, section), field)
+    assert received == value
+    assert type(received) is type(value)
+
+
+def test_a_recipe_file_is_replayed_exactly_and_flags_change_it(experiment, tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    saved, _ = asked(experiment, "cifar10-plain56", "--training.seed", "7")
+    directory.create(saved.to_json(), {})
+    assert asked(experiment, str(directory.recipe)) == (saved, Run())
+    changed, _ = asked(experiment, str(directory.recipe), "--model.shortcut", "C")
+    assert saved.differences(changed) == ["model.shortcut: None -> 'C'"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("cifar10-resnet21", "'cifar10-resnet21' is no recipe. Did you mean 'cifar10-resnet20'?"),
+        ("digits", "Did you mean 'digits-resnet8'?"),
+        ("xyz", "Recipes: digits-resnet8, cifar10-resnet20"),
+        ("--model.depth 32 cifar10-resnet20", "the recipe comes first, before --model.depth"),
+        ("cifar10-resnet20 --model.shortcutt B", "Perhaps you meant: --model.shortcut {A,B,C,None}"),
+        ("cifar10-resnet20 --modle.shortcut B", "Perhaps you meant: --model.shortcut {A,B,C,None}"),
+        ("cifar10-resnet20 --shortcut B", "Perhaps you meant: --model.shortcut {A,B,C,None}"),
+        ("cifar10-resnet20 --batch-size 3", "--training.global-batch-size INT"),
+        (
+            "cifar10-resnet20 --model.shortcut D",
+            "`shortcut` must be one of 'A', 'B', 'C', None. Received: shortcut='D'",
+        ),
+        ("cifar10-resnet20 --model.shortcut b", "Did you mean 'B'?"),
+        ("cifar10-resnet20 --training.precision bfloat16", "Did you mean 'mixed_bfloat16'?"),
+        ("cifar10-resnet20 --model.remat maybe", "`remat` must be True, False or None. Received: remat='maybe'"),
+        ("cifar10-resnet20 --model.depth 21", "`depth` must be 6n+2 (20, 32, 44, 56, 110, 1202, …)"),
+        ("cifar10-resnet20 --model.depth x", "`depth` must be a whole number. Received: depth='x'"),
+        ("cifar10-resnet20 --schedule.scale big", "`scale` must be a finite number. Received: scale='big'"),
+        ("cifar10-resnet20 --schedule.boundaries 1 b", "`boundaries` must be a list of whole numbers."),
+        ("cifar10-resnet20 --schedule.iterations 100", "To shorten or stretch everything together, set `scale`"),
+        ("cifar10-resnet20 --model.shortcut", "Missing value for argument '--model.shortcut'"),
+        ("cifar10-resnet20 --data.dataset folder", "`image_size` must be positive with dataset='folder', such as 224"),
+        (
+            "cifar10-resnet20 --model.family imagenet --model.depth 18 --data.dataset digits",
+            "`dataset` must have images of at least 32 pixels with family='imagenet'.",
+        ),
+        ("nowhere.json", "No such file or directory: 'nowhere.json'"),
+    ],
+)
+def test_a_refusal_says_what_is_right(capsys, experiment, arguments, expected):
+    assert expected in refusal(capsys, *arguments.split())
+    assert experiment.asked == []
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"compilerOptions": {}}', "settings.json: `compilerOptions` is no key of a recipe."),
+        (b"epochs: 90", "settings.json: The recipe must be JSON."),
+        (b"\x89PNG\r\n\xff", "settings.json: "),
+    ],
+)
+def test_a_foreign_file_is_refused_by_its_name(capsys, tmp_path, content, expected):
+    (tmp_path / "settings.json").write_bytes(content)
+    assert f"error: {expected}" in refusal(capsys, "settings.json")
+
+
+def test_a_typo_in_a_recipe_file_is_named(capsys, tmp_path):
+    values = json.loads(RECIPES["digits-resnet8"].to_json())
+    values["model"]["shortcutt"] = values["model"].pop("shortcut")
+    (tmp_path / "mine.json").write_text(json.dumps(values))
+    assert "`model.shortcutt` is no key of a recipe. Did you mean 'model.shortcut'?" in refusal(capsys, "mine.json")
+
+
+def test_the_directory_of_a_run_points_to_its_recipe(capsys, tmp_path):
+    RunDirectory(tmp_path / "run").create(RECIPES["digits-resnet8"].to_json(), {})
+    assert f"Did you mean {Path('run/recipe.json')}?" in refusal(capsys, "run")
+
+
+def test_a_directory_that_holds_another_recipe_is_refused_before_anything_loads(capsys, experiment, tmp_path):
+    RunDirectory(tmp_path / "run").create(RECIPES["digits-resnet8"].to_json(), {})
+    told = refusal(capsys, "digits-resnet8", "--run.directory", "run", "--training.seed", "1")
+    assert "run holds another recipe." in told
+    assert "training.seed: 0 -> 1" in told
+    assert "add --run.resume to continue it" in refusal(capsys, "digits-resnet8", "--run.directory", "run")
+    assert experiment.asked == []
+    asked(experiment, "digits-resnet8", "--run.directory", "run", "--run.resume")
+
+
+@pytest.mark.parametrize("error", [ValueError("label 12 is out of range"), OSError("the disk is full")])
+def test_an_error_of_the_training_is_one_line(capsys, experiment, error):
+    def stop(recipe, run):
+        raise error
+
+    experiment.train = stop
+    assert refusal(capsys, "digits-resnet8") == f"error: {error} "
+
+
+def test_the_exit_status_is_that_of_the_training(experiment):
+    experiment.train = lambda recipe, run: 130
+    assert train.main(["digits-resnet8"]) == 130
+
+
+def test_nothing_asked_shows_the_usage_and_the_recipes_as_an_error(capsys):
+    assert "python recipes/train.py RECIPE" in (told := refusal(capsys))
+    assert all(name in told for name in RECIPES)
+
+
+@pytest.mark.parametrize("flag", ["--list", "--help", "-h"])
+def test_the_recipes_are_listed_with_their_descriptions(capsys, flag):
+    with pytest.raises(SystemExit) as stopped:
+        train.main([flag])
+    assert stopped.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, recipe in RECIPES.items():
+        assert any(line.split(maxsplit=1) == [name, recipe.description] for line in lines)
+
+
+def test_the_help_of_a_recipe_shows_its_values(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        train.main(["digits-resnet8", "--help"])
+    assert stopped.value.code == 0
+    told = re.sub(r"[\s│]+", " ", capsys.readouterr().out)
+    assert RECIPES["digits-resnet8"].description in told
+    assert "--model.shortcut {A,B,C,None} Zero padding (A)" in told
+    boundaries = " ".join(map(str, RECIPES["digits-resnet8"].schedule.boundaries))
+    assert f"(default: {boundaries})" in told
+
+
+def test_every_section_of_a_recipe_has_flags():
+    sections = {name for name, value in vars(RECIPES["digits-resnet8"]).items() if name not in ("name", "description")}
+    assert set(command_line.Overrides.__annotations__) == sections | {"run"}
+
+
+def test_a_refusal_takes_under_a_second_and_loads_no_framework(tmp_path):
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        str(ROOT / "recipes/train.py"),
+        "cifar10-resnet20",
+        "--model.shortcut",
+        "D",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        refused = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+        times.append(time.perf_counter() - start)
+    assert refused.returncode == 2
+    assert "shortcut='D'" in refused.stderr
+    imported = {line.rsplit("|")[-1].strip() for line in refused.stderr.splitlines() if line.startswith("import time:")}
+    assert "keras_resnet.config" in imported
+    assert not imported & {"tensorflow", "keras", "numpy"}
+    # The fastest of three, as other programs may be busy.
+    assert min(times) < 1
+    assert list(tmp_path.iterdir()) == []
