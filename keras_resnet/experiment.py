@@ -64,7 +64,7 @@ def train(recipe: Recipe, run: Run, callbacks: Iterable[keras.callbacks.Callback
     strategy = distribution.STRATEGIES[run.strategy]()
     per_replica = distribution.per_replica_batch_size(recipe.training.global_batch_size, strategy)
     devices = distribution.device_names(strategy)
-    with strategy.scope():
+    with loading.naming_damaged_images(data), strategy.scope():
         network = build_network(recipe, data)
         optimizer = build_optimizer(recipe, network)
     evaluate = evaluator(network, strategy)
@@ -105,7 +105,8 @@ def train(recipe: Recipe, run: Run, callbacks: Iterable[keras.callbacks.Callback
         return DIVERGED
     network.save(directory.model)
     curves.draw(training.history.rows(), directory.curve, title=recipe.name)
-    measured = {name: asdict(_errors(evaluate, data, name, recipe)) for name in data.splits if name != "train"}
+    with loading.naming_damaged_images(data):
+        measured = {name: asdict(_errors(evaluate, data, name, recipe)) for name in data.splits if name != "train"}
     directory.write_result(result(recipe, training, data, measured))
     print(report(directory))
     return 0

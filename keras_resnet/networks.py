@@ -151,8 +151,9 @@ def _network(
         activation=classifier_activation,
         data_format=data_format,
     )
-    inputs = image if input_tensor is None else keras.utils.get_source_inputs(image)
-    network = ResidualNetwork(inputs, x, name=name)
+    inputs = [image] if input_tensor is None else keras.utils.get_source_inputs(image)
+    # As in a network without `input_tensor`: a list of one tensor would be asked for a list of one array.
+    network = ResidualNetwork(inputs[0] if len(inputs) == 1 else inputs, x, name=name)
     if weights is not None:
         load_weights(network, weights)
     return network

@@ -71,7 +71,8 @@ def _saved_shapes(path: str) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
 
     def note(key: str, item) -> None:
-        if isinstance(item, h5py.Dataset) and "/vars/" in key:
+        # A compiled model also saves the state of its optimizer, which is nobody's weights.
+        if isinstance(item, h5py.Dataset) and key.startswith("layers/") and "/vars/" in key:
             shapes[key] = tuple(item.shape)
 
     try:

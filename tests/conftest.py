@@ -37,6 +37,14 @@ def seeds():
 
 
 @pytest.fixture(scope="session")
+def two_devices():
+    """The strategy over both devices; one for all tests, as TensorFlow confuses the reductions of two in a process."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data sets: `KERAS_RESNET_DATA`, or `../shared/data` beside the repository."""
     beside = Path(__file__).parents[2] / "shared" / "data"

@@ -95,12 +95,11 @@ def test_other_backends(backend):
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute belongs to TensorFlow")
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_equals_caffe_on_two_mirrored_devices(nesterov):
+def test_equals_caffe_on_two_mirrored_devices(nesterov, two_devices):
     """Each replica contributes half of the gradient; iterations run inside one graph, as in training."""
     import tensorflow as tf
 
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with two_devices.scope():
         optimizer, variables = sgd(nesterov=nesterov)
     stacked = {name: tf.stack([diffs[name] for diffs in gradients()]) for name in WEIGHTS}
     rates = tf.constant(RATES)
@@ -114,14 +113,14 @@ def test_equals_caffe_on_two_mirrored_devices(nesterov):
     @tf.function
     def train(first, stop):
         for i in tf.range(first, stop):
-            strategy.run(iteration, args=(i,))
+            two_devices.run(iteration, args=(i,))
 
     train(0, 30)
     train(30, len(RATES))
     expected = caffe(nesterov=nesterov)
     assert_equals_caffe(variables, expected)
     for name, variable in variables.items():
-        for replica in strategy.experimental_local_results(variable.value):
+        for replica in two_devices.experimental_local_results(variable.value):
             np.testing.assert_allclose(replica.numpy(), expected[name], rtol=1e-6, atol=1e-6, err_msg=name)
 
 

@@ -52,6 +52,10 @@ def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[
         return [strategy.reduce("SUM", value, axis=None) for value in per_replica]
 
     def evaluate(batches: tf.data.Dataset, images: int) -> Errors:
+        if strategy.num_replicas_in_sync > 1:
+            # Replicas have moving statistics of their own; what is saved, and so to be measured, is the mean of them.
+            for variable in model.non_trainable_variables:
+                variable.assign(variable.value)
         sums = [0, 0.0, 0, 0]
         for batch in strategy.experimental_distribute_dataset(batches):
             sums = [total + value.numpy() for total, value in zip(sums, batch_sums(*batch), strict=True)]

@@ -75,7 +75,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and keras.backend.standardize_dtype(inputs.dtype) in FUSED_DTYPES
             and self.center
             and self.scale
-            and not self.renorm
+            and not getattr(self, "renorm", False)  # older versions of Keras cannot renormalize
             and not (self.synchronized and batch_statistics)
         )
 

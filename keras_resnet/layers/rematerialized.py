@@ -48,8 +48,11 @@ class Rematerialized(keras.layers.Layer):
         rematerialize = REMATERIALIZE[keras.backend.backend()]
         outputs, new_state = rematerialize(self, bool(training), trainable, state, inputs)
         if training:
-            for variable, value in zip(self.block.non_trainable_variables, new_state, strict=True):
-                variable.assign(value)
+            mixed = self.compute_dtype != self.variable_dtype
+            for variable, before, after in zip(self.block.non_trainable_variables, state, new_state, strict=True):
+                # A frozen kernel went in rounded to the compute type, and stays as it is.
+                if not (mixed and keras.backend.standardize_dtype(before.dtype) == self.compute_dtype):
+                    variable.assign(after)
         return outputs
 
     def compute_output_shape(self, input_shape):
@@ -88,10 +91,10 @@ class _SharedPasses:
     def __init__(self, block: keras.Model, training: bool):
         import tensorflow as tf
 
-        passes = _Passes(block, training)
+        self.passes = _Passes(block, training)
         keep_apart = {"experimental_attributes": {"_noinline": True}, "autograph": False}
-        self.forward = tf.function(passes.forward, **keep_apart)
-        self.backward = tf.function(passes.backward, **keep_apart)
+        self.forward = tf.function(self.passes.forward, **keep_apart)
+        self.backward = tf.function(self.passes.backward, **keep_apart)
 
 
 _shared: weakref.WeakValueDictionary[tuple, _SharedPasses] = weakref.WeakValueDictionary()
@@ -100,10 +103,14 @@ _shared: weakref.WeakValueDictionary[tuple, _SharedPasses] = weakref.WeakValueDi
 def _passes(layer: Rematerialized, training: bool):
     import tensorflow as tf
 
-    if tf.executing_eagerly():
+    # A function within a function cannot talk to the other replicas, as synchronized statistics must.
+    synchronized = any(getattr(inner, "synchronized", False) for inner in layer.layers)
+    if tf.executing_eagerly() or synchronized:
         return _Passes(layer.block, training)
     key = (structure(layer.block), training)
     passes = _shared.get(key) or _SharedPasses(layer.block, training)
+    # The next trace is of this block: an earlier one may have been frozen since, and have another structure now.
+    passes.passes.block = layer.block
     # Each layer holds what it shares, so that traces go when the last of their layers does.
     _shared[key] = layer.passes[training] = passes
     return passes

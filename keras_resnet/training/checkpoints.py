@@ -12,9 +12,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 """What TensorFlow appends to the name of a variable in a checkpoint."""
+
+DAMAGE = (tf.errors.OpError, IndexError, ValueError, NotImplementedError, AssertionError)
+"""What TensorFlow raises for damaged files; an IndexError where one is too short."""
 
 
 class _Progress(tf.train.experimental.PythonState):
@@ -73,10 +75,9 @@ class Checkpoints:
             path = manager.save(checkpoint_number=iteration)
         except (tf.errors.OpError, OSError) as error:
             self._remove(iteration)
-            reason = getattr(error, "message", str(error)).splitlines()[0]
             last = self.latest
             raise OSError(
-                f"the checkpoint of iteration {iteration} cannot be written to {self.directory}: {reason}. "
+                f"the checkpoint of iteration {iteration} cannot be written to {self.directory}: {_reason(error)}. "
                 f"{f'The last good checkpoint is {last}' if last else 'There is no earlier one'}. "
                 "Free space there, then continue with --run.resume"
             ) from error
@@ -98,13 +99,17 @@ class Checkpoints:
         paths = self._paths()
         for path in reversed(paths):
             try:
-                self._check_network(path)
-                self._checkpoint.read(str(path)).assert_consumed()
-            except tf.errors.OpError as error:
+                difference = self._difference(path)
+                if not difference:
+                    self._checkpoint.read(str(path)).assert_consumed()
+                    return self._progress.value, messages
+            except DAMAGE as error:
                 self._damaged.add(path)
-                messages.append(f"{path} is damaged and was passed over: {error.message.splitlines()[0]}")
+                messages.append(f"{path} is damaged and was passed over: {_reason(error)}")
             else:
-                return self._progress.value, messages
+                raise ValueError(
+                    f"{path} is a checkpoint of another network: {difference}. Choose another --run.directory"
+                )
         if paths:
             raise ValueError(
                 f"no checkpoint in {self.directory} can be read. Choose another --run.directory. " + "; ".join(messages)
@@ -123,22 +128,20 @@ class Checkpoints:
             self._manager = tf.train.CheckpointManager(self._checkpoint, str(self.directory), self._keep)
         return self._manager
 
-    def _check_network(self, path: Path) -> None:
-        """Refuses a checkpoint of other variables; its index tells, before any variable is overwritten."""
-        saved = {name: tuple(shape) for name, shape in tf.train.list_variables(str(path)) if SUFFIX in name}
+    def _difference(self, path: Path) -> str | None:
+        """The first variable that is not the same in a checkpoint; its index tells, before any is overwritten."""
+        saved = {name: tuple(shape) for name, shape in tf.train.list_variables(str(path)) if name.endswith(SUFFIX)}
+        saved.pop(f"save_counter{SUFFIX}", None)
         wanted = {
             f"{part}/{name.replace('.', '..').replace('/', '.S')}{SUFFIX}": tuple(variable.shape)
             for part, variables in self._variables.items()
             for name, variable in variables.items()
         }
-        saved.pop(f"save_counter{SUFFIX}", None)
-        if differing := sorted(saved.items() ^ wanted.items()):
-            name = differing[0][0]
+        for name, _ in sorted(saved.items() ^ wanted.items()):
             shown = name.removesuffix(SUFFIX).replace(".S", "/").replace("..", ".")
-            raise ValueError(
-                f"{path} is a checkpoint of another network: {shown} has shape {saved.get(name, 'none')} there, "
-                f"{wanted.get(name, 'none')} here. Choose another --run.directory"
-            )
+            there, here = (f"shape {shapes[name]}" if name in shapes else "no place" for shapes in (saved, wanted))
+            return f"{shown} has {there} there, {here} here"
+        return None
 
     def _paths(self) -> list[Path]:
         """Every checkpoint whose index is there, oldest first; the index is written last."""
@@ -154,6 +157,12 @@ class Checkpoints:
                 file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             (self.directory / f"ckpt-{iteration}_temp").rmdir()
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, without TensorFlow's names of operations."""
+    message = getattr(error, "message", str(error)).partition("\n")[0]
+    return re.sub(r"\{\{.*?\}\} | \[Op:\w+\]", "", message)
 
 
 def _by_path(variables) -> dict[str, tf.Variable]:

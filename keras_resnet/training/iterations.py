@@ -51,7 +51,8 @@ def iterations(
 
         count = tf.shape(rates)[0]
         empty = (tf.TensorArray(tf.float32, count), tf.TensorArray(tf.int64, count))
-        _, losses, wrong = tf.while_loop(lambda k, *_: k < count, one, (0, *empty))
+        # One at a time: collectives of two iterations at once would mistake each other's tensors.
+        _, losses, wrong = tf.while_loop(lambda k, *_: k < count, one, (0, *empty), parallel_iterations=1)
         return losses.stack(), wrong.stack()
 
     def call(iterator, rates):

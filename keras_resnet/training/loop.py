@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ from keras_resnet.training.state import State
 
 
 class NonFiniteLossError(ArithmeticError):
-    """The loss became infinite or not a number; no checkpoint was written after that."""
+    """The loss or a weight became infinite or not a number; no checkpoint was written after that."""
 
 
 class Interrupted(Exception):  # noqa: N818, it is no error
@@ -113,8 +114,8 @@ class Training:
 
         Raises:
             Interrupted: after Ctrl-C, once a checkpoint is written. A second Ctrl-C does not wait for it.
-            NonFiniteLossError: if the loss is infinite or not a number; names the iteration and the last good
-                checkpoint.
+            NonFiniteLossError: if the loss or a weight is infinite or not a number; names the iteration and the last
+                good checkpoint.
             OSError: if a checkpoint cannot be written.
         """
         progress = Progress(self.last_iteration, self.global_batch_size, first_iteration=self.state.iteration)
@@ -125,9 +126,11 @@ class Training:
         with contextlib.closing(progress), stop_on_interrupt(progress) as interrupted, self.writer.as_default():
             while self.state.iteration < self.last_iteration and not self.model.stop_training:
                 self._call(batches, progress)
-                self._events(progress)
+                saved = self._events(progress)
                 if interrupted:
-                    self._save()
+                    # Twice would put a good checkpoint at risk.
+                    if not saved:
+                        self._save()
                     raise Interrupted(f"stopped after iteration {self.state.iteration}")
         self.callbacks.on_train_end()
 
@@ -155,15 +158,17 @@ class Training:
         if np.isfinite(losses).all():
             return
         bad = int(np.argmin(np.isfinite(losses)))
+        self._diverged(f"the loss of iteration {self.state.iteration + bad} is {losses[bad]}")
+
+    def _diverged(self, what: str) -> NoReturn:
         last = self.checkpoints.latest
         raise NonFiniteLossError(
-            f"the loss of iteration {self.state.iteration + bad} is {losses[bad]}. "
-            f"{f'The last good checkpoint is {last}' if last else 'No checkpoint has been written yet'}. "
+            f"{what}. {f'The last good checkpoint is {last}' if last else 'No checkpoint has been written yet'}. "
             "A lower learning rate (--schedule.learning-rate) or a warm-up (--schedule.warmup-iterations) may help"
         )
 
-    def _events(self, progress: Progress) -> None:
-        """Logs, validates and writes a checkpoint, if it is time to."""
+    def _events(self, progress: Progress) -> bool:
+        """Logs, validates and writes a checkpoint, if it is time to; returns whether it wrote one."""
         ends = self.state.iteration == self.last_iteration or self.model.stop_training
         validates, saves, logs = (
             ends or self.state.iteration % every == 0
@@ -171,9 +176,11 @@ class Training:
         )
         if logs or validates:
             self._log(progress, self.validate() if validates else None)
+        saves = saves or self.model.stop_training  # a callback may have just decided so
         if saves:
             self._save()
         progress.pause_ended()
+        return saves
 
     def _log(self, progress: Progress, validation: Errors | None) -> None:
         iteration = self.state.iteration
@@ -188,7 +195,7 @@ class Training:
                 f"validation loss {validation.loss:.4f}"
             )
             logs = {"loss": loss, "error": error, "val_loss": validation.loss, "val_error": validation.top1_error}
-            self.callbacks.on_epoch_end(iteration // self.intervals.validate - 1, logs)
+            self.callbacks.on_epoch_end((iteration - 1) // self.intervals.validate, logs)
         if change := self.schedule.observe(iteration, training_error=error, validation_error=measured[1]):
             progress.message(change)
 
@@ -200,6 +207,9 @@ class Training:
             tf.summary.scalar(name, value, step=row.iteration)
 
     def _save(self) -> None:
+        # The loss of an iteration is that before its update: it says nothing about the weights that are saved.
+        if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
+            self._diverged(f"the weights after iteration {self.state.iteration - 1} are not all finite")
         self.state.schedule = self.schedule.state
         self.checkpoints.save(self.state.iteration, self.state.to_json())
 

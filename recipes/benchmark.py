@@ -1,0 +1,98 @@
+"""Measure speed as a ratio, in turns within one process, against what one would use instead.
+
+    python recipes/benchmark.py training [DEPTH] [--batch 128] [--precision mixed_bfloat16] [--rounds 5]
+
+Images per second of training a CIFAR network, and of the same network with Keras's own batch normalization.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import startup
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures of every round, and the median ratio."""
+    first, _, rest = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("subject", choices=["training"])
+    parser.add_argument("depth", nargs="?", type=int, default=20, metavar="DEPTH", help="6n+2; defaults to 20")
+    parser.add_argument("--batch", type=int, default=128, help="images in an iteration")
+    parser.add_argument("--precision", default="mixed_bfloat16", choices=["float32", "mixed_bfloat16"])
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each; one more comes before, uncounted")
+    parser.add_argument("--iterations", type=int, default=20, help="iterations in a measurement")
+    options = parser.parse_args(arguments)
+    with startup.quiet():
+        from keras_resnet import architectures
+    try:
+        architectures.cifar(options.depth)
+    except ValueError as error:
+        parser.error(str(error))
+    compare(contenders(options), rounds=options.rounds, images=options.batch * options.iterations)
+    return 0
+
+
+def contenders(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
+    """What is measured: a name, and a function that runs the iterations of one measurement."""
+    import keras
+
+    from keras_resnet import layers, networks
+    from keras_resnet.distribution import one_device
+
+    def with_keras_normalization(layer):
+        kind = keras.layers.BatchNormalization if isinstance(layer, layers.BatchNormalization) else type(layer)
+        return kind.from_config(layer.get_config())
+
+    keras.config.set_dtype_policy(options.precision)
+    strategy = one_device()
+    with strategy.scope():
+        ours = networks.CifarResNet(options.depth, classifier_activation=None, remat=False)
+        theirs = keras.models.clone_model(ours, clone_function=with_keras_normalization)
+        return {
+            "keras_resnet": trainer(ours, strategy, options),
+            "with keras.layers.BatchNormalization": trainer(theirs, strategy, options),
+        }
+
+
+def trainer(model, strategy, options: argparse.Namespace) -> Callable[[], object]:
+    """A function that trains a model for the iterations of one measurement, on noise."""
+    import tensorflow as tf
+
+    from keras_resnet.optimizers import SGD
+    from keras_resnet.training.iterations import iterations
+
+    optimizer = SGD(0.01)
+    optimizer.build(model.trainable_variables)
+    images = tf.random.stateless_uniform([options.batch, 32, 32, 3], [0, 0], maxval=255.0)
+    labels = tf.random.stateless_uniform([options.batch], [0, 1], maxval=10, dtype=tf.int32)
+    batches = iter(strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors((images, labels)).repeat()))
+    run = iterations(model, optimizer, strategy=strategy, global_batch_size=options.batch)
+    rates = tf.fill([options.iterations], 0.01)
+    return lambda: run(batches, rates)[0].numpy()
+
+
+def compare(contenders: dict[str, Callable[[], object]], *, rounds: int, images: int) -> None:
+    """Measures everybody in turns, and prints images per second and the ratio of the first to each other one."""
+    speeds: dict[str, list[float]] = {name: [] for name in contenders}
+    for done in range(rounds + 1):
+        for name, run in contenders.items():
+            start = time.perf_counter()
+            run()
+            if done:
+                speeds[name].append(images / (time.perf_counter() - start))
+    reference = next(iter(speeds.values()))
+    for name, measured in speeds.items():
+        ratio = statistics.median(one / other for one, other in zip(reference, measured, strict=True))
+        listed = " ".join(f"{speed:8,.0f}" for speed in measured)
+        print(f"{name:38}{listed}   median {statistics.median(measured):8,.0f} images/s   ratio {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
