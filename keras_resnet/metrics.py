@@ -43,4 +43,5 @@ def wrong(logits, labels, k: int = 1):
     of_label = ops.take_along_axis(logits, ops.expand_dims(ops.maximum(labels, 0), -1), axis=-1)
     smaller = ops.sum(ops.cast(logits < of_label, "int32"), axis=-1)
     # Of n classes the label is among the first k if at least n - k others are smaller.
-    return ops.logical_and(labels >= 0, smaller < min(logits.shape[-1] - k, logits.shape[-1] - 1))
+    misses = ops.logical_or(smaller < logits.shape[-1] - k, ops.isnan(of_label[:, 0]))
+    return ops.logical_and(labels >= 0, misses)

@@ -49,6 +49,10 @@ def _input(architecture: Architecture, input_tensor, input_shape, include_top: b
         x = input_tensor if keras.backend.is_keras_tensor(input_tensor) else keras.Input(tensor=input_tensor)
     if len(x.shape) != 4:
         raise ValueError(f"`input_shape` must have 3 entries, as (224, 224, 3). Received: input_shape={input_shape}")
+    if not x.shape[-1 if data_format == "channels_last" else 1]:
+        raise ValueError(
+            f"`input_shape` must name the channels, at least 1. Received: input_shape={tuple(x.shape[1:])}"
+        )
     size = x.shape[1:3] if data_format == "channels_last" else x.shape[2:4]
     smallest = architecture.strides
     if any(n is not None and n < smallest for n in size):
@@ -124,7 +128,13 @@ def _network(
     """The network of an architecture; `ResNet` documents the arguments."""
     data_format = data_format or keras.config.image_data_format()
     classes = architecture.classes if classes is None else classes
-    remat = architecture.depth > REMAT_DEPTH if remat is None else remat
+    deep = architecture.depth > REMAT_DEPTH
+    if deep and remat is False:
+        raise ValueError(
+            f"`remat` must be None or True in networks of more than {REMAT_DEPTH} layers: laid out flat, their graphs "
+            "exceed Python's recursion limit. Received: remat=False"
+        )
+    remat = deep if remat is None else remat
     _check(
         classes=classes,
         shortcut=shortcut,
@@ -199,7 +209,7 @@ def ResNet(
         pool_padding: `"same"` pads the max-pool as the paper's release does; `"symmetric"` pads one pixel on each side
             as torchvision and keras.applications do.
         remat: Whether blocks are rematerialized for the gradient, which saves memory and costs a second forward pass.
-            Defaults to networks of more than 200 layers.
+            Defaults to networks of more than 200 layers, which have no other form.
         data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's setting.
 
     Input shape:

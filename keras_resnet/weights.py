@@ -26,20 +26,21 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
         raise FileNotFoundError(
             f"`weights` must be None or the path of a `.weights.h5` file that exists. Received: weights={path!r}"
         )
-    saved = _saved_shapes(path)
+    saved = _saved(path)
     for layer, key, variables in layout(network):
         for index, variable in enumerate(variables):
-            wanted, found = tuple(variable.shape), saved.pop(f"{key}/vars/{index}", None)
-            if wanted != found:
-                has = f"has {variable.name} of shape {found}" if found else f"has no {variable.name}"
+            wanted = (tuple(variable.shape), layer)
+            found = saved.pop(f"{key}/vars/{index}", None)
+            if found != wanted:
+                has = "has {} of shape {} of layer {!r}".format(variable.name, *found) if found else "has none"
                 raise ValueError(
                     f"`weights` must belong to a network of the same arguments. Layer {layer!r} of {network.name!r} "
-                    f"wants {variable.name} of shape {wanted}, the file {has}. Received: weights={path!r}"
+                    f"wants {variable.name} of shape {wanted[0]}, the file {has}. Received: weights={path!r}"
                 )
     if saved:
         raise ValueError(
             f"`weights` must belong to a network of the same arguments. The file has {len(saved)} arrays for layers "
-            f"that {network.name!r} does not have. Received: weights={path!r}"
+            f"that {network.name!r} lacks, such as {saved[min(saved)][1]!r}. Received: weights={path!r}"
         )
     network.load_weights(path)
 
@@ -65,15 +66,16 @@ def layout(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, str, lis
             yield layer.name, key, layer.weights
 
 
-def _saved_shapes(path: str) -> dict[str, tuple[int, ...]]:
+def _saved(path: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Key in the file -> (shape, name of the layer)."""
     import h5py
 
-    shapes: dict[str, tuple[int, ...]] = {}
+    saved: dict[str, tuple[tuple[int, ...], str]] = {}
 
     def note(key: str, item) -> None:
         # A compiled model also saves the state of its optimizer, which is nobody's weights.
         if isinstance(item, h5py.Dataset) and key.startswith("layers/") and "/vars/" in key:
-            shapes[key] = tuple(item.shape)
+            saved[key] = (tuple(item.shape), item.parent.attrs.get("name"))
 
     try:
         with h5py.File(path) as file:
@@ -82,4 +84,4 @@ def _saved_shapes(path: str) -> dict[str, tuple[int, ...]]:
         raise ValueError(
             f"`weights` must be a `.weights.h5` file; this one cannot be read ({error}). Received: weights={path!r}"
         ) from error
-    return shapes
+    return saved

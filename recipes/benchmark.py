@@ -1,13 +1,16 @@
-"""Measure speed as a ratio, in turns within one process, against what one would use instead.
+"""Measure the speed of training a CIFAR network on noise.
 
     python recipes/benchmark.py training [DEPTH] [--batch 128] [--precision mixed_bfloat16] [--rounds 5]
+    python recipes/benchmark.py start [DEPTH] [--batch 128] [--precision mixed_bfloat16]
 
-Images per second of training a CIFAR network, and of the same network with Keras's own batch normalization.
+training: images per second, in turns with the same network with Keras's own batch normalization, and the ratio.
+start: seconds from the start of the program to the end of the first iteration, and the memory that it took.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import sys
 import time
@@ -15,28 +18,54 @@ from collections.abc import Callable, Sequence
 
 import startup
 
+from keras_resnet import architectures
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the figures of every round, and the median ratio."""
+    """Print what was measured."""
+    began = time.perf_counter()
     first, _, rest = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(
         description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("subject", choices=["training"])
+    parser.add_argument("subject", choices=["training", "start"])
     parser.add_argument("depth", nargs="?", type=int, default=20, metavar="DEPTH", help="6n+2; defaults to 20")
     parser.add_argument("--batch", type=int, default=128, help="images in an iteration")
     parser.add_argument("--precision", default="mixed_bfloat16", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each; one more comes before, uncounted")
     parser.add_argument("--iterations", type=int, default=20, help="iterations in a measurement")
     options = parser.parse_args(arguments)
-    with startup.quiet():
-        from keras_resnet import architectures
     try:
         architectures.cifar(options.depth)
     except ValueError as error:
         parser.error(str(error))
-    compare(contenders(options), rounds=options.rounds, images=options.batch * options.iterations)
+    with startup.quiet():
+        import keras
+
+    keras.config.set_dtype_policy(options.precision)
+    if options.subject == "start":
+        start(options, began)
+    else:
+        compare(contenders(options), rounds=options.rounds, images=options.batch * options.iterations)
     return 0
+
+
+def start(options: argparse.Namespace, began: float) -> None:
+    """Prints when the network was built and its first iteration done."""
+    from keras_resnet import networks
+    from keras_resnet.distribution import one_device
+
+    strategy = one_device()
+    with strategy.scope():
+        network = networks.CifarResNet(options.depth, classifier_activation=None)
+        print(f"built after {time.perf_counter() - began:.1f} s", flush=True)
+        train = trainer(network, strategy, options, iterations=1)
+    train()
+    print(f"first iteration done after {time.perf_counter() - began:.1f} s", flush=True)
+    again = time.perf_counter()
+    train()
+    print(f"second iteration: {time.perf_counter() - again:.1f} s")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 
 def contenders(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
@@ -50,31 +79,30 @@ def contenders(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
         kind = keras.layers.BatchNormalization if isinstance(layer, layers.BatchNormalization) else type(layer)
         return kind.from_config(layer.get_config())
 
-    keras.config.set_dtype_policy(options.precision)
     strategy = one_device()
     with strategy.scope():
-        ours = networks.CifarResNet(options.depth, classifier_activation=None, remat=False)
+        ours = networks.CifarResNet(options.depth, classifier_activation=None)
         theirs = keras.models.clone_model(ours, clone_function=with_keras_normalization)
         return {
-            "keras_resnet": trainer(ours, strategy, options),
-            "with keras.layers.BatchNormalization": trainer(theirs, strategy, options),
+            "keras_resnet": trainer(ours, strategy, options, options.iterations),
+            "with keras.layers.BatchNormalization": trainer(theirs, strategy, options, options.iterations),
         }
 
 
-def trainer(model, strategy, options: argparse.Namespace) -> Callable[[], object]:
-    """A function that trains a model for the iterations of one measurement, on noise."""
+def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Callable[[], object]:
+    """A function that trains a model for some iterations on noise."""
     import tensorflow as tf
 
     from keras_resnet.optimizers import SGD
-    from keras_resnet.training.iterations import iterations
+    from keras_resnet.training.iterations import iterations as compiled
 
     optimizer = SGD(0.01)
     optimizer.build(model.trainable_variables)
     images = tf.random.stateless_uniform([options.batch, 32, 32, 3], [0, 0], maxval=255.0)
     labels = tf.random.stateless_uniform([options.batch], [0, 1], maxval=10, dtype=tf.int32)
     batches = iter(strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors((images, labels)).repeat()))
-    run = iterations(model, optimizer, strategy=strategy, global_batch_size=options.batch)
-    rates = tf.fill([options.iterations], 0.01)
+    run = compiled(model, optimizer, strategy=strategy, global_batch_size=options.batch)
+    rates = tf.fill([iterations], 0.01)
     return lambda: run(batches, rates)[0].numpy()
 
 

@@ -29,6 +29,9 @@ def main(arguments: Sequence[str]) -> int:
             from keras_resnet import experiment
 
         return experiment.train(recipe, run) or 0
+    except KeyboardInterrupt:
+        print("stopped at once; --run.resume continues from the last checkpoint", file=sys.stderr)
+        return 130
     except ModuleNotFoundError as error:
         command_line.fail(
             f"{error.name} is not installed. To install all that recipes need: pip install -e '.[recipes]'"

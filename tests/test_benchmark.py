@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import benchmark
+import pytest
+
+PROGRAM = Path(__file__).parents[1] / "recipes" / "benchmark.py"
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, PROGRAM, *arguments], capture_output=True, text=True, timeout=250)
+
+
+def test_everybody_is_measured_in_every_counted_round_in_turns(capsys):
+    turns = []
+    benchmark.compare({name: lambda name=name: turns.append(name) for name in ("ours", "theirs")}, rounds=2, images=10)
+    assert turns == ["ours", "theirs"] * 3
+    ours, theirs = capsys.readouterr().out.splitlines()
+    assert ours.startswith("ours") and "ratio 1.00" in ours
+    assert theirs.startswith("theirs")
+
+
+def test_a_wrong_depth_is_refused():
+    result = run("start", "21")
+    assert result.returncode == 2
+    assert "`depth` must be 6n+2" in result.stderr
+
+
+@pytest.mark.slow
+def test_start_prints_when_the_first_iteration_was_done():
+    result = run("start", "8", "--batch", "4", "--precision", "float32")
+    assert result.returncode == 0, result.stderr
+    assert [line.split(" ")[0] for line in result.stdout.splitlines()] == ["built", "first", "second", "peak"]
+
+
+@pytest.mark.slow
+def test_training_prints_a_ratio():
+    result = run("training", "8", "--batch", "4", "--rounds", "1", "--iterations", "2")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("ratio") == 2

@@ -1,0 +1,364 @@
+"""From a recipe to a trained network, end to end on real digits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from catalog import RECIPES
+
+from keras_resnet import architectures, config, datasets, distribution, experiment
+from keras_resnet.config import DataConfig, ModelConfig, Recipe, Run, ScheduleConfig, TrainingConfig
+from keras_resnet.data import loading
+from keras_resnet.data.loading import Data
+from keras_resnet.data.splits import ArraySplit
+from keras_resnet.training.history import History
+
+ROOT = Path(__file__).parents[1]
+
+RECIPE = replace(
+    RECIPES["digits-resnet8"],
+    data=DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel", holdout=137),
+    schedule=ScheduleConfig(iterations=60, boundaries=(40,)),
+    training=TrainingConfig(global_batch_size=32, log_every=10, validate_every=30),
+)
+
+
+def run(directory: Path, **changes) -> Run:
+    return Run(directory=str(directory), iterations_per_call=20, checkpoint_every=20, **changes)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+class At(keras.callbacks.Callback):
+    """Does something after a call."""
+
+    def __init__(self, iteration: int, action):
+        super().__init__()
+        self.iteration, self.action = iteration, action
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 == self.iteration:
+            self.action()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The directory of a run that nothing disturbed."""
+    directory = tmp_path_factory.mktemp("finished")
+    assert experiment.train(RECIPE, run(directory)) == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return loading.load("digits", holdout=137)
+
+
+def test_the_directory_holds_what_was_promised(finished):
+    assert {path.name for path in finished.iterdir()} == {
+        "recipe.json",
+        "environment.json",
+        "history.csv",
+        "checkpoints",
+        "logs",
+        "model.keras",
+        "curve.png",
+        "result.json",
+    }
+    assert Recipe.from_json((finished / "recipe.json").read_text()) == RECIPE
+    assert (finished / "curve.png").read_bytes().startswith(b"\x89PNG")
+    [start] = json.loads((finished / "environment.json").read_text())
+    assert start["per_replica_batch_size"] == 32
+    rows = History(finished / "history.csv").rows()
+    assert [row.iteration for row in rows] == [10, 20, 30, 40, 50, 60]
+    assert [row.learning_rate for row in rows] == pytest.approx([0.1] * 4 + [0.01] * 2)
+    assert rows[-1].training_error < 50, "it has learned something"
+
+
+def test_the_result_says_what_was_measured_on_what(finished):
+    result = json.loads((finished / "result.json").read_text())
+    last = History(finished / "history.csv").rows()[-1]
+    assert result["recipe"] == "digits-resnet8"
+    assert result["fingerprint"] == RECIPE.fingerprint
+    assert (result["iterations"], result["schedule_scale"], result["view"]) == (60, 1.0, "whole image")
+    assert {name: split["images"] for name, split in result["splits"].items()} == {"validation": 137, "test": 360}
+    assert result["splits"]["validation"]["top1_error"] == last.validation_error
+    assert result["splits"]["validation"]["loss"] == last.validation_loss
+    assert result["class_names"] == list("0123456789")
+    assert result["images_per_second"] > 0
+
+
+def test_the_model_is_right_about_the_same_images_in_a_new_process(finished, digits, tmp_path):
+    """On images of 0 to 255: what normalizes them is inside."""
+    np.savez(tmp_path / "images.npz", **{name: split.images for name, split in digits.splits.items()})
+    program = (
+        "import sys, numpy, keras, keras_resnet\n"
+        "model = keras.saving.load_model(sys.argv[1])\n"
+        "images = numpy.load(sys.argv[2])\n"
+        "assert not any(name in sys.modules for name in ('keras_resnet.experiment', 'keras_resnet.config'))\n"
+        "numpy.savez(sys.argv[3], **{name: model.predict(images[name], verbose=0) for name in images})\n"
+    )
+    files = [str(finished / "model.keras"), str(tmp_path / "images.npz"), str(tmp_path / "logits.npz")]
+    subprocess.run([sys.executable, "-c", program, *files], check=True, cwd=ROOT, env=os.environ)
+    logits = np.load(tmp_path / "logits.npz")
+    measured = json.loads((finished / "result.json").read_text())["splits"]
+    for name, split in digits.splits.items():
+        if name != "train":
+            wrong = np.count_nonzero(logits[name].argmax(-1) != split.labels)
+            assert wrong == round(measured[name]["top1_error"] * split.size / 100), name
+
+
+def test_a_finished_run_says_so_and_does_nothing(finished, capsys):
+    before = contents(finished)
+    assert experiment.train(RECIPE, run(finished, resume=True)) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("This run is finished.")
+    assert all(str(finished / name) in told for name in ("model.keras", "curve.png", "result.json", "history.csv"))
+    assert contents(finished) == before
+
+
+@pytest.mark.parametrize(
+    ("recipe", "resume", "told"),
+    [
+        (replace(RECIPE, model=ModelConfig(depth=8, shortcut="B")), True, r"model\.shortcut: 'A' -> 'B'"),
+        (RECIPE, False, "already holds this recipe, finished"),
+    ],
+)
+def test_a_directory_of_another_run_is_refused_and_nothing_changes(finished, recipe, resume, told):
+    before = contents(finished)
+    with pytest.raises((ValueError, FileExistsError), match=told):
+        experiment.train(recipe, run(finished, resume=resume))
+    assert contents(finished) == before
+
+
+def test_a_run_that_ctrl_c_stopped_is_resumed_to_the_same_record_and_result(finished, tmp_path, capsys):
+    directory = tmp_path / "run"
+    stop = At(30, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert experiment.train(RECIPE, run(directory), [stop]) == experiment.INTERRUPTED == 130
+    told = capsys.readouterr().out
+    assert (
+        f"stopped after iteration 30. To continue, repeat the command with --run.resume --run.directory {directory}"
+        in told
+    )
+    assert not (directory / "result.json").exists() and not (directory / "model.keras").exists()
+    assert experiment.train(RECIPE, run(directory, resume=True)) == 0
+    assert "continues after iteration 30" in capsys.readouterr().out
+    assert (directory / "history.csv").read_bytes() == (finished / "history.csv").read_bytes()
+    result, expected = (json.loads((path / "result.json").read_text()) for path in (directory, finished))
+    assert {**result, "images_per_second": 0} == {**expected, "images_per_second": 0}
+    assert len(json.loads((directory / "environment.json").read_text())) == 2
+
+
+def test_a_run_that_diverges_says_so_and_leaves_no_result(tmp_path, capsys):
+    recipe = replace(RECIPE, schedule=ScheduleConfig(learning_rate=1e30, iterations=60, boundaries=(40,)))
+    assert experiment.train(recipe, run(tmp_path)) == experiment.DIVERGED == 3
+    assert "error: the loss of iteration 1 is nan. No checkpoint has been written yet." in capsys.readouterr().out
+    assert not {"result.json", "model.keras", "curve.png", "checkpoints"} & {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_batch_that_the_replicas_do_not_divide_is_refused_before_anything_is_written(
+    tmp_path, monkeypatch, two_devices
+):
+    monkeypatch.setitem(distribution.STRATEGIES, "one_device", lambda: two_devices)
+    recipe = replace(RECIPE, training=TrainingConfig(global_batch_size=33))
+    with pytest.raises(ValueError, match="must be a multiple of the 2 replicas. Received: global_batch_size=33"):
+        experiment.train(recipe, run(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"cifar10 is not in .* --run\.data-directory"):
+        experiment.train(RECIPES["cifar10-resnet20"], run(tmp_path / "run", data_directory=str(tmp_path)))
+    assert not (tmp_path / "run").exists()
+
+
+FOLDER = Recipe(
+    "pictures",
+    "",
+    ModelConfig(depth=8),
+    DataConfig("folder", augmentation="crop-flip", normalization="per-channel", image_size=16),
+    schedule=ScheduleConfig(iterations=6, boundaries=()),
+    training=TrainingConfig(global_batch_size=4, log_every=3, validate_every=3),
+)
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """A directory with six training and two validation pictures of each of two classes."""
+    noise = np.random.default_rng(0)
+    for name, count in {"train": 6, "validation": 2}.items():
+        for animal in ("cat", "dog"):
+            (folder := tmp_path / "pictures" / name / animal).mkdir(parents=True)
+            for index in range(count):
+                image = tf.constant(noise.integers(0, 256, (20, 24, 3), np.uint8))
+                (folder / f"{index}.png").write_bytes(tf.io.encode_png(image).numpy())
+    return tmp_path / "pictures"
+
+
+def damage(path: Path) -> None:
+    """Flips a byte in the middle: both ends of the file are whole."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_a_folder_of_pictures_trains(pictures, tmp_path):
+    assert experiment.train(FOLDER, run(tmp_path / "run", data_directory=str(pictures))) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["class_names"] == ["cat", "dog"]
+    assert result["splits"]["validation"]["images"] == 4
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_picture_that_is_damaged_is_named_before_training(pictures, tmp_path, split):
+    damage(pictures / split / "cat" / "1.png")
+    with pytest.raises(ValueError, match="1 of 16 images cannot be used") as error:
+        experiment.train(FOLDER, run(tmp_path / "run", data_directory=str(pictures)))
+    assert f"{pictures / split / 'cat' / '1.png'}: damaged" in str(error.value)
+
+
+def test_a_picture_that_is_damaged_during_training_is_named(pictures, tmp_path):
+    at = At(3, lambda: damage(pictures / "validation" / "dog" / "0.png"))
+    with pytest.raises(ValueError, match="1 of 16 images cannot be used") as error:
+        experiment.train(FOLDER, run(tmp_path / "run", data_directory=str(pictures)), [at])
+    assert f"{pictures / 'validation' / 'dog' / '0.png'}: damaged" in str(error.value)
+
+
+def test_tables_have_a_row_for_every_word_of_a_recipe():
+    assert tuple(experiment.BUILDERS) == get_args(config.Family)
+
+
+def stand_in(recipe: Recipe) -> Data:
+    """Random images of the data set's shape and classes."""
+    facts = datasets.DATASETS[recipe.data.dataset]
+    shape = facts.image_shape or (recipe.data.image_size, recipe.data.image_size, 3)
+    names = facts.class_names or ("cat", "dog", "fish")
+    noise = np.random.default_rng(0)
+    images = noise.integers(0, 256, (8, *shape), np.uint8)
+    split = ArraySplit(images, np.arange(8) % len(names))
+    return Data(split, split, None, names)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_parts_of_a_recipe_can_be_made(name):
+    recipe = RECIPES[name]
+    if recipe.model.family == "cifar":
+        recipe = replace(recipe, model=replace(recipe.model, depth=8))
+    data = stand_in(recipe)
+    network = experiment.build_network(recipe, data)
+    assert (network.input.dtype, network.input.shape) == ("uint8", (None, *data.image_shape))
+    assert network.output_shape == (None, len(data.class_names))
+    optimizer = experiment.build_optimizer(recipe, network)
+    assert optimizer.coupled_weight_decay == recipe.optimizer.weight_decay
+    rates = experiment.build_schedule(recipe)(np.arange(recipe.schedule.iterations))
+    assert (rates > 0).any() and (rates <= np.float32(recipe.schedule.learning_rate)).all()
+    images, labels = next(iter(experiment.training_batches(recipe, data, 3)))
+    assert images.shape == (recipe.training.global_batch_size, *data.image_shape) and images.dtype == "uint8"
+    assert labels.shape == (recipe.training.global_batch_size,)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # ResNet-1202
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_trains_two_iterations_and_is_measured(name, tmp_path, request, monkeypatch):
+    """The network at its full depth, on a few images: real ones where there are some."""
+    recipe = RECIPES[name]
+    directory = None
+    if recipe.data.dataset == "cifar10":
+        directory = request.getfixturevalue("shared_data") / "tfds"
+    elif recipe.data.dataset == "folder":
+        directory = request.getfixturevalue("pictures")
+    recipe = replace(
+        recipe,
+        schedule=replace(recipe.schedule, iterations=2, boundaries=(), warmup_iterations=0),
+        training=replace(recipe.training, global_batch_size=4),
+    )
+    load = experiment.load_data
+
+    def few(recipe: Recipe, run: Run) -> Data:
+        if recipe.data.dataset == "cifar100":  # no copy lies beside the repository
+            return stand_in(recipe)
+        data = load(recipe, run)
+        return replace(data, train=data.train.part(0, 50), validation=data.validation.part(0, 6))
+
+    monkeypatch.setattr(experiment, "load_data", few)
+    asked = Run(directory=str(tmp_path / "run"), data_directory=str(directory) if directory else None)
+    assert experiment.train(recipe, asked) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["splits"]["validation"]["images"] > 0
+    [row] = History(tmp_path / "run" / "history.csv").rows()
+    assert row.iteration == 2 and row.loss > 0
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    counts = architectures.count(
+        recipe.model.architecture,
+        shortcut=recipe.model.shortcut,
+        input_shape=model.input_shape[1:],
+        classes=len(result["class_names"]),
+    )
+    assert model.count_params() == counts.total
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        ScheduleConfig(),
+        ScheduleConfig(warmup_iterations=400),
+        ScheduleConfig("error-gate"),
+        ScheduleConfig("cosine", warmup_iterations=400),
+        ScheduleConfig("plateau", warmup_iterations=400),
+    ],
+)
+def test_a_scale_moves_every_rate_to_the_scaled_iteration(schedule):
+    recipe = replace(RECIPE, schedule=schedule)
+    scaled = replace(recipe, schedule=replace(schedule, scale=0.125))
+    assert scaled.schedule.scaled_iterations == 8000
+    rates = [experiment.build_schedule(each) for each in (recipe, scaled)]
+    for rate in rates:
+        rate.observe(0, training_error=0.0)
+    np.testing.assert_allclose(rates[1](np.arange(8000)), rates[0](np.arange(0, 64_000, 8)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("per-channel", lambda images: (images - images.mean()) / images.std()),
+        ("per-pixel-mean", lambda images: images - images.mean(0)),
+    ],
+)
+def test_the_network_normalizes_images_of_0_to_255_itself(digits, kind, expected):
+    recipe = replace(RECIPE, data=replace(RECIPE.data, normalization=kind))
+    network = experiment.build_network(recipe, digits)
+    images = digits.train.images
+    seen = keras.Model(network.input, network.get_layer("normalization").output).predict(images, verbose=0)
+    np.testing.assert_allclose(seen, expected(images.astype("float64")), atol=1e-3)
+
+
+def test_precision_is_that_of_the_recipe_and_of_nothing_else(digits):
+    recipe = replace(RECIPE, training=replace(RECIPE.training, precision="mixed_bfloat16"))
+    network = experiment.build_network(recipe, digits)
+    assert network.get_layer("conv1_conv").compute_dtype == "bfloat16"
+    assert network.get_layer("normalization").compute_dtype == "float32"
+    assert network.output.dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_the_seed_decides_the_first_weights(digits):
+    def weights(seed: int) -> np.ndarray:
+        recipe = replace(RECIPE, training=replace(RECIPE.training, seed=seed))
+        return experiment.build_network(recipe, digits).get_layer("conv1_conv").get_weights()[0]
+
+    np.testing.assert_array_equal(weights(1), weights(1))
+    assert (weights(1) != weights(2)).any()

@@ -1,0 +1,579 @@
+"""The built networks against the architectures that they are built from, and as Keras models among others."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnet
+from keras_resnet import architectures, networks
+from keras_resnet.networks import CifarResNet, ResNet, ResNet18, ResNet50
+from keras_resnet.residual_network import ResidualNetwork, inner_layers
+
+ops = keras.ops
+
+
+@pytest.fixture
+def mixed_bfloat16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def images(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def value(tensor):
+    return ops.convert_to_numpy(ops.cast(tensor, "float32"))
+
+
+def weights_of(network) -> tuple[int, int]:
+    """Trainable and non-trainable weights, counted in the built network."""
+    return tuple(
+        sum(int(np.prod(v.shape)) for v in variables)
+        for variables in (network.trainable_variables, network.non_trainable_variables)
+    )
+
+
+def counted(architecture, **options) -> tuple[int, int]:
+    counts = architectures.count(architecture, **options)
+    return counts.trainable, counts.non_trainable
+
+
+def layer_of(kind, network):
+    return [layer for layer in inner_layers(network) if isinstance(layer, kind)]
+
+
+# Size
+
+SMALL = ["ResNet18", "CifarResNet20", "CifarPlainNet20"]
+NAMED = [name for name in keras_resnet._NAMES["networks"] if name[-1].isdigit()]
+
+
+def of_name(name: str):
+    """(architecture, shortcut) that a builder's name says."""
+    depth = int("".join(filter(str.isdigit, name)))
+    cifar = name.startswith("Cifar")
+    shortcut = None if "Plain" in name else "A" if cifar else "B"
+    return (architectures.cifar if cifar else architectures.imagenet)(depth), shortcut
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in SMALL else pytest.mark.slow) for name in NAMED]
+)
+def test_a_named_builder_makes_the_network_of_its_name(name):
+    architecture, shortcut = of_name(name)
+    network = getattr(keras_resnet, name)()
+    assert weights_of(network) == counted(architecture, shortcut=shortcut)
+    size, classes = architecture.image_size, architecture.classes
+    assert (network.input_shape, network.output_shape) == ((None, size, size, 3), (None, classes))
+    prefix = ("cifar_" if name.startswith("Cifar") else "") + ("resnet" if shortcut else "plainnet")
+    assert network.name == f"{prefix}{architecture.depth}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shortcut", architectures.SHORTCUTS)
+@pytest.mark.parametrize("depth", architectures.IMAGENET)
+def test_weights_of_every_imagenet_network(depth, shortcut):
+    network = ResNet(depth, shortcut=shortcut, input_shape=(32, 32, 3))
+    assert weights_of(network) == counted(architectures.imagenet(depth), shortcut=shortcut)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shortcut", architectures.SHORTCUTS)
+@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110, 1202])
+def test_weights_of_every_cifar_network(depth, shortcut):
+    network = CifarResNet(depth, shortcut=shortcut)
+    assert weights_of(network) == counted(architectures.cifar(depth), shortcut=shortcut)
+
+
+@pytest.mark.parametrize(
+    ("build", "options"),
+    [
+        (18, {"shortcut": "C", "input_shape": (33, 65, 1)}),
+        pytest.param(50, {"shortcut": "B"}, marks=pytest.mark.slow),
+        (50, {"shortcut": "B", "bottleneck_stride": "3x3", "input_shape": (97, 64, 4)}),
+        (18, {"shortcut": "B", "preactivation": True, "input_shape": (65, 65, 3)}),
+        ("basic", {"shortcut": "A", "classes": 7}),
+        ("basic", {"shortcut": None, "input_shape": (9, 4, 3)}),
+        ("basic", {"shortcut": "C", "preactivation": True, "input_shape": (29, 31, 3)}),
+        ("bottleneck", {"shortcut": "B", "bottleneck_stride": "3x3", "preactivation": True}),
+    ],
+    ids=str,
+)
+def test_layer_by_layer(build, options):
+    """Each row of the arithmetic is a layer of that name and that kernel, with an output of that size."""
+    if isinstance(build, int):
+        architecture = architectures.imagenet(build)
+        network = ResNet(build, **options)
+    else:
+        architecture = architectures.cifar(11 if build == "bottleneck" else 14, build)
+        network = CifarResNet(architecture.depth, block=build, **options)
+    assert_is_layer_by_layer(network, architecture, options)
+
+
+def test_layer_by_layer_inside_of_rematerialized_blocks():
+    options = {"shortcut": "C", "bottleneck_stride": "3x3"}
+    network = CifarResNet(20, block="bottleneck", remat=True, **options)
+    assert_is_layer_by_layer(network, architectures.cifar(20, "bottleneck"), options)
+
+
+def assert_is_layer_by_layer(network, architecture, options):
+    rows = list(architectures.layers(architecture, **options))
+    assert {row.name for row in rows} == {layer.name for layer in inner_layers(network) if own_weights(layer)}
+    for row in rows:
+        layer = network.get_layer(row.name)
+        if row.kind == "batch_normalization":
+            assert isinstance(layer, keras_resnet.BatchNormalization) and layer.gamma.shape == (row.filters,)
+        else:
+            window = (row.kernel, row.kernel) if row.kind == "convolution" else ()
+            assert tuple(layer.kernel.shape) == (*window, row.in_filters, row.filters)
+        # A projection is one layer with a convolution and a batch normalization inside.
+        outputs = network.get_layer(row.name.rpartition("_")[0]) if row.shortcut else layer
+        size = (row.height, row.width) if row.kind != "dense" else ()
+        assert outputs.output.shape == (None, *size, row.filters)
+
+
+def own_weights(layer) -> bool:
+    return bool(layer.weights) and not getattr(layer, "layers", ())
+
+
+# Conventions of Keras
+
+
+def test_signatures_begin_as_those_of_keras_applications():
+    theirs = list(inspect.signature(keras.applications.ResNet50).parameters)[:8]
+    for name in NAMED:
+        parameters = inspect.signature(getattr(keras_resnet, name)).parameters
+        assert list(parameters)[:8] == theirs
+        assert {p.kind for p in list(parameters.values())[8:]} <= {inspect.Parameter.VAR_KEYWORD}
+    for general in (ResNet, CifarResNet):
+        parameters = inspect.signature(general).parameters
+        assert list(parameters)[:9] == ["depth", *theirs]
+        assert all(p.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD for p in list(parameters.values())[9:])
+
+
+def test_positions_mean_what_they_mean_in_keras_applications():
+    network = ResNet18(False, None, None, (64, 64, 4), "max", 5, None, "mine")
+    assert (network.name, network.input_shape, network.output_shape) == ("mine", (None, 64, 64, 4), (None, 512))
+
+
+def test_layers_have_the_names_and_shapes_of_keras_applications():
+    """All of them where the pool pads both sides as there; by default its padding is no layer."""
+    ours = ResNet50(pool_padding="symmetric")
+    for theirs in keras.applications.ResNet50(weights=None).layers[1:]:
+        layer = ours.get_layer(theirs.name)
+        # The convolution and the batch normalization of a projection are inside of it.
+        if "_0_" not in theirs.name:
+            assert layer.output.shape == theirs.output.shape, theirs.name
+    names = {layer.name for layer in ResNet18().layers}
+    assert "pool1_pad" not in names and {"conv1_pad", "pool1_pool"} <= names
+
+
+@pytest.mark.parametrize("options", [{}, {"remat": True}, {"preactivation": True}, {"shortcut": None}], ids=str)
+def test_every_block_can_be_looked_up_by_its_output(options):
+    network = ResNet18(input_shape=(64, 64, 3), **options)
+    for stage, (size, channels) in enumerate([(16, 64), (8, 128), (4, 256), (2, 512)], start=2):
+        for block in (1, 2):
+            assert network.get_layer(f"conv{stage}_block{block}_out").output.shape == (None, size, size, channels)
+
+
+def test_an_unknown_layer_is_keras_own_error():
+    with pytest.raises(ValueError, match="No such layer: conv9_block1_out"):
+        CifarResNet(8).get_layer("conv9_block1_out")
+
+
+def test_a_slice_computes_what_the_network_computes():
+    network = ResNet50(input_shape=(64, 64, 3))
+    features = network.get_layer("conv4_block6_out").output
+    x = images(2, 64, 64, 3)
+    sliced, rest = keras.Model(network.input, [features, network.output]), keras.Model(features, network.output)
+    assert sliced.output_shape[0] == (None, 4, 4, 1024)
+    features, scores = sliced(x)
+    np.testing.assert_array_equal(value(scores), value(network(x)))
+    np.testing.assert_allclose(value(rest(features)), value(scores), rtol=1e-4, atol=1e-6)
+
+
+# The end of the network
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_pooling_is_over_the_last_feature_map(pooling):
+    network = CifarResNet(8, include_top=False)
+    x = images(2, 32, 32, 3)
+    features = value(network(x))
+    assert features.shape == (2, 8, 8, 64)
+    pooled = CifarResNet(8, include_top=False, pooling=pooling)
+    pooled.set_weights(network.get_weights())
+    expected = {"avg": features.mean((1, 2)), "max": features.max((1, 2))}[pooling]
+    np.testing.assert_allclose(value(pooled(x)), expected, rtol=1e-5, atol=1e-6)
+    assert pooled.layers[-1].name == f"{pooling}_pool"
+
+
+def test_the_top_is_average_pooling_and_a_classifier():
+    network = CifarResNet(8, classes=7)
+    features = keras.Model(network.input, network.get_layer("conv4_block1_out").output)
+    x = images(2, 32, 32, 3)
+    classifier = network.get_layer("predictions")
+    logits = value(features(x)).mean((1, 2)) @ value(classifier.kernel) + value(classifier.bias)
+    scores = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    np.testing.assert_allclose(value(network(x)), scores, rtol=1e-4, atol=1e-6)
+    without_softmax = CifarResNet(8, classes=7, classifier_activation=None)
+    without_softmax.set_weights(network.get_weights())
+    np.testing.assert_allclose(value(without_softmax(x)), logits, rtol=1e-4, atol=1e-5)
+
+
+def test_without_the_top_the_size_is_free_by_default():
+    assert CifarResNet(8, include_top=False).input_shape == (None, None, None, 3)
+    assert ResNet18(include_top=False, preactivation=True).output_shape == (None, None, None, 512)
+
+
+def test_logits_are_float32_under_a_mixed_policy(mixed_bfloat16):
+    for activation in (None, "softmax"):
+        network = CifarResNet(8, classifier_activation=activation)
+        assert network(images(2, 32, 32, 3)).dtype == "float32"
+    assert {v.dtype for v in network.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in layer_of(keras.layers.Conv2D, network)} == {"bfloat16"}
+    assert {layer.compute_dtype for layer in layer_of(keras_resnet.BatchNormalization, network)} == {"bfloat16"}
+
+
+# Weights at the start
+
+
+def test_kernels_are_drawn_from_the_untruncated_gaussian_of_he():
+    network = CifarResNet(32, shortcut="C")
+    kernels = [value(layer.kernel) for layer in layer_of((keras.layers.Conv2D, keras.layers.Dense), network)]
+    standardized = []
+    for kernel in kernels:
+        deviation = np.sqrt(2.0 / np.prod(kernel.shape[:-1]))
+        # The standard deviation of n draws is right to one part in sqrt(2n).
+        assert kernel.std() == pytest.approx(deviation, rel=5 / np.sqrt(2 * kernel.size))
+        standardized.append(kernel.ravel() / deviation)
+    every = np.abs(np.concatenate(standardized))
+    assert every.size > 250_000
+    # 1.24% of a Gaussian lie beyond 2.5 deviations; of one that Keras truncates, none beyond 2.28.
+    assert np.mean(every > 2.5) == pytest.approx(0.01242, rel=0.1)
+    assert every.max() > 4.0
+
+
+def test_no_two_kernels_are_drawn_alike():
+    kernels = [value(layer.kernel) for layer in layer_of(keras.layers.Conv2D, CifarResNet(20, shortcut="C"))]
+    assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
+
+
+def test_a_seed_determines_every_weight():
+    def build(seed):
+        keras.utils.set_random_seed(seed)
+        return [weight.tobytes() for weight in CifarResNet(8, shortcut="B").get_weights()]
+
+    first, again, other = build(1), build(1), build(2)
+    assert first == again != other
+
+
+KINDS = [
+    {"depth": 14},
+    {"depth": 14, "shortcut": "B"},
+    {"depth": 20, "block": "bottleneck", "shortcut": "B"},
+    {"depth": 14, "shortcut": "B", "preactivation": True},
+    {"depth": 20, "block": "bottleneck", "shortcut": "A", "preactivation": True},
+]
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_with_zero_gamma_blocks_start_as_their_shortcut(options):
+    """Exactly one gamma of each block is zero: the last, so that nothing is added to the shortcut."""
+    network = CifarResNet(**options, zero_gamma=True)
+    zero = [layer.name for layer in layer_of(keras_resnet.BatchNormalization, network) if not value(layer.gamma).any()]
+    bottleneck, preactivation = options.get("block") == "bottleneck", options.get("preactivation", False)
+    last = 2 + bottleneck - preactivation
+    assert zero == [f"conv{stage}_block{block}_{last}_bn" for stage in (2, 3, 4) for block in (1, 2)]
+    x = images(2, 32, 32, 3)
+    for stage in (2, 3, 4):
+        blocks = [network.get_layer(f"conv{stage}_block{block}_out").output for block in (1, 2)]
+        before, after = keras.Model(network.input, blocks)(x, training=True)
+        assert value(before).any()
+        np.testing.assert_array_equal(value(after), value(before))
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_without_zero_gamma_every_gamma_starts_at_one(options):
+    normalizations = layer_of(keras_resnet.BatchNormalization, CifarResNet(**options))
+    assert all((value(layer.gamma) == 1).all() for layer in normalizations)
+
+
+@pytest.mark.parametrize("options", [*KINDS, {"depth": 14, "shortcut": "C", "remat": True}], ids=str)
+def test_convolutions_have_no_bias_and_normalizations_the_papers_constants(options):
+    network = CifarResNet(**options)
+    assert not any(layer.use_bias for layer in layer_of(keras.layers.Conv2D, network))
+    constants = {(layer.epsilon, layer.momentum) for layer in layer_of(keras_resnet.BatchNormalization, network)}
+    assert constants == {(1e-5, 0.9)}
+    assert keras.regularizers.L2 not in {type(getattr(x, "kernel_regularizer", None)) for x in inner_layers(network)}
+
+
+def test_synchronization_reaches_every_normalization():
+    for options in ({"shortcut": "C"}, {"shortcut": "C", "preactivation": True}, {"shortcut": "B", "remat": True}):
+        network = CifarResNet(8, synchronized=True, **options)
+        assert all(layer.synchronized for layer in layer_of(keras_resnet.BatchNormalization, network))
+
+
+# What a block computes
+
+
+def test_strided_convolutions_pad_on_both_sides():
+    """The centre of a kernel meets every second pixel, which `"same"` with a stride would shift by one."""
+    network = ResNet18(input_shape=(64, 64, 1), include_top=False)
+    kernel = np.zeros((7, 7, 1, 64), "float32")
+    kernel[3, 3] = 1.0
+    network.get_layer("conv1_conv").kernel.assign(kernel)
+    x = images(1, 64, 64, 1)
+    stem = keras.Model(network.input, network.get_layer("conv1_conv").output)
+    np.testing.assert_allclose(value(stem(x))[..., 0], x[:, ::2, ::2, 0], rtol=1e-6)
+
+
+def test_a_pool_pads_as_it_is_told():
+    """On one side as in the paper's release, or on both as in torchvision."""
+    x = np.zeros((1, 64, 64, 1), "float32")
+    x[0, 1, 1] = 1.0  # seen by the first window of a pool that begins at pixel 0, the second begins at pixel 2
+    seen = {}
+    for pool_padding in ("same", "symmetric"):
+        network = ResNet18(input_shape=(64, 64, 1), include_top=False, pool_padding=pool_padding)
+        pools = [layer for layer in network.layers if layer.name.startswith("pool1")]
+        y = ops.convert_to_tensor(x)
+        for pool in pools:
+            y = pool(y)
+        seen[pool_padding] = [tuple(i) for i in np.argwhere(value(y)[0, :, :, 0])]
+        assert y.shape == (1, 32, 32, 1)
+    # A window that begins at pixel 0 ends at 2; one that begins at -1 ends at 1, and the next covers 1 to 3.
+    assert seen == {"same": [(0, 0)], "symmetric": [(0, 0), (0, 1), (1, 0), (1, 1)]}
+
+
+@pytest.mark.parametrize("preactivation", [False, True])
+def test_a_block_adds_its_shortcut(preactivation):
+    """Eqn. (1); the plain network has the same path and adds nothing to it."""
+    residual = CifarResNet(14, shortcut="A", preactivation=preactivation)
+    plain = CifarResNet(14, shortcut=None, preactivation=preactivation)
+    plain.set_weights(residual.get_weights())
+    names = [f"conv2_block{block}_out" for block in (1, 2)]
+    x = images(2, 32, 32, 3)
+
+    def outputs(network, *names):
+        return [value(y) for y in keras.Model(network.input, [network.get_layer(n).output for n in names])(x)]
+
+    last = "conv2_block2_2_conv" if preactivation else "conv2_block2_2_bn"
+    before, path, after = outputs(residual, names[0], last, names[1])
+    alone = keras.Model(plain.get_layer(names[0]).output, plain.get_layer(names[1]).output)(before)
+    activation = np.asarray if preactivation else lambda y: np.maximum(y, 0)
+    np.testing.assert_allclose(after, activation(path + before), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(value(alone), activation(path), rtol=1e-4, atol=1e-5)
+
+
+def test_a_preactivation_block_projects_what_is_activated():
+    network = CifarResNet(8, shortcut="B", preactivation=True)
+    projection = network.get_layer("conv3_block1_0")
+    assert projection.input is network.get_layer("conv3_block1_preact_relu").output
+    assert projection.bn is None
+    assert network.get_layer("conv1_conv").output is network.get_layer("conv2_block1_preact_bn").input
+    assert network.layers[-3].name == "post_relu"
+
+
+# Input
+
+
+@pytest.mark.parametrize("shape", [(33, 65, 1), (64, 40, 4)], ids=str)
+def test_imagenet_networks_take_any_size_that_the_strides_admit(shape):
+    network = ResNet18(input_shape=shape, classes=5)
+    assert network.image_shape == shape
+    scores = value(network(images(2, *shape)))
+    assert scores.shape == (2, 5)
+    np.testing.assert_allclose(scores.sum(-1), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", KINDS[2:4], ids=str)
+def test_an_unknown_size_computes_as_a_known_one(options):
+    free = CifarResNet(**options, input_shape=(None, None, 3))
+    for size in [(4, 4), (13, 9)]:
+        fixed = CifarResNet(**options, input_shape=(*size, 3))
+        fixed.set_weights(free.get_weights())
+        x = images(2, *size, 3)
+        np.testing.assert_allclose(value(free(x)), value(fixed(x)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_a_network_starts_from_a_given_tensor(remat):
+    image = keras.Input((16, 16, 3), name="image")
+    network = CifarResNet(8, input_tensor=keras.layers.Rescaling(1 / 255)(image), remat=remat)
+    plain = CifarResNet(8, input_shape=(16, 16, 3), remat=remat)
+    plain.set_weights(network.get_weights())
+    x = 255 * images(2, 16, 16, 3)
+    np.testing.assert_allclose(value(network(x)), value(plain(x / 255)), rtol=1e-4, atol=1e-6)
+    assert network.input is image and network.image_shape == (16, 16, 3)
+    assert [o.shape for o in network.pyramid_outputs.values()] == [o.shape for o in plain.pyramid_outputs.values()]
+
+
+REFUSED = [
+    (ResNet, {"depth": 21}, "`depth` must be one of 18, 34, 50, 101, 152. Received: depth=21"),
+    (CifarResNet, {"depth": 21}, "`depth` must be 6n+2 (20, 32, 44, 56, 110, 1202, …) with basic blocks"),
+    (CifarResNet, {"depth": 20, "block": "wide"}, "`block` must be one of basic, bottleneck. Received: block='wide'"),
+    (ResNet50, {"shortcut": "D"}, "`shortcut` must be one of ('A', 'B', 'C', None). Received: shortcut='D'"),
+    (ResNet50, {"bottleneck_stride": "2x2"}, "`bottleneck_stride` must be one of ('1x1', '3x3'). Received:"),
+    (ResNet50, {"classes": 0}, "`classes` must be a positive integer. Received: classes=0"),
+    (ResNet50, {"classes": -10}, "`classes` must be a positive integer. Received: classes=-10"),
+    (ResNet50, {"classes": 10.0}, "`classes` must be a positive integer. Received: classes=10.0"),
+    (ResNet50, {"pooling": "mean"}, "`pooling` must be one of (None, 'avg', 'max'). Received: pooling='mean'"),
+    (ResNet50, {"pool_padding": "valid"}, "`pool_padding` must be one of ('same', 'symmetric'). Received:"),
+    (ResNet50, {"data_format": "NHWC"}, "`data_format` must be one of ('channels_last', 'channels_first'). Received:"),
+    (ResNet50, {"input_shape": (224, 224)}, "`input_shape` must have 3 entries, as (224, 224, 3). Received:"),
+    (ResNet50, {"input_shape": (31, 224, 3)}, "`input_shape` must be at least 32x32, because the strides"),
+    (ResNet50, {"input_shape": (None, 31, 3)}, "`input_shape` must be at least 32x32, because the strides"),
+    (ResNet50, {"input_shape": (3, 224, 224)}, "Received: input_shape=(3, 224, 224)"),
+    (CifarResNet, {"depth": 8, "input_shape": (32, 3, 3)}, "`input_shape` must be at least 4x4"),
+    (CifarResNet, {"depth": 8, "input_shape": (32, 32, None)}, "`input_shape` must name the channels"),
+    (CifarResNet, {"depth": 8, "input_shape": (32, 32, 0)}, "`input_shape` must name the channels"),
+]
+
+
+@pytest.mark.parametrize(("build", "arguments", "message"), REFUSED, ids=[str(row[1]) for row in REFUSED])
+def test_what_cannot_be_built_is_refused(build, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build(**arguments)
+
+
+# Feature pyramid, files, training
+
+
+def pyramid(network) -> dict:
+    return {level: output.shape for level, output in network.pyramid_outputs.items()}
+
+
+@pytest.mark.parametrize("options", [{}, {"remat": True}, {"preactivation": True}, {"include_top": False}], ids=str)
+def test_pyramid_levels_are_powers_of_two(options):
+    network = ResNet18(input_shape=(64, 128, 3), **options)
+    for level, (exponent, channels) in zip(
+        network.pyramid_outputs, [(2, 64), (3, 128), (4, 256), (5, 512)], strict=True
+    ):
+        assert level == f"P{exponent}"
+        assert pyramid(network)[level] == (None, 64 >> exponent, 128 >> exponent, channels)
+    assert network.pyramid_outputs["P5"] is network.get_layer("conv5_block2_out").output
+
+
+def test_cifar_pyramids_begin_at_the_size_of_the_image():
+    expected = {"P0": (None, 32, 32, 16), "P1": (None, 16, 16, 32), "P2": (None, 8, 8, 64)}
+    assert pyramid(CifarResNet(14)) == expected
+
+
+FILES = {
+    "a": {"depth": 8, "shortcut": "A"},
+    "b": {"depth": 8, "shortcut": "B", "zero_gamma": True, "synchronized": True},
+    "c_remat": {"depth": 8, "shortcut": "C", "remat": True},
+    "plain": {"depth": 8, "shortcut": None, "include_top": False},
+    "preactivation": {"depth": 11, "block": "bottleneck", "shortcut": "B", "preactivation": True, "pooling": "max"},
+}
+
+
+@pytest.fixture(scope="module")
+def loaded_elsewhere(tmp_path_factory):
+    """Saved networks by name, and what a fresh process that imports only Keras and this package says of the files."""
+    folder = tmp_path_factory.mktemp("networks")
+    saved = {name: CifarResNet(**options, input_shape=(16, 16, 3)) for name, options in FILES.items()}
+    saved["imagenet"] = ResNet18(input_shape=(32, 32, 3), classes=3)
+    x = images(4, 16, 16, 3)
+    for name, network in saved.items():
+        if name != "imagenet":
+            network(x, training=True)
+        network.save(folder / f"{name}.keras")
+    np.save(folder / "images.npy", x)
+    program = f"""
+import json, pathlib, keras, keras_resnet
+import numpy as np
+folder = pathlib.Path({str(folder)!r})
+x = np.load(folder / "images.npy")
+said = {{}}
+for path in folder.glob("*.keras"):
+    network = keras.saving.load_model(path, safe_mode=True)
+    pyramid = {{level: output.shape for level, output in network.pyramid_outputs.items()}}
+    outputs = keras.ops.convert_to_numpy(network(x)).tolist() if path.stem != "imagenet" else None
+    said[path.stem] = [type(network).__name__, network.name, pyramid, outputs]
+print(json.dumps(said))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return saved, json.loads(done.stdout), x
+
+
+@pytest.mark.parametrize("name", [*FILES, "imagenet"])
+def test_a_saved_network_is_the_same_in_a_fresh_process(loaded_elsewhere, name):
+    saved, said, x = loaded_elsewhere
+    network = saved[name]
+    kind, own_name, levels, outputs = said[name]
+    assert (kind, own_name) == ("ResidualNetwork", network.name)
+    assert {level: tuple(shape) for level, shape in levels.items()} == pyramid(network)
+    if outputs is not None:
+        np.testing.assert_allclose(outputs, value(network(x)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [FILES["b"], FILES["c_remat"]], ids=str)
+def test_a_clone_is_the_same_network_with_weights_of_its_own(options):
+    network = CifarResNet(**options)
+    clone = keras.models.clone_model(network)
+    assert type(clone) is ResidualNetwork and pyramid(clone) == pyramid(network)
+    clone.set_weights(network.get_weights())
+    x = images(2, 32, 32, 3)
+    np.testing.assert_array_equal(value(clone(x)), value(network(x)))
+    clone.get_layer("conv1_conv").kernel.assign(0 * clone.get_layer("conv1_conv").kernel)
+    assert value(network.get_layer("conv1_conv").kernel).any()
+
+
+def test_trains_with_compile_and_fit():
+    network = CifarResNet(8, input_shape=(16, 16, 3), classes=4)
+    x, y = images(32, 16, 16, 3), np.arange(32) % 4
+    network.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = network.fit(x, y, batch_size=16, epochs=12, verbose=0).history
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    assert history["accuracy"][-1] > 0.9
+
+
+@pytest.mark.slow
+def test_resnet_1202_trains_at_the_default_recursion_limit():
+    """In a process of its own, where nothing has raised the limit before."""
+    program = """
+import sys
+limit = sys.getrecursionlimit()
+import keras, keras_resnet, numpy as np, tensorflow as tf
+network = keras_resnet.CifarResNet1202(classifier_activation=None)
+optimizer = keras_resnet.SGD(0.01)
+optimizer.build(network.trainable_variables)
+images = tf.random.stateless_normal((4, 32, 32, 3), (0, 0))
+
+@tf.function(autograph=False)
+def iteration():
+    with tf.GradientTape() as tape:
+        logits = network(images, training=True)
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits([0, 1, 2, 3], logits))
+    optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
+    return loss
+
+before = network.get_weights()
+assert np.isfinite(iteration().numpy())
+changed = [not np.array_equal(*pair) for pair in zip(before, network.get_weights())]
+assert np.mean(changed) > 0.99, np.mean(changed)
+assert all(np.isfinite(weight).all() for weight in network.get_weights())
+assert sys.getrecursionlimit() == limit == 1000
+print("trained")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("trained\n"), done.stderr
+
+
+def test_every_option_of_the_general_builder_is_described():
+    options = inspect.signature(networks._network).parameters
+    keywords = [name for name, p in options.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert all(f"    {name}: " in ResNet.__doc__ for name in keywords)

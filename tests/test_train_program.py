@@ -1,0 +1,115 @@
+"""`recipes/train.py` as a person runs it: the main job to its end, and Ctrl-C in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_resnet.runs import RunDirectory
+
+ROOT = Path(__file__).parents[1]
+
+LIMITED = (
+    "import os, resource, sys\n"
+    "_, size, *command = sys.argv\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), resource.RLIM_INFINITY))\n"
+    "os.execv(command[0], command)\n"
+)
+
+pytestmark = pytest.mark.slow
+
+
+def start(directory: Path, *flags: str, largest_file: int | None = None) -> subprocess.Popen:
+    """The program, in a directory of its own; files that would grow beyond a size find the disk full."""
+    command = [sys.executable, str(ROOT / "recipes" / "train.py"), "digits-resnet8", "--run.directory", "run", *flags]
+    if largest_file is not None:
+        command = [sys.executable, "-c", LIMITED, str(largest_file), *command]
+    return subprocess.Popen(
+        command,
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(program: subprocess.Popen) -> tuple[int, str, str]:
+    told, shown = program.communicate()
+    assert "Traceback" not in shown
+    return program.returncode, told, shown
+
+
+def test_the_main_job_reads_digits_and_says_where_everything_is(tmp_path):
+    status, told, shown = finish(start(tmp_path))
+    assert status == 0, shown
+    directory = RunDirectory(tmp_path / "run")
+    result = directory.read_result()
+    assert result["iterations"] == 2000
+    measured = result["splits"]["validation"]
+    assert measured["images"] == 360
+    assert measured["top1_error"] < 3
+    assert f"{measured['top1_error']:.2f}%" in told
+    for file in ("model.keras", "curve.png", "result.json", "history.csv"):
+        assert f"run/{file}" in told
+        assert (directory.path / file).stat().st_size > 0
+    assert "--logdir run/logs" in told
+    assert re.search(r"2000/2000  loss .* images/s  0:00 left", shown)
+    assert len(re.findall(r"validation error", shown)) == 10
+    assert "WARNING:tensorflow" not in shown and "Warning" not in shown
+
+    repeated = start(tmp_path, "--run.resume")
+    status, told, _ = finish(repeated)
+    assert status == 0
+    assert told.startswith("This run is finished.")
+
+
+def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_record(tmp_path):
+    flags = ("--schedule.scale", "0.3", "--run.iterations-per-call", "10")
+    interrupted, whole = tmp_path / "interrupted", tmp_path / "whole"
+    for directory in (interrupted, whole):
+        directory.mkdir()
+    program = start(interrupted, *flags)
+    for line in program.stderr:
+        if re.match(r" *\d+/600 ", line):
+            program.send_signal(signal.SIGINT)
+            break
+    status, told, shown = finish(program)
+    assert status == 130
+    [iteration] = map(int, re.findall(r"stopped after iteration (\d+)\. To continue, repeat the command", told))
+    assert 0 < iteration < 600
+    assert "Ctrl-C again to stop at once" in shown
+    assert not RunDirectory(interrupted / "run").finished
+
+    status, _, shown = finish(start(interrupted, *flags))
+    assert status == 2
+    assert "unfinished: add --run.resume to continue it" in shown
+
+    status, told, shown = finish(start(interrupted, *flags, "--run.resume"))
+    assert status == 0, shown
+    assert f"continues after iteration {iteration}\n" in told
+    assert "WARNING:tensorflow" not in shown
+    assert finish(start(whole, *flags))[0] == 0
+    resumed, expected = RunDirectory(interrupted / "run"), RunDirectory(whole / "run")
+    assert resumed.history.read_bytes() == expected.history.read_bytes()
+    assert {**resumed.read_result(), "images_per_second": 0} == {**expected.read_result(), "images_per_second": 0}
+    assert len(json.loads(resumed.environment.read_text())) == 2
+
+
+def test_a_full_disk_ends_the_program_with_one_line_and_the_run_resumes(tmp_path):
+    flags = ("--schedule.scale", "0.03", "--run.checkpoint-every", "20")
+    status, _, shown = finish(start(tmp_path, *flags, largest_file=500_000))
+    assert status == 2
+    told = shown.splitlines()[-1]
+    assert told.startswith("error: the checkpoint of iteration 20 cannot be written to run/checkpoints: ")
+    assert "File too large. There is no earlier one. Free space there, then continue with --run.resume" in told
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+    status, _, shown = finish(start(tmp_path, *flags, "--run.resume"))
+    assert status == 0, shown

@@ -1,0 +1,106 @@
+"""Two small networks on real digits, and training runs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import pytest
+import tensorflow as tf
+
+from keras_resnet import distribution
+from keras_resnet.data import batches, loading
+from keras_resnet.data.loading import Data
+from keras_resnet.evaluation.errors import evaluator
+from keras_resnet.layers.batch_normalization import BatchNormalization
+from keras_resnet.networks import CifarResNet
+from keras_resnet.optimizers import SGD
+from keras_resnet.schedules import Steps
+from keras_resnet.training.checkpoints import Checkpoints
+from keras_resnet.training.history import History
+from keras_resnet.training.loop import Intervals, Training
+
+GLOBAL_BATCH_SIZE = 16
+
+
+@pytest.fixture(scope="session")
+def digits() -> Data:
+    return loading.load("digits")
+
+
+@pytest.fixture
+def digit_batches(digits) -> Callable[[int], tf.data.Dataset]:
+    """The batches from an iteration on."""
+    return lambda first=0: batches.training_batches(
+        digits.train,
+        global_batch_size=GLOBAL_BATCH_SIZE,
+        augmentation="crop",
+        padding=1,
+        seed=1,
+        first_iteration=first,
+    )
+
+
+def resnet8(image, **options) -> keras.Model:
+    return CifarResNet(8, input_tensor=image, classifier_activation=None, **options)
+
+
+def shallow(image) -> keras.Model:
+    """All kinds of variables, and a quarter of a ResNet-8's time to trace."""
+    x = BatchNormalization(name="bn")(keras.layers.Flatten()(image))
+    return keras.Model(keras.utils.get_source_inputs(x), keras.layers.Dense(10, name="predictions")(x))
+
+
+@pytest.fixture
+def build() -> Callable[..., tuple[keras.Model, SGD]]:
+    """Makes a network and its optimizer, the same each time."""
+
+    def build(network: Callable = resnet8, strategy: tf.distribute.Strategy | None = None, **options):
+        keras.utils.set_random_seed(1)
+        with (strategy or distribution.one_device()).scope():
+            pixels = keras.Input((8, 8, 1), dtype="uint8")
+            image = keras.layers.Rescaling(1 / 128, offset=-1, dtype="float32")(pixels)
+            model = network(image, **options)
+            optimizer = SGD()
+            optimizer.build(model.trainable_variables)
+        return model, optimizer
+
+    return build
+
+
+@pytest.fixture
+def residual() -> Callable:
+    """The network for `start` where a shallow one is not enough."""
+    return resnet8
+
+
+@pytest.fixture
+def start(tmp_path, digits, digit_batches, build) -> Callable[..., Training]:
+    """Makes a training run in a directory, as a new process would."""
+
+    def start(
+        directory: Path = tmp_path / "run",
+        network: Callable = shallow,
+        strategy: tf.distribute.Strategy | None = None,
+        **changes,
+    ) -> Training:
+        strategy = strategy or distribution.one_device()
+        model, optimizer = build(network, strategy)
+        directory.mkdir(exist_ok=True)
+        images = digits.validation.part(0, 50)
+        evaluate = evaluator(model, strategy)
+        arguments = {
+            "schedule": Steps(0.1, (20,)),
+            "batches": digit_batches,
+            "validate": lambda: evaluate(batches.evaluation_batches(images, batch_size=20), images.size),
+            "strategy": strategy,
+            "global_batch_size": GLOBAL_BATCH_SIZE,
+            "last_iteration": 30,
+            "intervals": Intervals(log=5, validate=10, checkpoint=7, call=3),
+            "history": History(directory / "history.csv"),
+            "checkpoints": Checkpoints(directory / "checkpoints", model, optimizer),
+        }
+        return Training(model, optimizer, **(arguments | changes))
+
+    return start
