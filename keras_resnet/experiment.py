@@ -82,7 +82,8 @@ def train(recipe: Recipe, run: Run, callbacks: Iterable[keras.callbacks.Callback
             log=recipe.training.log_every,
             validate=recipe.training.validate_every,
             checkpoint=run.checkpoint_every,
-            call=run.iterations_per_call,
+            # An iteration of a very deep network takes seconds: calls of one start it sooner and cost nothing.
+            call=1 if recipe.model.depth > networks.REMAT_DEPTH else run.iterations_per_call,
         ),
         history=History(directory.history),
         checkpoints=Checkpoints(directory.checkpoints, network, optimizer, keep=run.keep_checkpoints),

@@ -101,7 +101,7 @@ def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Ca
     images = tf.random.stateless_uniform([options.batch, 32, 32, 3], [0, 0], maxval=255.0)
     labels = tf.random.stateless_uniform([options.batch], [0, 1], maxval=10, dtype=tf.int32)
     batches = iter(strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors((images, labels)).repeat()))
-    run = compiled(model, optimizer, strategy=strategy, global_batch_size=options.batch)
+    run = compiled(model, optimizer, strategy=strategy, global_batch_size=options.batch, most=iterations)
     rates = tf.fill([iterations], 0.01)
     return lambda: run(batches, rates)[0].numpy()
 

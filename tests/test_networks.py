@@ -89,7 +89,7 @@ def test_weights_of_every_imagenet_network(depth, shortcut):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shortcut", architectures.SHORTCUTS)
+@pytest.mark.parametrize("shortcut", ["B", "C"])  # the named ones are A, and plain
 @pytest.mark.parametrize("depth", [20, 32, 44, 56, 110, 1202])
 def test_weights_of_every_cifar_network(depth, shortcut):
     network = CifarResNet(depth, shortcut=shortcut)

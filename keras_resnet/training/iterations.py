@@ -16,6 +16,7 @@ def iterations(
     *,
     strategy: tf.distribute.Strategy,
     global_batch_size: int,
+    most: int | None = None,
 ) -> Callable:
     """The function that runs as many iterations as it is given learning rates.
 
@@ -27,6 +28,8 @@ def iterations(
         optimizer: Its learning rate is set at each iteration.
         strategy: The devices.
         global_batch_size: Images in an iteration, over all replicas.
+        most: The most iterations in a call. With 1 there is no loop in the graph, which would double the nodes of a
+            network of a thousand layers and the time until it starts.
 
     Returns:
         Function of (iterator over batches, learning rates float32 [k]) that returns the losses float32 [k] and the
@@ -41,12 +44,18 @@ def iterations(
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss, tf.math.count_nonzero(metrics.wrong(logits, labels))
 
+    def iteration(iterator, rate):
+        optimizer.learning_rate.assign(rate)
+        results = strategy.run(replica, args=iterator.get_next())
+        return [strategy.reduce("SUM", value, axis=None) for value in results]
+
     @tf.function(autograph=False)
     def run(iterator, rates):
+        if most == 1:
+            return [tf.stack([result]) for result in iteration(iterator, rates[0])]
+
         def one(k, losses, wrong):
-            optimizer.learning_rate.assign(rates[k])
-            results = strategy.run(replica, args=iterator.get_next())
-            loss, wrongs = (strategy.reduce("SUM", value, axis=None) for value in results)
+            loss, wrongs = iteration(iterator, rates[k])
             return k + 1, losses.write(k, loss), wrong.write(k, wrongs)
 
         count = tf.shape(rates)[0]

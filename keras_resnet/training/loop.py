@@ -95,7 +95,9 @@ class Training:
         self.checkpoints = checkpoints
         self.writer = tf.summary.create_file_writer(logs) if logs else tf.summary.create_noop_writer()
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
-        self.iterate = iterations(model, optimizer, strategy=strategy, global_batch_size=global_batch_size)
+        self.iterate = iterations(
+            model, optimizer, strategy=strategy, global_batch_size=global_batch_size, most=intervals.call
+        )
         self.state = State()
         self.seconds: list[tuple[int, float]] = []
         """(iterations, seconds) of each call, without what is done between calls."""

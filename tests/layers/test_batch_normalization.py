@@ -199,7 +199,7 @@ def train_on_replicas(strategy, layer, inputs):
 
 
 def test_moving_statistics_are_the_mean_over_the_replicas(two_devices):
-    """Read outside of the replicas, as values and as weights."""
+    """Each has its own, at no cost of communication; read outside, as values or as weights, they are averaged."""
     with two_devices.scope():
         layer = BatchNormalization()
         layer.build(IMAGES)
@@ -211,6 +211,8 @@ def test_moving_statistics_are_the_mean_over_the_replicas(two_devices):
         means = MOMENTUM * means + (1 - MOMENTUM) * np.stack([part.mean((0, 1, 2)) for part in parts])
         variances = MOMENTUM * variances + (1 - MOMENTUM) * np.stack([part.var((0, 1, 2)) for part in parts])
     assert np.abs(means[0] - means[1]).max() > 0.3
+    own = two_devices.experimental_local_results(layer.moving_mean.value)
+    np.testing.assert_allclose(np.stack(own), means, rtol=1e-5)
     np.testing.assert_allclose(layer.moving_mean.numpy(), means.mean(0), rtol=1e-5)
     np.testing.assert_allclose(layer.moving_variance.numpy(), variances.mean(0), rtol=1e-5)
     np.testing.assert_allclose(layer.get_weights()[2:], [means.mean(0), variances.mean(0)], rtol=1e-5)

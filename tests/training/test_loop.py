@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -195,7 +196,15 @@ def test_ctrl_c_waits_for_the_call_and_then_says_where_the_run_stands(start, tmp
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_second_ctrl_c_does_not_wait(start, tmp_path):
+@pytest.fixture
+def foreground() -> Iterator[None]:
+    """Ctrl-C as at a terminal: the tests may run in the background, where the shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_ctrl_c_does_not_wait(start, tmp_path, foreground):
     def press_twice():
         press_ctrl_c()
         press_ctrl_c()
@@ -282,10 +291,12 @@ def test_keras_callbacks_are_told_what_was_promised(start):
     ]
 
 
-def test_a_run_shorter_than_an_epoch_is_its_first_epoch(start):
+def test_a_run_shorter_than_an_epoch_is_its_first_epoch_and_gives_ctrl_c_back(start):
+    before = signal.getsignal(signal.SIGINT)
     told = Told()
     start(callbacks=[told], last_iteration=4).run()
     assert [epoch for epoch, _ in told.epochs] == [0]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_early_stopping_ends_the_run_at_a_validation_and_keeps_it(start, tmp_path):
