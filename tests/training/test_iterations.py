@@ -19,22 +19,23 @@ def variables(model, optimizer) -> dict[str, np.ndarray]:
     return {variable.path: np.array(variable) for variable in (*model.variables, *optimizer.variables)}
 
 
-def train(model, optimizer, batches, rates, calls=None, strategy=None):
+def train(model, optimizer, batches, rates, calls=None, strategy=None, most=None):
     """Losses and numbers of wrong images of iterations, divided into calls."""
     strategy = strategy or distribution.one_device()
-    iterate = iterations(model, optimizer, strategy=strategy, global_batch_size=16)
+    iterate = iterations(model, optimizer, strategy=strategy, global_batch_size=16, most=most)
     iterator = iter(strategy.experimental_distribute_dataset(batches))
     ends = np.cumsum(calls or [len(rates)])[:-1]
     results = [iterate(iterator, tf.constant(part)) for part in np.split(rates, ends)]
     return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
 
 
-@pytest.mark.parametrize("calls", [[1] * 8, [3, 5]])
-def test_iterations_are_the_same_bits_however_they_are_divided_into_calls(build, digit_batches, calls):
+@pytest.mark.parametrize(("calls", "most"), [([1] * 8, None), ([3, 5], None), ([1] * 8, 1)])
+def test_iterations_are_the_same_bits_however_they_are_divided_into_calls(build, digit_batches, calls, most):
+    """Also in calls of one, whose graph has no loop."""
     results = []
-    for division in ([8], calls):
+    for division, longest in (([8], None), (calls, most)):
         network = build()
-        results.append((train(*network, digit_batches(), RATES, division), variables(*network)))
+        results.append((train(*network, digit_batches(), RATES, division, most=longest), variables(*network)))
     (losses, wrong), expected = results[0]
     np.testing.assert_array_equal(results[1][0], (losses, wrong))
     for path, value in results[1][1].items():
