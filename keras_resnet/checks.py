@@ -19,6 +19,7 @@ KINDS: dict[Any, str] = {
     str | None: "text or None",
     bool | None: "True, False or None",
     int | None: "a whole number or None",
+    float | None: "a finite number or None",
     tuple[int, ...]: "a list of whole numbers",
 }
 """What a type is called in an error, for every type that a configuration uses beside `Literal`."""
@@ -94,11 +95,11 @@ def fitting(name: str, value: Any, hint: Any) -> Any:
         if not isinstance(value, list | tuple) or any(type(item) is not int for item in value):
             refuse(name, KINDS[hint], value)
         return tuple(value)
-    if hint is float and type(value) is int:
+    if hint in (float, float | None) and type(value) is int:
         return float(value)
     # True is an `int` to Python, and never what somebody meant by a number.
     mistaken = isinstance(value, bool) and bool not in (get_args(hint) or (hint,))
-    if mistaken or not isinstance(value, hint) or (hint is float and not math.isfinite(value)):
+    if mistaken or not isinstance(value, hint) or (isinstance(value, float) and not math.isfinite(value)):
         refuse(name, KINDS.get(hint) or f"of type {hint.__name__}", value)
     return value
 

@@ -25,8 +25,8 @@ Augmentation = Literal["none", "crop", "crop-flip"]
 Normalization = Literal["per-pixel-mean", "per-channel"]
 OptimizerName = Literal["sgd"]
 ScheduleName = Literal["steps", "plateau", "error-gate", "cosine"]
-Precision = Literal["float32", "mixed_bfloat16"]
-Strategy = Literal["one_device"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Strategy = Literal["one_device", "mirrored", "multi_worker", "tpu", "auto"]
 
 Kind = TypeVar("Kind")
 
@@ -128,9 +128,18 @@ class OptimizerConfig(Checked):
     """Nesterov's momentum; the paper's is plain."""
     weight_decay: float = 1e-4
     """Coupled weight decay, as in Caffe, on the kernels of convolutions and of the classifier."""
+    global_clipnorm: float | None = None
+    """Scale gradients down to this norm, taken over all weights and replicas, before the decay. None: never."""
+    ema_momentum: float | None = None
+    """Share of the old value in the moving average of weights and batch statistics, which is then what is measured
+    and saved. None: no average."""
 
     def _check(self) -> None:
         checks.fraction("momentum", self.momentum)
+        if self.global_clipnorm is not None:
+            checks.positive("global_clipnorm", self.global_clipnorm)
+        if self.ema_momentum is not None:
+            checks.fraction("ema_momentum", self.ema_momentum)
         checks.at_least("weight_decay", self.weight_decay, 0)
         if self.nesterov and not self.momentum:
             checks.refuse("momentum", "positive with nesterov=True", self.momentum)
@@ -211,7 +220,12 @@ class TrainingConfig(Checked):
     global_batch_size: int = 128
     """Images in one iteration, over all devices."""
     precision: Precision = "float32"
-    """Of the activations; weights, statistics, logits and loss are float32 in both."""
+    """Of the activations; weights, statistics, logits and loss are float32 in all. float16 scales the loss."""
+    normalization_batch_size: int | None = None
+    """Images over which batch normalization takes its statistics, whatever the devices: global_batch_size for all of an
+    iteration. None: those that a device has at a time."""
+    accumulation: int = 1
+    """Parts into which an iteration is divided, one after the other, to save memory; their gradients are summed."""
     seed: int = 0
     """Of the first weights, the order of the images and their augmentation."""
     log_every: int = 100
@@ -220,10 +234,20 @@ class TrainingConfig(Checked):
     """Iterations between two validations; the plateau rule looks at each."""
 
     def _check(self) -> None:
-        for name in ("global_batch_size", "log_every", "validate_every"):
+        for name in ("global_batch_size", "accumulation", "log_every", "validate_every"):
             checks.positive(name, getattr(self, name))
+        if self.global_batch_size % self.accumulation:
+            checks.refuse("accumulation", f"a divisor of global_batch_size={self.global_batch_size}", self.accumulation)
+        self._check_normalization()
         if not 0 <= self.seed < 2**31:
             checks.refuse("seed", "at least 0 and below 2**31", self.seed)
+
+    def _check_normalization(self) -> None:
+        images, part = self.normalization_batch_size, self.global_batch_size // self.accumulation
+        if images is not None and (images < 1 or part % images):
+            rule = f"a divisor of {part}, the images of an iteration"
+            rule += f" in each of {self.accumulation} parts" if self.accumulation > 1 else ""
+            checks.refuse("normalization_batch_size", rule, images)
 
 
 @dataclass(frozen=True)
@@ -299,19 +323,50 @@ class Run(Checked):
     data_directory: str | None = None
     """Where the images are: a tensorflow-datasets directory, or the folder with the pictures."""
     strategy: Strategy = "one_device"
-    """The devices, and how they share the work."""
+    """The devices, and how they share the work; auto takes the most that there are."""
+    replicas: int | None = None
+    """mirrored: GPUs, or parts of the CPU with a thread each. None: all GPUs; on a CPU, as many as its cores."""
+    join_timeout: float = 300.0
+    """multi_worker: seconds to wait for the other processes."""
+    xla: bool = False
+    """Compile the gradients of a replica with XLA. A TPU always does; a CPU is slower with it."""
     resume: bool = False
     """Continue the run in the directory from its last checkpoint; start it if there is none."""
+    accept_changes: bool = False
+    """Continue with a changed recipe, which replaces that of the run."""
     iterations_per_call: int = 50
-    """Iterations between two looks at the progress; more is faster on an accelerator."""
+    """The most iterations between two looks at the progress; more is faster on an accelerator."""
     checkpoint_every: int = 1000
     """Iterations between two checkpoints."""
     keep_checkpoints: int = 3
-    """Checkpoints that are kept, the latest ones."""
+    """Checkpoints that are kept: the latest ones, and that of the best validation error."""
+    checkpoint_directory: str | None = None
+    """Where checkpoints are kept; also gs://, s3:// and whatever else TensorFlow can reach. None: in the directory."""
+    asynchronous_checkpoints: bool = False
+    """Train on while a checkpoint is written."""
+    checkpoint_timeout: float = 600.0
+    """Seconds that writing a checkpoint may take."""
 
     def _check(self) -> None:
-        for name in ("iterations_per_call", "checkpoint_every", "keep_checkpoints"):
+        positive = ("iterations_per_call", "checkpoint_every", "keep_checkpoints", "join_timeout", "checkpoint_timeout")
+        for name in positive:
             checks.positive(name, getattr(self, name))
+        if self.replicas is not None:
+            checks.positive("replicas", self.replicas)
+            if self.strategy != "mirrored":
+                checks.refuse("replicas", f"None with strategy='{self.strategy}': it is for mirrored", self.replicas)
+        if self.accept_changes and not self.resume:
+            checks.refuse("accept_changes", "False without resume=True", self.accept_changes)
+
+    def remembered(self) -> dict[str, Any]:
+        """What continuing the run takes up again, fit for JSON: all but where it is, and what was asked for once."""
+        kept = {
+            key: value for key, value in asdict(self).items() if key not in ("directory", "resume", "accept_changes")
+        }
+        for key in ("data_directory", "checkpoint_directory"):
+            if kept[key] is not None and "://" not in kept[key]:
+                kept[key] = str(Path(kept[key]).expanduser().absolute())
+        return kept
 
     def directory_for(self, recipe: Recipe) -> Path:
         """Where a recipe's run is kept."""

@@ -1,10 +1,29 @@
-"""The devices that train, as `tf.distribute` strategies."""
+"""The devices that train, as `tf.distribute` strategies, and what their processes tell each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import importlib.util
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import tensorflow as tf
+
+from keras_resnet import rendezvous
+
+Result = TypeVar("Result")
+
+SMALLEST_TOWER = 32
+"""Images that a tower of the CPU is given at least, where their number is not said: those of a GPU in the paper."""
+
+CHUNK = 2**24
+"""Bytes that are told at once to the other processes."""
 
 
 def one_device() -> tf.distribute.Strategy:
@@ -13,25 +32,310 @@ def one_device() -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(f"/{kind}:0")
 
 
-STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy]] = {"one_device": one_device}
-"""Strategies by the name that a run gives them."""
+def mirrored(replicas: int | None = None, *, global_batch_size: int | None = None) -> tf.distribute.Strategy:
+    """The GPUs of this machine, or its CPU as several devices with a thread each ("towers").
+
+    Two towers of 64 images train CIFAR ResNet-20 faster than one graph of 128, and give each the batch statistics of
+    the paper's two GPUs. The CPU can be divided only before TensorFlow's first operation.
+
+    Args:
+        replicas: Devices to use. Defaults to every GPU; on a CPU, to as many towers as there are cores, as long as they
+            divide the batch and leave each at least `SMALLEST_TOWER` images.
+        global_batch_size: Images in an iteration; read for that default.
+
+    Raises:
+        ValueError: if there are fewer GPUs, or if TensorFlow has begun with fewer logical CPU devices.
+    """
+    if gpus := tf.config.list_physical_devices("GPU"):
+        wanted = len(gpus) if replicas is None else replicas
+        if wanted > len(gpus):
+            raise ValueError(f"`replicas` must be at most the {len(gpus)} GPUs. Received: replicas={replicas}")
+        return tf.distribute.MirroredStrategy([f"GPU:{index}" for index in range(wanted)])
+    towers = replicas or default_towers(global_batch_size)
+    divide_cpu(towers)
+    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(towers)])
 
 
-def per_replica_batch_size(global_batch_size: int, strategy: tf.distribute.Strategy) -> int:
-    """Images that each device sees in an iteration.
+def default_towers(global_batch_size: int | None) -> int:
+    """The towers of a CPU where their number is not said; see `mirrored`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if global_batch_size is None:
+        return cores
+    fitting = (n for n in range(1, cores + 1) if global_batch_size % n == 0)
+    return max((n for n in fitting if global_batch_size // n >= SMALLEST_TOWER), default=1)
+
+
+def divide_cpu(towers: int) -> None:
+    """Makes the CPU appear as several devices whose operations run on a thread each.
+
+    Raises:
+        ValueError: if TensorFlow has begun with fewer devices.
+    """
+    [cpu] = tf.config.list_physical_devices("CPU")
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * towers)
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+    except RuntimeError as error:
+        if len(tf.config.list_logical_devices("CPU")) < towers:
+            raise ValueError(
+                f"The CPU must be divided into {towers} devices before TensorFlow's first operation, which has been. "
+                "Make the strategy first"
+            ) from error
+
+
+def multi_worker(timeout: float = 300.0) -> tf.distribute.Strategy:
+    """The GPUs of several hosts, or their CPUs: a process each, which TF_CONFIG or Slurm tells of the others.
+
+    Under Slurm, TF_CONFIG is set for this process.
+
+    Args:
+        timeout: Seconds to wait for the other processes.
+
+    Raises:
+        ValueError: if the environment tells nothing, or nonsense.
+        TimeoutError: if a process did not join; names it.
+    """
+    if "TF_CONFIG" not in os.environ:
+        os.environ["TF_CONFIG"] = slurm_config()
+    addresses, index = read_tf_config(os.environ["TF_CONFIG"])
+    rendezvous.wait_for_workers(addresses, index, timeout=timeout)
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def slurm_config() -> str:
+    """TF_CONFIG as Slurm's environment tells it.
+
+    Raises:
+        ValueError: if the environment is not that of a task of `srun`.
+    """
+    if "SLURM_STEP_NODELIST" not in os.environ:
+        raise ValueError(
+            "The strategy 'multi_worker' needs the environment variable TF_CONFIG in every process, such as "
+            '\'{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}\', '
+            "or to be started by Slurm's srun"
+        )
+    try:
+        # TensorFlow's resolver counts ports in GPUs. Which of them a task sees is left to Slurm.
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            gpus_per_node=int(os.environ["SLURM_STEP_NUM_TASKS"]), gpus_per_task=1, auto_set_gpu=False
+        )
+        spec = resolver.cluster_spec().as_dict()["worker"]
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"Slurm's environment is not that of a task of srun ({error})") from error
+    # It sorts node10 before node2, Slurm does not.
+    ordered = sorted(spec, key=lambda address: [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", address)])
+    task = {"type": "worker", "index": int(os.environ["SLURM_PROCID"])}
+    return json.dumps({"cluster": {"worker": ordered}, "task": task})
+
+
+def read_tf_config(text: str) -> tuple[list[str], int]:
+    """The addresses of the workers, and the index of this one.
+
+    Raises:
+        ValueError: if the text is not one list of workers and an index in it.
+    """
+    try:
+        config = json.loads(text)
+        workers, task = config["cluster"]["worker"], config["task"]
+        kind, index, others = task["type"], int(task["index"]), sorted(set(config["cluster"]) - {"worker"})
+        addresses = [str(address) for address in workers]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"TF_CONFIG must hold cluster.worker, task.type and task.index. Received: {text}") from error
+    if others:
+        raise ValueError(f"TF_CONFIG must have workers only in its cluster. Received: {', '.join(others)}")
+    if kind != "worker" or not 0 <= index < len(addresses):
+        raise ValueError(
+            f"In TF_CONFIG, task.type must be 'worker' and task.index that of one of the {len(addresses)} workers. "
+            f"Received: {task}"
+        )
+    return addresses, index
+
+
+def tpu() -> tf.distribute.Strategy:
+    """The TPU that the environment variable TPU_NAME names, or the one that this machine is part of.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=os.environ.get("TPU_NAME", "local"))
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise ValueError(
+            "The strategy 'tpu' needs a TPU: run it on a TPU VM with the tensorflow-tpu wheel, or say with the "
+            f"environment variable TPU_NAME where it is ({str(error).partition(chr(10))[0]})"
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def detect(environment: Mapping[str, str] = os.environ, dev: Path = Path("/dev")) -> str:
+    """What `auto` stands for here: the most that this process can see.
+
+    `tpu` where there is one; `multi_worker` where the environment tells of other processes; `mirrored` with several
+    GPUs; `one_device` otherwise, also on a CPU, which is never divided unasked.
+    """
+    chips = [*dev.glob("accel*"), *dev.glob("vfio/[0-9]*")] if importlib.util.find_spec("libtpu") else []
+    if "TPU_NAME" in environment or chips:
+        return "tpu"
+    if "TF_CONFIG" in environment or int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return "multi_worker"
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
+
+
+STRATEGIES: dict[str, Callable[[int | None, int, float], tf.distribute.Strategy]] = {
+    "one_device": lambda replicas, batch, timeout: one_device(),
+    "mirrored": lambda replicas, batch, timeout: mirrored(replicas, global_batch_size=batch),
+    "multi_worker": lambda replicas, batch, timeout: multi_worker(timeout),
+    "tpu": lambda replicas, batch, timeout: tpu(),
+    "auto": lambda replicas, batch, timeout: STRATEGIES[detect()](replicas, batch, timeout),
+}
+"""Strategies by the name that a run gives them, from (replicas, images in an iteration, seconds to wait)."""
+
+
+def per_replica_batch_size(global_batch_size: int, strategy: tf.distribute.Strategy, accumulation: int = 1) -> int:
+    """Images of a replica at a time.
+
+    Args:
+        global_batch_size: Images in an iteration, over all replicas.
+        strategy: The devices.
+        accumulation: Parts of an iteration, one after the other.
 
     Raises:
         ValueError: if the replicas do not divide the batch.
     """
-    replicas = strategy.num_replicas_in_sync
-    if global_batch_size % replicas:
+    parts = strategy.num_replicas_in_sync * accumulation
+    if global_batch_size % parts:
+        times = f", times {accumulation} parts of the accumulation" if accumulation > 1 else ""
         raise ValueError(
-            f"`global_batch_size` must be a multiple of the {replicas} replicas. "
+            f"`global_batch_size` must be a multiple of the {strategy.num_replicas_in_sync} replicas{times}. "
             f"Received: global_batch_size={global_batch_size}"
         )
-    return global_batch_size // replicas
+    return global_batch_size // parts
+
+
+def check_normalization_batch_size(images: int | None, per_replica: int, replicas: int) -> None:
+    """Refuses statistics over images that are neither a part of a replica's nor those of several whole replicas.
+
+    Args:
+        images: Over which batch normalization takes its statistics; None: those of a replica.
+        per_replica: Images of a replica at a time.
+        replicas: How many there are.
+
+    Raises:
+        ValueError: naming the two numbers that do not fit.
+    """
+    if (
+        images is None
+        or per_replica % images == 0
+        or (images % per_replica == 0 and per_replica * replicas % images == 0)
+    ):
+        return
+    raise ValueError(
+        f"`normalization_batch_size` must be a divisor of the {per_replica} images that a replica has at a time, or be "
+        f"those of some of the {replicas} replicas, all of the same number. "
+        f"Received: normalization_batch_size={images}. Choose another number of replicas"
+    )
 
 
 def device_names(strategy: tf.distribute.Strategy) -> list[str]:
-    """The devices of a strategy, as text for people."""
+    """The devices of a strategy, as text for people; of this process, where there are several."""
     return [str(device) for device in strategy.extended.worker_devices]
+
+
+def workers(strategy: tf.distribute.Strategy) -> int:
+    """Processes that train together."""
+    resolver = strategy.cluster_resolver
+    multi = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return max(1, len(resolver.cluster_spec().as_dict().get("worker", []))) if multi and resolver else 1
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this is the one process that writes and reports: worker 0, or the only one."""
+    return workers(strategy) == 1 or strategy.cluster_resolver.task_id == 0
+
+
+def batches(
+    strategy: tf.distribute.Strategy, make: Callable[..., tf.data.Dataset]
+) -> tf.distribute.DistributedDataset | tf.data.Dataset:
+    """The data set of every replica.
+
+    Args:
+        strategy: The devices.
+        make: From `replicas` (of a host), `host` (its number) and `hosts` to the batches of its replicas, in turns.
+    """
+
+    def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        hosts = context.num_input_pipelines
+        return make(replicas=context.num_replicas_in_sync // hosts, host=context.input_pipeline_id, hosts=hosts)
+
+    return strategy.distribute_datasets_from_function(of_host)
+
+
+def largest(strategy: tf.distribute.Strategy, values: Sequence[float]) -> list[float]:
+    """The largest of what every process says, element by element; each must call it at the same time."""
+    if workers(strategy) == 1:
+        return list(values)
+    return [float(value) for value in np.max(_gather(strategy, np.array([values], "float32")), axis=0)]
+
+
+def tell(strategy: tf.distribute.Strategy, message: bytes | None) -> bytes:
+    """What the chief says, to every process; the others give None. Each must call it at the same time."""
+    if workers(strategy) == 1:
+        return message or b""
+    size = int(largest(strategy, [math.ceil(len(message or b"") / CHUNK)])[0])
+    parts = []
+    for chunk in range(size):
+        mine = np.frombuffer((message or b"")[chunk * CHUNK : (chunk + 1) * CHUNK], "uint8")
+        length = int(largest(strategy, [len(mine)])[0])
+        row = np.zeros([1, length], "float32")
+        if message is not None:
+            row[0] = mine
+        parts.append(_gather(strategy, row).max(axis=0).astype("uint8").tobytes())
+    return b"".join(parts)
+
+
+def on_chief(strategy: tf.distribute.Strategy, action: Callable[[], Result]) -> Result | None:
+    """Does something in the chief alone. If it is refused there, every process is told, and none waits for another.
+
+    Args:
+        strategy: The devices.
+        action: What to do; without collectives.
+
+    Returns:
+        What it gave; None in the other processes.
+
+    Raises:
+        ValueError, OSError: as the action does; a `ValueError` in the other processes.
+    """
+    result, refusal = None, None
+    if is_chief(strategy):
+        try:
+            result = action()
+        except (ValueError, OSError) as error:
+            refusal = error
+    told = tell(strategy, str(refusal or "").encode() if is_chief(strategy) else None)
+    if refusal:
+        raise refusal
+    if told and not is_chief(strategy):
+        raise ValueError(f"worker 0 says: {told.decode()}")
+    return result
+
+
+def _gather(strategy: tf.distribute.Strategy, row: np.ndarray) -> np.ndarray:
+    """float32 [replicas, n]: the rows [1, n] of every process, once for each of its replicas."""
+    return strategy.experimental_local_results(_gathering(strategy)(tf.constant(row)))[0].numpy()
+
+
+@functools.cache
+def _gathering(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    # Kept, as TensorFlow would otherwise trace it anew each time.
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, None], tf.float32)])
+    def gather(row: tf.Tensor) -> tf.Tensor:
+        def of_all(row: tf.Tensor) -> tf.Tensor:
+            # An argument is on no device, and what is gathered must be on one.
+            return tf.distribute.get_replica_context().all_gather(tf.identity(row), axis=0)
+
+        return strategy.run(of_all, args=(row,))
+
+    return gather

@@ -1,44 +1,46 @@
-"""From a recipe to a trained network: the only place that sees what was asked for and the parts together."""
+"""From a recipe to a trained network that was measured: one run, from the refusals to the report."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterable, Iterator
+import functools
+import json
+import signal
+from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import distribution, networks, runs
-from keras_resnet.config import ModelConfig, Recipe, Run
-from keras_resnet.data import batches, loading, statistics
+from keras_resnet import assembly, checks, distribution, networks, runs
+from keras_resnet.config import Recipe, Run
+from keras_resnet.data import batches, loading
 from keras_resnet.data.loading import Data
 from keras_resnet.evaluation.errors import Errors, evaluator
-from keras_resnet.optimizers import OPTIMIZERS
-from keras_resnet.reporting import curves
-from keras_resnet.residual_network import ResidualNetwork
+from keras_resnet.reporting import console, curves
 from keras_resnet.runs import RunDirectory
-from keras_resnet.schedules import SCHEDULES, Schedule
 from keras_resnet.training.checkpoints import Checkpoints
-from keras_resnet.training.history import History
-from keras_resnet.training.loop import Interrupted, Intervals, NonFiniteLossError, Training
+from keras_resnet.training.loop import Intervals, NonFiniteLossError, Training
+from keras_resnet.training.replica import Replica
+from keras_resnet.training.resumption import WorkerLostError, naming_lost_workers
+from keras_resnet.training.stopping import Stopped
 
-INTERRUPTED = 130
-"""Exit status of a run that Ctrl-C has stopped, as of any program."""
+FAILED = 1
+"""Exit status of a run that something outside of it has ended, such as a full disk; `--run.resume` continues it."""
 DIVERGED = 3
 """Exit status of a run whose loss became infinite or not a number."""
-
-BUILDERS = {"imagenet": networks.ResNet, "cifar": networks.CifarResNet}
-"""Families of networks by the name that a recipe gives them."""
+AGAIN = 75
+"""Exit status of a run that is to be started again with the same command: it was asked to make room, and has saved a
+checkpoint, or another process of it is gone. (`EX_TEMPFAIL` of sysexits.h.)"""
+INTERRUPTED = 130
+"""Exit status of a run that Ctrl-C has stopped, as of any program."""
 
 
 def train(recipe: Recipe, run: Run, callbacks: Iterable[keras.callbacks.Callback] = ()) -> int:
     """Trains a recipe's network, measures it, and leaves all of it in the directory of the run.
+
+    With several processes, worker 0 alone reads and writes that directory.
 
     Args:
         recipe: What may change the result.
@@ -46,218 +48,211 @@ def train(recipe: Recipe, run: Run, callbacks: Iterable[keras.callbacks.Callback
         callbacks: Keras callbacks; see `Training`.
 
     Returns:
-        Exit status: 0, `INTERRUPTED` or `DIVERGED`.
+        Exit status: 0, `FAILED`, `DIVERGED`, `AGAIN` or `INTERRUPTED`.
 
     Raises:
-        ValueError, OSError: if the recipe, the data or the directory does not allow it; nothing was overwritten.
+        ValueError, OSError: if the recipe, the data or the directory does not allow it; nothing was changed.
 
     Differs from the paper:
         CIFAR networks see all 128 images of an iteration on one device, and batch normalization takes its statistics
-        over them. The paper had two GPUs, and statistics over 64 images on each.
+        over them. The paper had two GPUs, and statistics over 64 images on each; so have two replicas, or
+        `--training.normalization-batch-size 64`.
     """
     directory = RunDirectory(run.directory_for(recipe))
-    directory.check(recipe.to_json(), resume=run.resume)
-    if directory.finished:
-        print(f"This run is finished.\n{report(directory)}")
-        return 0
-    data = load_data(recipe, run)
-    strategy = distribution.STRATEGIES[run.strategy]()
-    per_replica = distribution.per_replica_batch_size(recipe.training.global_batch_size, strategy)
-    devices = distribution.device_names(strategy)
-    with loading.naming_damaged_images(data), strategy.scope():
-        network = build_network(recipe, data)
-        optimizer = build_optimizer(recipe, network)
-    evaluate = evaluator(network, strategy)
-    directory.create(recipe.to_json(), runs.environment(devices, per_replica_batch_size=per_replica), resume=run.resume)
-    training = Training(
-        network,
-        optimizer,
-        build_schedule(recipe),
-        lambda first: training_batches(recipe, data, first),
-        lambda: _errors(evaluate, data, "validation", recipe),
-        strategy=strategy,
-        global_batch_size=recipe.training.global_batch_size,
-        last_iteration=recipe.schedule.scaled_iterations,
-        intervals=Intervals(
-            log=recipe.training.log_every,
-            validate=recipe.training.validate_every,
-            checkpoint=run.checkpoint_every,
-            # An iteration of a very deep network takes seconds: calls of one start it sooner and cost nothing.
-            call=1 if recipe.model.depth > networks.REMAT_DEPTH else run.iterations_per_call,
-        ),
-        history=History(directory.history),
-        checkpoints=Checkpoints(directory.checkpoints, network, optimizer, keep=run.keep_checkpoints),
-        logs=str(directory.logs),
-        callbacks=callbacks,
-    )
-    print(introduction(recipe, data, network, devices, directory), flush=True)
-    for message in training.restore():
-        print(message)
-    if training.state.iteration:
-        print(f"continues after iteration {training.state.iteration}", flush=True)
+    strategy = distribution.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
     try:
-        with loading.naming_damaged_images(data):
-            training.run()
-    except Interrupted as stop:
-        print(f"{stop}. To continue, repeat the command with --run.resume --run.directory {directory.path}")
-        return INTERRUPTED
-    except NonFiniteLossError as error:
-        print(f"error: {error}")
-        return DIVERGED
-    network.save(directory.model)
-    curves.draw(training.history.rows(), directory.curve, title=recipe.name)
-    with loading.naming_damaged_images(data):
-        measured = {name: asdict(_errors(evaluate, data, name, recipe)) for name in data.splits if name != "train"}
-    directory.write_result(result(recipe, training, data, measured))
-    print(report(directory))
-    return 0
+        with naming_lost_workers(strategy):
+            if is_finished(directory, recipe, run, strategy):
+                return 0
+            experiment = Experiment(recipe, run, directory, strategy)
+            training = experiment.begin(callbacks)
+            return experiment.carry_out(training)
+    except WorkerLostError as error:
+        print(f"error: {error}. To continue from the last checkpoint, start all workers again with --run.resume")
+        return AGAIN
 
 
-def load_data(recipe: Recipe, run: Run) -> Data:
-    """The splits of the recipe's data set."""
-    return loading.load(
-        recipe.data.dataset, run.data_directory, holdout=recipe.data.holdout, image_size=recipe.data.image_size
-    )
+def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, strategy: tf.distribute.Strategy) -> bool:
+    """Whether there is nothing left to do, which is then said; refuses a directory that is not for this recipe."""
+
+    def check() -> bool:
+        directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes)
+        return directory.finished
+
+    finished = distribution.on_chief(strategy, check)
+    if finished:
+        print(f"This run is finished.\n{console.report(directory)}")
+    return bool(distribution.largest(strategy, [bool(finished)])[0])
 
 
-def training_batches(recipe: Recipe, data: Data, first_iteration: int) -> tf.data.Dataset:
-    """The endless batches of a recipe from an iteration on."""
-    return batches.training_batches(
-        data.train,
-        global_batch_size=recipe.training.global_batch_size,
-        augmentation=recipe.data.augmentation,
-        padding=recipe.data.padding,
-        seed=recipe.training.seed,
-        first_iteration=first_iteration,
-    )
-
-
-def build_network(recipe: Recipe, data: Data) -> ResidualNetwork:
-    """The network with its normalization in front: from images of 0 to 255 to logits.
-
-    What is saved therefore needs no preprocessing, and cannot be given the wrong one.
-    """
-    keras.utils.set_random_seed(recipe.training.seed)
-    mean, deviation = statistics.mean_and_deviation(data.train, recipe.data.normalization)
-    with dtype_policy(recipe.training.precision):
-        image = keras.Input(data.image_shape, dtype="uint8", name="image")
-        return BUILDERS[recipe.model.family](
-            recipe.model.depth,
-            input_tensor=normalization(mean, deviation)(image),
-            classes=len(data.class_names),
-            classifier_activation=None,
-            **network_options(recipe.model),
-        )
-
-
-def normalization(mean: np.ndarray, deviation: np.ndarray) -> keras.layers.Layer:
-    """(image - mean) / deviation in float32: a mean image in bfloat16 would be off by half a grey level.
+class Experiment:
+    """The parts of a recipe on the devices of a run, in this process.
 
     Args:
-        mean: float32 [height, width, channels], or [1, 1, channels] where every pixel has the same.
-        deviation: float32, as `mean` or [1, 1, channels].
+        recipe: What may change the result.
+        run: What may not.
+        directory: Of the run; read and written by the chief alone.
+        strategy: The devices.
+
+    Raises:
+        ValueError, OSError: if the recipe, the data or the devices do not fit.
     """
-    axis = -1 if mean.shape[:2] == (1, 1) else (1, 2, 3)
-    deviation = np.broadcast_to(deviation, mean.shape)
-    squeeze = (lambda array: array[0, 0]) if axis == -1 else (lambda array: array)
-    return keras.layers.Normalization(
-        axis, mean=squeeze(mean), variance=squeeze(deviation) ** 2, dtype="float32", name="normalization"
-    )
 
+    def __init__(self, recipe: Recipe, run: Run, directory: RunDirectory, strategy: tf.distribute.Strategy):
+        settings, self.replicas = recipe.training, strategy.num_replicas_in_sync
+        self.recipe, self.run, self.directory, self.strategy = recipe, run, directory, strategy
+        self.chief = distribution.is_chief(strategy)
+        self.per_replica_batch_size = distribution.per_replica_batch_size(
+            settings.global_batch_size, strategy, settings.accumulation
+        )
+        distribution.check_normalization_batch_size(
+            settings.normalization_batch_size, self.per_replica_batch_size, self.replicas
+        )
+        self.data: Data = assembly.load_data(recipe, run)
+        with loading.naming_damaged_images(self.data), strategy.scope():
+            self.replica: Replica = assembly.build_replica(recipe, self.data, xla=run.xla)
+        self._evaluate = evaluator(self.replica.model, strategy)
 
-def network_options(model: ModelConfig) -> dict[str, Any]:
-    """The keyword-only arguments of the builder that a model's configuration has."""
-    options = {name: value for name, value in vars(model).items() if name not in ("family", "depth")}
-    if model.family == "imagenet":
-        del options["block"]
-    return options
+    def begin(self, callbacks: Iterable[keras.callbacks.Callback] = ()) -> Training:
+        """The training, where its last checkpoint left it; then the run is noted in its directory.
 
+        Raises:
+            ValueError, OSError: if the checkpoints are not this run's, or the directory cannot be written.
+        """
+        training = self._training(callbacks)
+        messages = training.restore(self._accept)
+        distribution.on_chief(self.strategy, self._note_start)
+        if self.chief:
+            print(self._introduction(), flush=True)
+            for message in messages:
+                print(message)
+            if training.state.iteration:
+                print(f"continues after iteration {training.state.iteration}", flush=True)
+        return training
 
-def build_optimizer(recipe: Recipe, network: keras.Model) -> keras.optimizers.Optimizer:
-    """The optimizer, with its variables."""
-    settings = recipe.optimizer
-    optimizer = OPTIMIZERS[settings.name](
-        learning_rate=recipe.schedule.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
-        coupled_weight_decay=settings.weight_decay,
-    )
-    optimizer.build(network.trainable_variables)
-    return optimizer
+    def carry_out(self, training: Training) -> int:
+        """Trains to the end, measures, and keeps the results; returns the exit status."""
+        try:
+            with loading.naming_damaged_images(self.data):
+                training.run()
+                with self.replica.measured():
+                    measured = {name: self.measure(name) for name in self.data.splits if name != "train"}
+                    values = training.variables.read()
+            if self.chief:
+                self._finish(training, measured, values)
+        except Stopped as stop:
+            if self.chief:
+                print(f"{stop}. To continue: {console.command(self.directory)}")
+            return INTERRUPTED if stop.reason is signal.SIGINT else AGAIN
+        except NonFiniteLossError as error:
+            print(f"error: {error}")
+            return DIVERGED
+        except (ValueError, OSError) as error:
+            print(f"error: {error}")
+            return FAILED
+        return 0
 
+    def measure(self, split: str) -> Errors:
+        """The errors of the network as it is on a split."""
+        images = self.data.splits[split]
+        make = functools.partial(
+            batches.evaluation_batches, images, batch_size=self.per_replica_batch_size * self.replicas
+        )
+        return self._evaluate(distribution.batches(self.strategy, make), images.size)
 
-def build_schedule(recipe: Recipe) -> Schedule:
-    """The schedule, with everything that is counted in iterations scaled."""
-    settings = recipe.schedule
-    scaled = {
-        "iterations": settings.scaled_iterations,
-        "boundaries": settings.scaled_boundaries,
-        "warmup_iterations": settings.scaled_warmup_iterations,
-    }
-    return SCHEDULES[settings.name](**(vars(settings) | scaled))
+    def _training(self, callbacks: Iterable[keras.callbacks.Callback]) -> Training:
+        recipe, run, chief = self.recipe, self.run, self.chief
+        return Training(
+            self.replica,
+            assembly.build_schedule(recipe),
+            lambda first: assembly.training_batches(recipe, self.data, self.strategy, first),
+            lambda: self.measure("validation"),
+            strategy=self.strategy,
+            accumulation=recipe.training.accumulation,
+            last_iteration=recipe.schedule.scaled_iterations,
+            intervals=Intervals(
+                log=recipe.training.log_every,
+                validate=recipe.training.validate_every,
+                checkpoint=run.checkpoint_every,
+                # An iteration of a very deep network takes seconds: calls of one start it sooner and cost nothing.
+                call=1 if recipe.model.depth > networks.REMAT_DEPTH else run.iterations_per_call,
+            ),
+            history=self.directory.history if chief else None,
+            checkpoints=self._checkpoints() if chief else None,
+            about={"recipe": recipe.essence()},
+            logs=str(self.directory.logs) if chief else None,
+            callbacks=callbacks,
+        )
 
+    def _checkpoints(self) -> Checkpoints:
+        """The checkpoints, wherever they are kept."""
+        return Checkpoints(
+            self.run.checkpoint_directory or self.directory.checkpoints,
+            keep=self.run.keep_checkpoints,
+            asynchronous=self.run.asynchronous_checkpoints,
+            timeout=self.run.checkpoint_timeout,
+        )
 
-@contextlib.contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """Sets Keras's dtype policy for the layers that are made inside."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+    def _accept(self, about: dict[str, Any]) -> None:
+        """Refuses to continue unasked, or from a checkpoint of another recipe."""
+        if not self.run.resume:
+            raise FileExistsError(
+                f"{self.run.checkpoint_directory} already holds checkpoints: add --run.resume to continue from them, "
+                "or choose another --run.checkpoint-directory"
+            )
+        changes = checks.differences(about["recipe"], json.loads(json.dumps(self.recipe.essence())))
+        if changes and not self.run.accept_changes:
+            listed = "\n  ".join(changes)
+            raise ValueError(f"the checkpoints are of another recipe. {runs.ELSEWHERE}. What differs:\n  {listed}")
 
+    def _note_start(self) -> None:
+        environment = runs.environment(
+            distribution.device_names(self.strategy),
+            workers=distribution.workers(self.strategy),
+            replicas=self.replicas,
+            per_replica_batch_size=self.per_replica_batch_size,
+            run=self.run.remembered(),
+        )
+        self.directory.create(
+            self.recipe.to_json(), environment, resume=self.run.resume, accept_changes=self.run.accept_changes
+        )
 
-def _errors(evaluate, data: Data, split: str, recipe: Recipe) -> Errors:
-    images = data.splits[split]
-    return evaluate(batches.evaluation_batches(images, batch_size=recipe.training.global_batch_size), images.size)
+    def _introduction(self) -> str:
+        """What is about to happen, for the one who waits for it."""
+        recipe, data, network, workers = self.recipe, self.data, self.replica.model, distribution.workers(self.strategy)
+        sizes = ", ".join(f"{split.size:,} {name}" for name, split in data.splits.items())
+        devices = ", ".join(distribution.device_names(self.strategy))
+        shared = f": {self.per_replica_batch_size} at a time on each of {self.replicas} replicas"
+        return (
+            f"{recipe.name}: {network.name}, {network.count_params():,} parameters\n"
+            f"{recipe.data.dataset}: {sizes} images of {'x'.join(map(str, data.image_shape))}, "
+            f"{len(data.class_names)} classes\n"
+            f"{recipe.schedule.scaled_iterations:,} iterations of {recipe.training.global_batch_size} images in "
+            f"{recipe.training.precision} on {devices}{shared if self.replicas > 1 else ''}"
+            f"{f' of {workers} workers' if workers > 1 else ''}\n"
+            f"everything is kept in {self.directory.path}"
+        )
 
-
-def introduction(recipe: Recipe, data: Data, network: keras.Model, devices: list[str], directory: RunDirectory) -> str:
-    """What is about to happen, for the one who waits for it."""
-    sizes = ", ".join(f"{split.size:,} {name}" for name, split in data.splits.items())
-    return (
-        f"{recipe.name}: {network.name}, {network.count_params():,} parameters\n"
-        f"{recipe.data.dataset}: {sizes} images of {'x'.join(map(str, data.image_shape))}, "
-        f"{len(data.class_names)} classes\n"
-        f"{recipe.schedule.scaled_iterations:,} iterations of {recipe.training.global_batch_size} images in "
-        f"{recipe.training.precision} on {', '.join(devices)}\n"
-        f"everything is kept in {directory.path}"
-    )
-
-
-def result(recipe: Recipe, training: Training, data: Data, measured: dict[str, Any]) -> dict[str, Any]:
-    """What `result.json` holds."""
-    return {
-        "recipe": recipe.name,
-        "fingerprint": recipe.fingerprint,
-        "iterations": training.state.iteration,
-        "schedule_scale": recipe.schedule.scale,
-        "view": "whole image",
-        "splits": measured,
-        "images_per_second": training.images_per_second,
-        "class_names": list(data.class_names),
-    }
-
-
-def report(directory: RunDirectory) -> str:
-    """The end of a run, for the one who waited for it: what was measured, where it lies, what to type next."""
-    kept = directory.read_result()
-    python = os.path.relpath(sys.executable) if Path(sys.prefix).is_relative_to(Path.cwd()) else "python"
-    lines = [f"{'split':12}{'images':>8}{'top-1 error':>14}{'loss':>10}"]
-    for name, errors in kept["splits"].items():
-        lines.append(f"{name:12}{errors['images']:>8,}{errors['top1_error']:>13.2f}%{errors['loss']:>10.4f}")
-    if speed := kept["images_per_second"]:
-        lines.append(f"{speed:,.0f} images per second")
-    return "\n".join(
-        [
-            *lines,
-            f"model    {directory.model}",
-            f"curve    {directory.curve}",
-            f"metrics  {directory.result} and {directory.history}",
-            "next",
-            f"  {python} -m tensorboard.main --logdir {directory.logs}",
-            f'  {python} -c "import keras, keras_resnet; keras.saving.load_model({str(directory.model)!r}).summary()"',
-            f"  {python} recipes/train.py --list",
-        ]
-    )
+    def _finish(self, training: Training, measured: dict[str, Errors], values: dict[str, np.ndarray]) -> None:
+        """Leaves the network and what was measured in the directory, the mark that the run is finished last."""
+        directory = self.directory
+        network = assembly.portable(self.recipe, self.data, self.replica.model, values)
+        whole = directory.model.with_name(f".{directory.model.name}")
+        network.save(whole)
+        whole.replace(directory.model)
+        curves.draw(training.history.rows() if training.history else [], directory.curve, title=self.recipe.name)
+        directory.write_result(
+            {
+                "recipe": self.recipe.name,
+                "fingerprint": self.recipe.fingerprint,
+                "iterations": training.state.iteration,
+                "schedule_scale": self.recipe.schedule.scale,
+                "view": "whole image",
+                "splits": {name: asdict(errors) for name, errors in measured.items()},
+                "best_iteration": training.state.best_iteration,
+                "best_validation_error": training.state.best_error,
+                "images_per_second": training.images_per_second,
+                "class_names": list(self.data.class_names),
+            }
+        )
+        print(console.report(directory))

@@ -5,13 +5,14 @@ A recipe is plain JSON text here, so that any program can keep its runs this way
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -82,12 +83,13 @@ class RunDirectory:
         """Whether the run came to its end."""
         return self.result.exists()
 
-    def check(self, recipe: str, *, resume: bool = False) -> None:
+    def check(self, recipe: str, *, resume: bool = False, accept_changes: bool = False) -> None:
         """Refuses a directory that this recipe may not be run in; changes nothing.
 
         Args:
             recipe: The recipe as JSON.
             resume: Whether a run of the same recipe may be continued.
+            accept_changes: Whether a run of another recipe may be, unless it is finished.
 
         Raises:
             ValueError: if the directory holds another recipe, or files of something else.
@@ -99,30 +101,45 @@ class RunDirectory:
         if not self.recipe.exists():
             self._check_vacant()
             return
-        if changes := checks.differences(essence(self._read(self.recipe)), essence(json.loads(recipe))):
+        changes = self._changes(recipe)
+        if changes and not (accept_changes and not self.finished):
             listed = "\n  ".join(changes)
-            raise ValueError(f"{self.path} holds another recipe. {ELSEWHERE}. What differs:\n  {listed}")
+            remedy = (
+                "It is finished" if self.finished else "--run.accept-changes continues it with this one all the same"
+            )
+            raise ValueError(f"{self.path} holds another recipe. {ELSEWHERE}. {remedy}. What differs:\n  {listed}")
         if not resume:
             state = "finished" if self.finished else "unfinished: add --run.resume to continue it"
             raise FileExistsError(f"{self.path} already holds this recipe, {state}. {ELSEWHERE}")
 
-    def create(self, recipe: str, environment: dict[str, Any], *, resume: bool = False) -> None:
-        """Writes the recipe and adds an entry to the environment; a recipe that is already there stays as it is.
+    def create(
+        self, recipe: str, environment: dict[str, Any], *, resume: bool = False, accept_changes: bool = False
+    ) -> None:
+        """Writes the recipe and adds an entry to the environment, which lists the changes to an earlier recipe.
 
         Args:
             recipe: The recipe as JSON.
             environment: The entry; see the function of that name.
             resume: Whether a run of the same recipe may be continued.
+            accept_changes: Whether a run of another recipe may be.
 
         Raises:
             ValueError, FileExistsError, NotADirectoryError: as `check` does.
         """
-        self.check(recipe, resume=resume)
+        self.check(recipe, resume=resume, accept_changes=accept_changes)
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.recipe.exists():
+            write(self.recipe, recipe)  # first, as a directory of files without a recipe is nobody's run
+        changes = self._changes(recipe)
+        if changes:
+            environment = {**environment, "changes": changes}
+        write(self.environment, as_json([*self.starts(), environment]))
+        if changes:
             write(self.recipe, recipe)
-        starts = self._read(self.environment) if self.environment.exists() else []
-        write(self.environment, as_json([*starts, environment]))
+
+    def starts(self) -> list[dict[str, Any]]:
+        """The entries of the environment, one for each start."""
+        return list(self._read(self.environment)) if self.environment.exists() else []
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Keeps what was measured, and so marks the run as finished."""
@@ -135,6 +152,12 @@ class RunDirectory:
             FileNotFoundError: if the run is not finished.
         """
         return dict(self._read(self.result))
+
+    def _changes(self, recipe: str) -> list[str]:
+        """What differs from the recipe that is kept, if there is one."""
+        if not self.recipe.exists():
+            return []
+        return checks.differences(essence(self._read(self.recipe)), essence(json.loads(recipe)))
 
     def _check_vacant(self) -> None:
         # Hidden files, of a desktop or left by a crash before the recipe was written, are nobody's results.
@@ -161,10 +184,14 @@ def as_json(value: Any) -> str:
 
 
 def write(file: Path, text: str) -> None:
-    """Writes a file wholly or not at all, also when the disk is full or the power fails."""
+    """Writes a file wholly or not at all, also when the disk is full or the power fails.
+
+    Raises:
+        OSError: naming the file.
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as stream:
+        with naming_file(file), temporary.open("w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -172,6 +199,18 @@ def write(file: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def naming_file(file: Path) -> Iterator[None]:
+    """Makes an `OSError` of the block say which file could not be written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"{file} cannot be written: {error.strerror or error}. Make room there or allow it, then start the same "
+            "command again with --run.resume"
+        ) from error
 
 
 def environment(devices: Iterable[str] = (), **more: Any) -> dict[str, Any]:

@@ -1,20 +1,24 @@
 """Measure the speed of training a CIFAR network on noise.
 
     python recipes/benchmark.py training [DEPTH] [--batch 128] [--precision mixed_bfloat16] [--rounds 5]
+    python recipes/benchmark.py strategies [DEPTH] [--batch 128] [--precision mixed_bfloat16] [--rounds 5]
     python recipes/benchmark.py start [DEPTH] [--batch 128] [--precision mixed_bfloat16]
 
 training: images per second, in turns with the same network with Keras's own batch normalization, and the ratio.
+strategies: the same of this machine's devices together (mirrored: its GPUs, or its CPU divided), and of one device.
 start: seconds from the start of the program to the end of the first iteration, and the memory that it took.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 
 import startup
 
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("subject", choices=["training", "start"])
+    parser.add_argument("subject", choices=["training", "strategies", "start"])
     parser.add_argument("depth", nargs="?", type=int, default=20, metavar="DEPTH", help="6n+2; defaults to 20")
     parser.add_argument("--batch", type=int, default=128, help="images in an iteration")
     parser.add_argument("--precision", default="mixed_bfloat16", choices=["float32", "mixed_bfloat16"])
@@ -39,15 +43,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         architectures.cifar(options.depth)
     except ValueError as error:
         parser.error(str(error))
+    measured = {"rounds": options.rounds, "images": options.batch * options.iterations}
+    if options.subject == "strategies":
+        compare({name: process(name, options) for name in ("mirrored", "one_device")}, **measured)
+        return 0
+    prepare(options)
+    if options.subject == "start":
+        start(options, began)
+    else:
+        compare(contenders(options), **measured)
+    return 0
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Loads TensorFlow."""
     with startup.quiet():
         import keras
 
     keras.config.set_dtype_policy(options.precision)
-    if options.subject == "start":
-        start(options, began)
-    else:
-        compare(contenders(options), rounds=options.rounds, images=options.batch * options.iterations)
-    return 0
+
+
+def process(strategy: str, options: argparse.Namespace) -> Callable[[], object]:
+    """A function that runs the iterations of one measurement in a process of its own, where the devices are divided."""
+    context = multiprocessing.get_context("spawn")
+    ours, its = context.Pipe()
+    context.Process(target=serve, args=(its, strategy, options), daemon=True).start()
+
+    def run() -> object:
+        ours.send("run")
+        return ours.recv()
+
+    return run
+
+
+def serve(connection: Connection, strategy: str, options: argparse.Namespace) -> None:
+    """Runs the iterations of a measurement whenever it is told to."""
+    prepare(options)
+    from keras_resnet import distribution, networks
+
+    devices = distribution.STRATEGIES[strategy](None, options.batch, 0.0)
+    with devices.scope():
+        network = networks.CifarResNet(options.depth, classifier_activation=None)
+        run = trainer(network, devices, options, options.iterations)
+    while connection.recv():
+        run()
+        connection.send("done")
 
 
 def start(options: argparse.Namespace, began: float) -> None:
@@ -93,15 +133,22 @@ def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Ca
     """A function that trains a model for some iterations on noise."""
     import tensorflow as tf
 
+    from keras_resnet import distribution
     from keras_resnet.optimizers import SGD
     from keras_resnet.training.iterations import iterations as compiled
+    from keras_resnet.training.replica import Replica
+
+    def make(replicas: int, **_: int) -> tf.data.Dataset:
+        size = options.batch // replicas
+        images = tf.random.stateless_uniform([size, 32, 32, 3], [0, 0], maxval=255.0)
+        labels = tf.random.stateless_uniform([size], [0, 1], maxval=10, dtype=tf.int32)
+        return tf.data.Dataset.from_tensors((images, labels)).repeat()
 
     optimizer = SGD(0.01)
     optimizer.build(model.trainable_variables)
-    images = tf.random.stateless_uniform([options.batch, 32, 32, 3], [0, 0], maxval=255.0)
-    labels = tf.random.stateless_uniform([options.batch], [0, 1], maxval=10, dtype=tf.int32)
-    batches = iter(strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors((images, labels)).repeat()))
-    run = compiled(model, optimizer, strategy=strategy, global_batch_size=options.batch, most=iterations)
+    batches = iter(distribution.batches(strategy, make))
+    replica = Replica(model, optimizer, global_batch_size=options.batch)
+    run = compiled(replica, strategy=strategy, most=iterations)
     rates = tf.fill([iterations], 0.01)
     return lambda: run(batches, rates)[0].numpy()
 

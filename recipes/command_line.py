@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from keras_resnet import checks
 from keras_resnet.config import DataConfig, ModelConfig, OptimizerConfig, Recipe, Run, ScheduleConfig, TrainingConfig
+from keras_resnet.runs import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def read(arguments: Sequence[str], usage: str) -> tuple[Recipe, Run]:
             raise SystemExit(0)
         case [name, *overrides]:
             try:
-                return override(find(name), overrides, program=f"python {sys.argv[0]} {name}")
+                return override(*find(name), overrides, program=f"python {sys.argv[0]} {name}")
             except (ValueError, OSError) as error:
                 fail(error)
     raise AssertionError("every list of words is matched above")
@@ -66,23 +67,34 @@ def listing() -> str:
     return "\n".join(["Recipes:", *(f"  {name:{width}}  {recipe.description}" for name, recipe in RECIPES.items())])
 
 
-def find(name: str) -> Recipe:
-    """The recipe of a name in the catalog, or in a `recipe.json`.
+def find(name: str) -> tuple[Recipe, Run]:
+    """The recipe of a name in the catalog, or in a `recipe.json`; or of the directory of a run, and how to continue it.
 
     Raises:
         ValueError: if there is none, or if the file holds no valid recipe.
         OSError: if the file cannot be read.
     """
     if name in RECIPES:
-        return RECIPES[name]
+        return RECIPES[name], Run()
     if name.startswith("-"):
         raise ValueError(f"the recipe comes first, before {name}. --list shows the recipes")
     if name.endswith(".json"):
-        return load(Path(name))
+        return load(Path(name)), Run()
     if (Path(name) / "recipe.json").is_file():
-        raise ValueError(f"{name} is the directory of a run. Did you mean {Path(name) / 'recipe.json'}?")
+        return load(Path(name) / "recipe.json"), continuation(RunDirectory(Path(name)))
     hint = checks.nearest(name, RECIPES) or f"Recipes: {', '.join(RECIPES)}"
-    raise ValueError(f"{name!r} is no recipe. {hint} (--list describes them; a recipe.json is replayed)")
+    raise ValueError(
+        f"{name!r} is no recipe. {hint} (--list describes them; a recipe.json is replayed, a run directory continued)"
+    )
+
+
+def continuation(directory: RunDirectory) -> Run:
+    """How to continue a run: as it was last started."""
+    starts = directory.starts()
+    remembered = starts[-1].get("run", {}) if starts else {}
+    known = {field.name for field in fields(Run)}
+    kept = {key: value for key, value in remembered.items() if key in known}
+    return Run(**{**kept, "directory": str(directory.path), "resume": True})
 
 
 def load(file: Path) -> Recipe:
@@ -93,9 +105,9 @@ def load(file: Path) -> Recipe:
         raise ValueError(f"{file}: {error}") from error
 
 
-def override(recipe: Recipe, flags: Sequence[str], program: str) -> tuple[Recipe, Run]:
-    """The recipe with the flags' changes, and the run; `program` is how the help calls the command."""
-    default = Overrides(recipe.model, recipe.data, recipe.optimizer, recipe.schedule, recipe.training, Run())
+def override(recipe: Recipe, run: Run, flags: Sequence[str], program: str) -> tuple[Recipe, Run]:
+    """The recipe and the run with the flags' changes; `program` is how the help calls the command."""
+    default = Overrides(recipe.model, recipe.data, recipe.optimizer, recipe.schedule, recipe.training, run)
     chosen = tyro.cli(
         Overrides, default=default, args=flags, prog=program, description=recipe.description, registry=spelling()
     )

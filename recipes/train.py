@@ -1,11 +1,16 @@
 """Train a network.
 
     python recipes/train.py RECIPE [--model.shortcut B] [--schedule.scale 0.125] [--run.directory DIR] …
+    python recipes/train.py DIR
 
 RECIPE is a name from the catalog, or the recipe.json of a run, which replays it exactly. Flags change it.
+DIR is the directory of a run, which is continued as it was started.
 
     python recipes/train.py --list            the recipes
     python recipes/train.py RECIPE --help     the flags, and their values in that recipe
+
+Exit status: 0 finished; 1 ended by something else, such as a full disk; 2 refused, and nothing was changed; 3 the loss
+is no longer finite; 75 start the same command again (preempted, or a worker is missing); 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,13 +27,20 @@ from keras_resnet.runs import RunDirectory
 def main(arguments: Sequence[str]) -> int:
     """Trains what the command line asks for; returns the exit status."""
     recipe, run = command_line.read(arguments, usage=__doc__.strip())
+    directory = RunDirectory(run.directory_for(recipe))
     try:
-        RunDirectory(run.directory_for(recipe)).check(recipe.to_json(), resume=run.resume)
+        if run.strategy not in ("multi_worker", "auto"):  # where there are other processes, only worker 0 looks
+            directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes)
+            if directory.finished:
+                from keras_resnet.reporting import console
+
+                print(f"This run is finished.\n{console.report(directory)}")
+                return 0
         # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
         with startup.quiet():
             from keras_resnet import experiment
 
-        return experiment.train(recipe, run) or 0
+        return experiment.train(recipe, run)
     except KeyboardInterrupt:
         print("stopped at once; --run.resume continues from the last checkpoint", file=sys.stderr)
         return 130
@@ -36,6 +48,9 @@ def main(arguments: Sequence[str]) -> int:
         command_line.fail(
             f"{error.name} is not installed. To install all that recipes need: pip install -e '.[recipes]'"
         )
+    except TimeoutError as error:  # of workers that wait for another
+        print(f"error: {error}", file=sys.stderr)
+        return 75
     except (ValueError, OSError) as error:
         command_line.fail(error)
 

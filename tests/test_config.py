@@ -47,6 +47,10 @@ def test_every_field_refuses_a_value_of_no_type_that_it_knows(kind):
         (OptimizerConfig, {"momentum": 1.0}, "`momentum` must be at least 0 and below 1"),
         (OptimizerConfig, {"weight_decay": -1e-4}, "`weight_decay` must be at least 0"),
         (OptimizerConfig, {"momentum": 0, "nesterov": True}, "`momentum` must be positive with nesterov=True"),
+        (OptimizerConfig, {"global_clipnorm": 0}, "`global_clipnorm` must be positive"),
+        (OptimizerConfig, {"global_clipnorm": -1.0}, "`global_clipnorm` must be positive"),
+        (OptimizerConfig, {"ema_momentum": 1}, "`ema_momentum` must be at least 0 and below 1"),
+        (OptimizerConfig, {"ema_momentum": -0.1}, "`ema_momentum` must be at least 0 and below 1"),
         (ScheduleConfig, {"learning_rate": 0}, "`learning_rate` must be positive"),
         (ScheduleConfig, {"iterations": 0}, "`iterations` must be positive"),
         (ScheduleConfig, {"patience": 0}, "`patience` must be positive"),
@@ -67,6 +71,30 @@ def test_every_field_refuses_a_value_of_no_type_that_it_knows(kind):
         (TrainingConfig, {"validate_every": -5}, "`validate_every` must be positive"),
         (TrainingConfig, {"seed": -1}, "`seed` must be at least 0"),
         (TrainingConfig, {"seed": 2**31}, "`seed` must be at least 0 and below 2**31"),
+        (TrainingConfig, {"accumulation": 0}, "`accumulation` must be positive"),
+        (TrainingConfig, {"accumulation": 3}, "`accumulation` must be a divisor of global_batch_size=128"),
+        (TrainingConfig, {"normalization_batch_size": 0}, "`normalization_batch_size` must be a divisor of 128"),
+        (TrainingConfig, {"normalization_batch_size": -64}, "`normalization_batch_size` must be a divisor of 128"),
+        (TrainingConfig, {"normalization_batch_size": 48}, "a divisor of 128, the images of an iteration. Received"),
+        (TrainingConfig, {"normalization_batch_size": 256}, "`normalization_batch_size` must be a divisor of 128"),
+        (
+            TrainingConfig,
+            {"normalization_batch_size": 64, "accumulation": 4},
+            "must be a divisor of 32, the images of an iteration in each of 4 parts. Received",
+        ),
+        (
+            Run,
+            {"strategy": "miror"},
+            "`strategy` must be one of 'one_device', 'mirrored', 'multi_worker', 'tpu', 'auto'",
+        ),
+        (Run, {"strategy": "mirrored", "replicas": 0}, "`replicas` must be positive"),
+        *[
+            (Run, {"strategy": word, "replicas": 2}, f"`replicas` must be None with strategy='{word}'")
+            for word in ("one_device", "multi_worker", "tpu", "auto")
+        ],
+        (Run, {"accept_changes": True}, "`accept_changes` must be False without resume=True"),
+        (Run, {"join_timeout": 0}, "`join_timeout` must be positive"),
+        (Run, {"checkpoint_timeout": 0}, "`checkpoint_timeout` must be positive"),
         (Run, {"iterations_per_call": 0}, "`iterations_per_call` must be positive"),
         (Run, {"checkpoint_every": 0}, "`checkpoint_every` must be positive"),
         (Run, {"keep_checkpoints": 0}, "`keep_checkpoints` must be positive"),
@@ -74,6 +102,23 @@ def test_every_field_refuses_a_value_of_no_type_that_it_knows(kind):
 )
 def test_a_value_that_makes_no_sense_is_refused_by_its_name_and_rule(kind, values, expected):
     assert expected in message(kind, **values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (OptimizerConfig, {"global_clipnorm": 1, "ema_momentum": 0.9999}),
+        (OptimizerConfig, {"ema_momentum": 0}),
+        (TrainingConfig, {"accumulation": 128, "normalization_batch_size": 1}),
+        (TrainingConfig, {"accumulation": 4, "normalization_batch_size": 32}),
+        (TrainingConfig, {"normalization_batch_size": 128}),
+        (Run, {"strategy": "mirrored", "replicas": 1}),
+        (Run, {"accept_changes": True, "resume": True}),
+    ],
+)
+def test_values_at_the_edges_of_what_makes_sense_are_kept(kind, values):
+    config = kind(**values)
+    assert {name: getattr(config, name) for name in values} == values
 
 
 @pytest.mark.parametrize("name", ["cosine", "plateau"])
@@ -140,14 +185,18 @@ def test_the_fingerprint_forgets_name_and_description_and_nothing_else():
             ("optimizer", {"nesterov": True}),
             ("schedule", {"scale": 0.5}),
             ("training", {"seed": 1}),
+            ("optimizer", {"global_clipnorm": 1.0}),
+            ("optimizer", {"ema_momentum": 0.9}),
+            ("training", {"normalization_batch_size": 64}),
+            ("training", {"accumulation": 2}),
         ]
     ]
-    assert len({recipe.fingerprint for recipe in [RECIPE, *changes]}) == 6
+    assert len({recipe.fingerprint for recipe in [RECIPE, *changes]}) == 1 + len(changes)
 
 
 def test_the_fingerprint_is_that_of_earlier_versions():
     # A change here gives every old run a new directory: intended only when a recipe gains a field.
-    assert RECIPE.fingerprint == "74361862f372"
+    assert RECIPE.fingerprint == "72a7b0e76708"
 
 
 def test_a_number_has_one_spelling_in_the_fingerprint():
@@ -203,6 +252,42 @@ def test_a_key_that_is_missing_is_named():
 def test_a_run_lies_in_a_directory_named_after_its_recipe_unless_told_otherwise():
     assert str(Run().directory_for(RECIPE)) == f"runs/cifar10-resnet20-{RECIPE.fingerprint}"
     assert str(Run(directory="elsewhere").directory_for(RECIPE)) == "elsewhere"
+
+
+def test_a_run_remembers_how_it_was_started_but_not_where_nor_what_was_asked_for_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run(
+        "elsewhere",
+        data_directory="images",
+        strategy="mirrored",
+        replicas=2,
+        resume=True,
+        accept_changes=True,
+        checkpoint_every=7,
+        checkpoint_directory="gs://bucket/run",
+    )
+    remembered = json.loads(json.dumps(run.remembered()))
+    forgotten = {"directory", "resume", "accept_changes"}
+    assert remembered.keys() == {each.name for each in fields(Run)} - forgotten
+    # Whoever continues may be in another directory.
+    assert remembered["data_directory"] == str(tmp_path / "images")
+    again = Run(**remembered)
+    assert again == replace(
+        run, directory=None, resume=False, accept_changes=False, data_directory=str(tmp_path / "images")
+    )
+    assert again.remembered() == remembered
+
+
+def test_a_home_directory_is_remembered_in_full(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Run(data_directory="~/images").remembered()["data_directory"] == str(tmp_path / "images")
+    assert Run().remembered()["data_directory"] is None
+
+
+def test_where_the_checkpoints_are_is_remembered_in_full(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert Run(checkpoint_directory="kept").remembered()["checkpoint_directory"] == str(tmp_path / "kept")
+    assert Run(checkpoint_directory="gs://bucket/kept").remembered()["checkpoint_directory"] == "gs://bucket/kept"
 
 
 def test_the_words_are_those_of_the_facts():

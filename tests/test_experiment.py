@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import train
 from catalog import RECIPES
 
-from keras_resnet import architectures, config, datasets, distribution, experiment
+from keras_resnet import architectures, assembly, datasets, distribution, experiment
 from keras_resnet.config import DataConfig, ModelConfig, Recipe, Run, ScheduleConfig, TrainingConfig
 from keras_resnet.data import loading
 from keras_resnet.data.loading import Data
 from keras_resnet.data.splits import ArraySplit
+from keras_resnet.reporting import console
+from keras_resnet.runs import RunDirectory
 from keras_resnet.training.history import History
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +84,8 @@ def test_the_directory_holds_what_was_promised(finished):
     assert Recipe.from_json((finished / "recipe.json").read_text()) == RECIPE
     assert (finished / "curve.png").read_bytes().startswith(b"\x89PNG")
     [start] = json.loads((finished / "environment.json").read_text())
-    assert start["per_replica_batch_size"] == 32
+    assert (start["per_replica_batch_size"], start["replicas"], start["workers"]) == (32, 1, 1)
+    assert start["run"] == run(finished).remembered()
     rows = History(finished / "history.csv").rows()
     assert [row.iteration for row in rows] == [10, 20, 30, 40, 50, 60]
     assert [row.learning_rate for row in rows] == pytest.approx([0.1] * 4 + [0.01] * 2)
@@ -145,21 +149,18 @@ def test_a_directory_of_another_run_is_refused_and_nothing_changes(finished, rec
 
 
 def test_a_run_that_ctrl_c_stopped_is_resumed_to_the_same_record_and_result(finished, tmp_path, capsys):
-    directory = tmp_path / "run"
+    directory = RunDirectory(tmp_path / "run")
     stop = At(30, lambda: os.kill(os.getpid(), signal.SIGINT))
-    assert experiment.train(RECIPE, run(directory), [stop]) == experiment.INTERRUPTED == 130
+    assert experiment.train(RECIPE, run(directory.path), [stop]) == experiment.INTERRUPTED == 130
     told = capsys.readouterr().out
-    assert (
-        f"stopped after iteration 30. To continue, repeat the command with --run.resume --run.directory {directory}"
-        in told
-    )
-    assert not (directory / "result.json").exists() and not (directory / "model.keras").exists()
-    assert experiment.train(RECIPE, run(directory, resume=True)) == 0
+    assert f"stopped after iteration 30. To continue: {console.command(directory)}\n" in told
+    assert not (directory.path / "result.json").exists() and not (directory.path / "model.keras").exists()
+    assert experiment.train(RECIPE, run(directory.path, resume=True)) == 0
     assert "continues after iteration 30" in capsys.readouterr().out
-    assert (directory / "history.csv").read_bytes() == (finished / "history.csv").read_bytes()
-    result, expected = (json.loads((path / "result.json").read_text()) for path in (directory, finished))
+    assert (directory.path / "history.csv").read_bytes() == (finished / "history.csv").read_bytes()
+    result, expected = (json.loads((path / "result.json").read_text()) for path in (directory.path, finished))
     assert {**result, "images_per_second": 0} == {**expected, "images_per_second": 0}
-    assert len(json.loads((directory / "environment.json").read_text())) == 2
+    assert len(json.loads((directory.path / "environment.json").read_text())) == 2
 
 
 def test_a_run_that_diverges_says_so_and_leaves_no_result(tmp_path, capsys):
@@ -172,9 +173,12 @@ def test_a_run_that_diverges_says_so_and_leaves_no_result(tmp_path, capsys):
 def test_a_batch_that_the_replicas_do_not_divide_is_refused_before_anything_is_written(
     tmp_path, monkeypatch, two_devices
 ):
-    monkeypatch.setitem(distribution.STRATEGIES, "one_device", lambda: two_devices)
+    monkeypatch.setitem(distribution.STRATEGIES, "one_device", lambda *_: two_devices)
     recipe = replace(RECIPE, training=TrainingConfig(global_batch_size=33))
     with pytest.raises(ValueError, match="must be a multiple of the 2 replicas. Received: global_batch_size=33"):
+        experiment.train(recipe, run(tmp_path / "run"))
+    recipe = replace(RECIPE, training=TrainingConfig(global_batch_size=36, accumulation=12))
+    with pytest.raises(ValueError, match="the 2 replicas, times 12 parts of the accumulation"):
         experiment.train(recipe, run(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
@@ -222,23 +226,27 @@ def test_a_folder_of_pictures_trains(pictures, tmp_path):
     assert result["splits"]["validation"]["images"] == 4
 
 
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_a_picture_that_is_damaged_is_named_before_training(pictures, tmp_path, split):
-    damage(pictures / split / "cat" / "1.png")
+def test_a_training_picture_that_is_damaged_is_named_before_anything_is_written(pictures, tmp_path):
+    damage(pictures / "train" / "cat" / "1.png")
     with pytest.raises(ValueError, match="1 of 16 images cannot be used") as error:
         experiment.train(FOLDER, run(tmp_path / "run", data_directory=str(pictures)))
-    assert f"{pictures / split / 'cat' / '1.png'}: damaged" in str(error.value)
+    assert f"{pictures / 'train' / 'cat' / '1.png'}: damaged" in str(error.value)
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_picture_that_is_damaged_during_training_is_named(pictures, tmp_path):
+def test_a_picture_that_is_damaged_during_training_is_named(pictures, tmp_path, capsys):
     at = At(3, lambda: damage(pictures / "validation" / "dog" / "0.png"))
-    with pytest.raises(ValueError, match="1 of 16 images cannot be used") as error:
-        experiment.train(FOLDER, run(tmp_path / "run", data_directory=str(pictures)), [at])
-    assert f"{pictures / 'validation' / 'dog' / '0.png'}: damaged" in str(error.value)
+    asked = run(tmp_path / "run", data_directory=str(pictures))
+    assert experiment.train(FOLDER, asked, [at]) == experiment.FAILED == 1
+    told = capsys.readouterr().out
+    assert "error: 1 of 16 images cannot be used" in told
+    assert f"{pictures / 'validation' / 'dog' / '0.png'}: damaged" in told
+    assert not (tmp_path / "run" / "result.json").exists()
 
 
-def test_tables_have_a_row_for_every_word_of_a_recipe():
-    assert tuple(experiment.BUILDERS) == get_args(config.Family)
+def test_every_exit_status_is_documented():
+    for status in (experiment.FAILED, experiment.DIVERGED, experiment.AGAIN, experiment.INTERRUPTED):
+        assert re.search(rf"\b{status} \w", train.__doc__), status
 
 
 def stand_in(recipe: Recipe) -> Data:
@@ -250,24 +258,6 @@ def stand_in(recipe: Recipe) -> Data:
     images = noise.integers(0, 256, (8, *shape), np.uint8)
     split = ArraySplit(images, np.arange(8) % len(names))
     return Data(split, split, None, names)
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_parts_of_a_recipe_can_be_made(name):
-    recipe = RECIPES[name]
-    if recipe.model.family == "cifar":
-        recipe = replace(recipe, model=replace(recipe.model, depth=8))
-    data = stand_in(recipe)
-    network = experiment.build_network(recipe, data)
-    assert (network.input.dtype, network.input.shape) == ("uint8", (None, *data.image_shape))
-    assert network.output_shape == (None, len(data.class_names))
-    optimizer = experiment.build_optimizer(recipe, network)
-    assert optimizer.coupled_weight_decay == recipe.optimizer.weight_decay
-    rates = experiment.build_schedule(recipe)(np.arange(recipe.schedule.iterations))
-    assert (rates > 0).any() and (rates <= np.float32(recipe.schedule.learning_rate)).all()
-    images, labels = next(iter(experiment.training_batches(recipe, data, 3)))
-    assert images.shape == (recipe.training.global_batch_size, *data.image_shape) and images.dtype == "uint8"
-    assert labels.shape == (recipe.training.global_batch_size,)
 
 
 @pytest.mark.slow
@@ -286,7 +276,7 @@ def test_a_recipe_trains_two_iterations_and_is_measured(name, tmp_path, request,
         schedule=replace(recipe.schedule, iterations=2, boundaries=(), warmup_iterations=0),
         training=replace(recipe.training, global_batch_size=4),
     )
-    load = experiment.load_data
+    load = assembly.load_data
 
     def few(recipe: Recipe, run: Run) -> Data:
         if recipe.data.dataset == "cifar100":  # no copy lies beside the repository
@@ -294,7 +284,7 @@ def test_a_recipe_trains_two_iterations_and_is_measured(name, tmp_path, request,
         data = load(recipe, run)
         return replace(data, train=data.train.part(0, 50), validation=data.validation.part(0, 6))
 
-    monkeypatch.setattr(experiment, "load_data", few)
+    monkeypatch.setattr(assembly, "load_data", few)
     asked = Run(directory=str(tmp_path / "run"), data_directory=str(directory) if directory else None)
     assert experiment.train(recipe, asked) == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -309,56 +299,3 @@ def test_a_recipe_trains_two_iterations_and_is_measured(name, tmp_path, request,
         classes=len(result["class_names"]),
     )
     assert model.count_params() == counts.total
-
-
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        ScheduleConfig(),
-        ScheduleConfig(warmup_iterations=400),
-        ScheduleConfig("error-gate"),
-        ScheduleConfig("cosine", warmup_iterations=400),
-        ScheduleConfig("plateau", warmup_iterations=400),
-    ],
-)
-def test_a_scale_moves_every_rate_to_the_scaled_iteration(schedule):
-    recipe = replace(RECIPE, schedule=schedule)
-    scaled = replace(recipe, schedule=replace(schedule, scale=0.125))
-    assert scaled.schedule.scaled_iterations == 8000
-    rates = [experiment.build_schedule(each) for each in (recipe, scaled)]
-    for rate in rates:
-        rate.observe(0, training_error=0.0)
-    np.testing.assert_allclose(rates[1](np.arange(8000)), rates[0](np.arange(0, 64_000, 8)), rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("per-channel", lambda images: (images - images.mean()) / images.std()),
-        ("per-pixel-mean", lambda images: images - images.mean(0)),
-    ],
-)
-def test_the_network_normalizes_images_of_0_to_255_itself(digits, kind, expected):
-    recipe = replace(RECIPE, data=replace(RECIPE.data, normalization=kind))
-    network = experiment.build_network(recipe, digits)
-    images = digits.train.images
-    seen = keras.Model(network.input, network.get_layer("normalization").output).predict(images, verbose=0)
-    np.testing.assert_allclose(seen, expected(images.astype("float64")), atol=1e-3)
-
-
-def test_precision_is_that_of_the_recipe_and_of_nothing_else(digits):
-    recipe = replace(RECIPE, training=replace(RECIPE.training, precision="mixed_bfloat16"))
-    network = experiment.build_network(recipe, digits)
-    assert network.get_layer("conv1_conv").compute_dtype == "bfloat16"
-    assert network.get_layer("normalization").compute_dtype == "float32"
-    assert network.output.dtype == "float32"
-    assert keras.config.dtype_policy().name == "float32"
-
-
-def test_the_seed_decides_the_first_weights(digits):
-    def weights(seed: int) -> np.ndarray:
-        recipe = replace(RECIPE, training=replace(RECIPE.training, seed=seed))
-        return experiment.build_network(recipe, digits).get_layer("conv1_conv").get_weights()[0]
-
-    np.testing.assert_array_equal(weights(1), weights(1))
-    assert (weights(1) != weights(2)).any()

@@ -54,7 +54,8 @@ PLACES = {
     "schedules": place(PARTS, libraries=KERAS),
     "metrics": place(PARTS),
     "data": place(PARTS),
-    "distribution": place(PARTS),
+    "rendezvous": place(PARTS, libraries=STANDARD_LIBRARY),
+    "distribution": place(PARTS, "rendezvous"),
     "runs": place(VERBS, libraries=STANDARD_LIBRARY),
     "evaluation": place(VERBS),
     "training": place(VERBS, "evaluation", "runs"),
@@ -62,8 +63,9 @@ PLACES = {
     "export": place(VERBS),
     "reporting": place(JOINERY),
     "reporting.architecture_table": place(JOINERY, libraries=STANDARD_LIBRARY),
-    "experiment": place(JOINERY, "reporting"),
-    "tuning": place(JOINERY, "experiment", "reporting"),
+    "assembly": place(JOINERY),
+    "experiment": place(JOINERY, "assembly", "reporting"),
+    "tuning": place(JOINERY, "assembly", "experiment", "reporting"),
 }
 
 RECIPES = {path.stem for path in (ROOT / "recipes").glob("*.py")}

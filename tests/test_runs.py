@@ -77,6 +77,53 @@ def test_a_resumed_run_keeps_its_recipe_and_adds_its_environment(directory):
     assert json.loads(directory.environment.read_text()) == [{"start": 1}, {"start": 2}]
 
 
+def test_a_changed_recipe_is_accepted_when_asked_and_becomes_that_of_the_run(directory):
+    directory.create(RECIPE, {"start": 1})
+    directory.check(OTHER, resume=True, accept_changes=True)
+    assert directory.recipe.read_text() == RECIPE, "check changes nothing"
+    directory.create(OTHER, {"start": 2}, resume=True, accept_changes=True)
+    assert directory.recipe.read_text() == OTHER
+    directory.create(OTHER, {"start": 3}, resume=True)
+    assert directory.starts() == [
+        {"start": 1},
+        {"start": 2, "changes": ["model.shortcut: 'A' -> None"]},
+        {"start": 3},
+    ]
+    with pytest.raises(ValueError, match=r"model\.shortcut: None -> 'A'"):
+        directory.create(RECIPE, {}, resume=True)
+
+
+def test_what_changes_nothing_is_listed_as_no_change(directory):
+    directory.create(RECIPE, {})
+    directory.create(json.dumps({**VALUES, "description": "reworded"}), {}, resume=True, accept_changes=True)
+    assert directory.recipe.read_text() == RECIPE
+    assert directory.starts() == [{}, {}]
+
+
+def test_a_finished_run_accepts_no_changes(directory):
+    directory.create(RECIPE, {})
+    directory.write_result({})
+    before = contents(directory.path)
+    with pytest.raises(ValueError, match=r"(?s)holds another recipe\..* It is finished\. What differs"):
+        directory.create(OTHER, {}, resume=True, accept_changes=True)
+    assert contents(directory.path) == before
+
+
+def test_the_refusal_names_the_way_to_continue_all_the_same(directory):
+    directory.create(RECIPE, {})
+    with pytest.raises(ValueError, match=r"--run\.accept-changes continues it"):
+        directory.check(OTHER, resume=True)
+
+
+def test_starts_are_the_entries_of_the_environment(directory):
+    assert directory.starts() == []
+    directory.create(RECIPE, {"run": {"strategy": "mirrored"}})
+    assert directory.starts() == [{"run": {"strategy": "mirrored"}}]
+    directory.environment.write_text("[{")
+    with pytest.raises(ValueError, match=r"environment\.json is damaged"):
+        directory.starts()
+
+
 def test_resuming_what_never_started_starts_it(directory):
     directory.create(RECIPE, {}, resume=True)
     assert directory.recipe.exists()

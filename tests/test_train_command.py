@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -26,7 +27,7 @@ def experiment(monkeypatch, tmp_path):
     """A stand-in for the training, which keeps what it is asked for."""
     module = ModuleType("keras_resnet.experiment")
     module.asked = []
-    module.train = lambda recipe, run: module.asked.append((recipe, run))
+    module.train = lambda recipe, run: module.asked.append((recipe, run)) or 0
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(vars(keras_resnet), "experiment", module)
     monkeypatch.chdir(tmp_path)
@@ -154,9 +155,78 @@ def test_a_typo_in_a_recipe_file_is_named(capsys, tmp_path):
     assert "`model.shortcutt` is no key of a recipe. Did you mean 'model.shortcut'?" in refusal(capsys, "mine.json")
 
 
-def test_the_directory_of_a_run_points_to_its_recipe(capsys, tmp_path):
+def test_the_directory_of_a_run_continues_it_as_it_was_last_started(experiment, tmp_path, monkeypatch):
+    directory, first = RunDirectory(tmp_path / "run"), Run(strategy="mirrored", data_directory="old")
+    last = Run(strategy="mirrored", replicas=2, data_directory="images", checkpoint_every=7, keep_checkpoints=1)
+    saved, _ = asked(experiment, "cifar10-plain56", "--training.seed", "7")
+    for run in (first, last):
+        directory.create(saved.to_json(), {"run": run.remembered()}, resume=True)
+    expected = replace(last, directory="run", resume=True, data_directory=str(tmp_path / "images"))
+    assert asked(experiment, "run") == (saved, expected)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert asked(experiment, "../run") == (saved, replace(expected, directory="../run"))
+
+
+def test_flags_override_what_a_run_remembers(experiment, tmp_path):
+    run = Run(strategy="mirrored", replicas=2, data_directory=str(tmp_path / "images"), checkpoint_every=7)
+    recipe = RECIPES["cifar10-plain56"]
+    RunDirectory(tmp_path / "run").create(recipe.to_json(), {"run": run.remembered()})
+    flags = "--run.data-directory moved --run.replicas 3 --run.iterations-per-call 9"
+    expected = replace(run, directory="run", resume=True, data_directory="moved", replicas=3, iterations_per_call=9)
+    assert asked(experiment, "run", *flags.split()) == (recipe, expected)
+    flags = "--run.strategy one_device --run.replicas None"
+    expected = replace(run, directory="run", resume=True, strategy="one_device", replicas=None)
+    assert asked(experiment, "run", *flags.split()) == (recipe, expected)
+
+
+@pytest.mark.parametrize("environment", [[], [{"command": "…"}], [{"run": {"workers_of_the_future": 3}}]])
+def test_a_run_of_another_version_continues_with_what_is_known(experiment, tmp_path, environment):
+    directory = RunDirectory(tmp_path / "run")
+    directory.create(RECIPES["digits-resnet8"].to_json(), {})
+    directory.environment.write_text(json.dumps(environment))
+    assert asked(experiment, "run") == (RECIPES["digits-resnet8"], Run(directory="run", resume=True))
+    directory.environment.unlink()
+    assert asked(experiment, "run") == (RECIPES["digits-resnet8"], Run(directory="run", resume=True))
+
+
+def test_a_changed_recipe_is_refused_where_a_run_continues_unless_changes_are_accepted(capsys, experiment, tmp_path):
     RunDirectory(tmp_path / "run").create(RECIPES["digits-resnet8"].to_json(), {})
-    assert f"Did you mean {Path('run/recipe.json')}?" in refusal(capsys, "run")
+    told = refusal(capsys, "run", "--training.seed", "1")
+    assert "training.seed: 0 -> 1" in told and "--run.accept-changes continues it" in told
+    assert experiment.asked == []
+    recipe, run = asked(experiment, "run", "--training.seed", "1", "--run.accept-changes")
+    assert recipe.training.seed == 1
+    assert run == Run(directory="run", resume=True, accept_changes=True)
+
+
+@pytest.mark.parametrize("flags", [[], ["--run.keep-checkpoints", "1"]])
+def test_a_finished_run_says_so_before_anything_loads_and_changes_nothing(capsys, experiment, tmp_path, flags):
+    directory = RunDirectory(tmp_path / "run")
+    directory.create(RECIPES["digits-resnet8"].to_json(), {"run": Run().remembered()})
+    errors = {"images": 360, "loss": 0.125, "top1_error": 2.5}
+    directory.write_result({"splits": {"validation": errors}, "images_per_second": 1234.5})
+    before = traces(tmp_path)
+    assert train.main(["run", *flags]) == 0
+    assert experiment.asked == []
+    told = capsys.readouterr().out
+    assert told.startswith("This run is finished.")
+    assert "2.50%" in told and "0.1250" in told and "run/model.keras" in told
+    assert traces(tmp_path) == before
+
+
+def traces(path: Path) -> dict[str, tuple]:
+    """Content and age of everything in a directory."""
+    return {
+        str(file.relative_to(path)): (file.stat().st_mtime_ns, file.is_file() and file.read_bytes())
+        for file in [path, *path.rglob("*")]
+    }
+
+
+def test_an_empty_directory_is_no_run(capsys, experiment, tmp_path):
+    (tmp_path / "run").mkdir()
+    assert "'run' is no recipe." in (told := refusal(capsys, "run"))
+    assert "a run directory continued" in told
 
 
 def test_a_directory_that_holds_another_recipe_is_refused_before_anything_loads(capsys, experiment, tmp_path):
@@ -178,9 +248,36 @@ def test_an_error_of_the_training_is_one_line(capsys, experiment, error):
     assert refusal(capsys, "digits-resnet8") == f"error: {error} "
 
 
-def test_the_exit_status_is_that_of_the_training(experiment):
-    experiment.train = lambda recipe, run: 130
+@pytest.mark.parametrize("status", [0, 3, 75, 130])
+def test_the_exit_status_is_that_of_the_training(experiment, status):
+    experiment.train = lambda recipe, run: status
+    assert train.main(["digits-resnet8"]) == status
+
+
+def test_a_worker_that_did_not_join_is_a_reason_to_start_again(capsys, experiment):
+    def wait(recipe, run):
+        raise TimeoutError("worker 1 did not join")
+
+    experiment.train = wait
+    assert train.main(["digits-resnet8"]) == 75
+    assert capsys.readouterr().err == "error: worker 1 did not join\n"
+
+
+def test_ctrl_c_at_once_is_one_line(capsys, experiment):
+    def press(recipe, run):
+        raise KeyboardInterrupt
+
+    experiment.train = press
     assert train.main(["digits-resnet8"]) == 130
+    assert capsys.readouterr().err == "stopped at once; --run.resume continues from the last checkpoint\n"
+
+
+@pytest.mark.parametrize("strategy", ["multi_worker", "auto"])
+def test_a_worker_does_not_look_at_the_directory_that_only_the_chief_has(experiment, tmp_path, strategy):
+    RunDirectory(tmp_path / "run").create(RECIPES["digits-resnet8"].to_json(), {})
+    flags = ["--run.directory", "run", "--training.seed", "1", "--run.strategy", strategy]
+    _, run = asked(experiment, "digits-resnet8", *flags)
+    assert run.strategy == strategy
 
 
 def test_nothing_asked_shows_the_usage_and_the_recipes_as_an_error(capsys):

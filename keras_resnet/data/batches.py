@@ -16,6 +16,9 @@ def training_batches(
     padding: int = 4,
     seed: int,
     first_iteration: int = 0,
+    replicas: int = 1,
+    host: int = 0,
+    hosts: int = 1,
 ) -> tf.data.Dataset:
     """The batches of every iteration from the first one on, without end.
 
@@ -23,16 +26,23 @@ def training_batches(
     iteration k, the batches are, to the bit, those that a pipeline started at 0 gives from iteration k on. A batch may
     hold the end of one epoch and the beginning of the next, so that every epoch visits every image exactly once.
 
+    Every iteration is divided among the hosts, and a host's part among its replicas, in order: a host reads no image of
+    another, and what all of them read does not depend on their number.
+
     Args:
         split: The training images.
-        global_batch_size: Images in an iteration, on all replicas together.
+        global_batch_size: Images in an iteration, on all replicas of all hosts together.
         augmentation: `"none"`, `"crop"` or `"crop-flip"`.
         padding: Pixels on each side before a random crop; photographs are not padded.
         seed: Of the order and of the augmentation.
         first_iteration: Zero-based.
+        replicas: Replicas of this host.
+        host: Number of this host.
+        hosts: How many there are.
 
     Returns:
-        Elements (images uint8 [global_batch_size, height, width, channels], labels int32 [global_batch_size]).
+        Elements (images uint8 [batch, height, width, channels], labels int32 [batch]), one for each replica of this
+        host in turns; `batch` is the replica's share of `global_batch_size`.
 
     Raises:
         ValueError: if `augmentation` is unknown.
@@ -43,31 +53,57 @@ def training_batches(
         )
     draws = split.augmentations[augmentation].draws
     elements = stream(split.size, draws, seed=seed, first_position=first_iteration * global_batch_size)
-    batches = split.batches(elements, global_batch_size, augmentation, padding=padding, drop_remainder=True)
-    return batches.prefetch(2).with_options(_options())
+    if hosts > 1:
+        elements = _part(elements, global_batch_size, host, hosts)
+    size = global_batch_size // (hosts * replicas)
+    batches = split.batches(elements, size, augmentation, padding=padding, drop_remainder=True)
+    # Said to be endless, so that no host asks the others at each iteration whether they have a batch left.
+    endless = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return endless.prefetch(2 * replicas).with_options(_options())
 
 
-def evaluation_batches(split: Split, *, batch_size: int) -> tf.data.Dataset:
-    """One pass over a split, in its order, every image exactly once and not augmented.
+def _part(elements: tf.data.Dataset, batch_size: int, host: int, hosts: int) -> tf.data.Dataset:
+    """The elements that a host has of every batch."""
+    size = batch_size // hosts
+    batches = elements.batch(batch_size, drop_remainder=True)
+    mine = batches.map(lambda *parts: tuple(part[host * size : (host + 1) * size] for part in parts))
+    # `unbatch` would crash where images are not augmented: it cannot divide rows of no numbers.
+    return mine.flat_map(lambda *parts: tf.data.Dataset.from_tensor_slices(parts))
+
+
+def evaluation_batches(
+    split: Split, *, batch_size: int, replicas: int = 1, host: int = 0, hosts: int = 1
+) -> tf.data.Dataset:
+    """One pass over a host's part of a split, in its order, every image exactly once and not augmented.
 
     Args:
         split: The images.
-        batch_size: Images in a batch, on all replicas together.
+        batch_size: Images in a batch, on all replicas of all hosts together.
+        replicas: Replicas of this host.
+        host: Number of this host.
+        hosts: How many there are.
 
     Returns:
-        Elements (images uint8 [batch_size, height, width, channels], labels int32 [batch_size]). The last batch is
-        filled up with black images whose label is -1.
+        Elements (images uint8 [batch, height, width, channels], labels int32 [batch]), one for each replica of this
+        host in turns, and as many on every host; `batch` is the replica's share of `batch_size`. Where there are no
+        images left, batches are filled up with black ones whose label is -1.
     """
+    size = batch_size // (hosts * replicas)
+    most = -(-split.size // hosts)
+    count = replicas * -(-most // (size * replicas))
 
     def fill(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        missing = batch_size - tf.shape(labels)[0]
+        missing = size - tf.shape(labels)[0]
         images = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
         labels = tf.pad(labels, [[0, missing]], constant_values=-1)
-        return tf.ensure_shape(images, [batch_size, *split.image_shape]), tf.ensure_shape(labels, [batch_size])
+        return tf.ensure_shape(images, [size, *split.image_shape]), tf.ensure_shape(labels, [size])
 
-    elements = tf.data.Dataset.range(split.size).map(lambda index: (index, tf.zeros([0])))
-    batches = split.batches(elements, batch_size, "none", padding=0, drop_remainder=False)
-    return batches.map(fill).prefetch(2).with_options(_options())
+    indices = tf.data.Dataset.range(min(host * most, split.size), min((host + 1) * most, split.size))
+    elements = indices.map(lambda index: (index, tf.zeros([0])))
+    batches = split.batches(elements, size, "none", padding=0, drop_remainder=False).map(fill)
+    nothing = (tf.zeros([size, *split.image_shape], tf.uint8), tf.fill([size], -1))
+    batches = batches.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()).take(count)
+    return batches.prefetch(2 * replicas).with_options(_options())
 
 
 def _options() -> tf.data.Options:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,22 @@ def read(builder: Any, split: str) -> ArraySplit:
         everything = next(dataset.batch(builder.info.splits[split].num_examples).as_numpy_iterator())
         return ArraySplit(everything["image"], everything["label"].astype(np.int64))
     except (tf.errors.OpError, KeyError, StopIteration, ValueError) as error:
+        cause = ", ".join(damaged(builder.info.splits[split].filepaths)) or error
         raise ValueError(
             f"The {split} split of {builder.name} in {builder.data_dir} is damaged or incomplete; "
-            f"remove that directory and get the data set again ({error})"
+            f"remove that directory and get the data set again ({cause})"
         ) from error
+
+
+def damaged(shards: Iterable[Any]) -> list[str]:
+    """Paths of the files that are missing, or whose records are not whole."""
+
+    def is_whole(shard: str) -> bool:
+        try:
+            for _ in tf.data.TFRecordDataset(shard):
+                pass
+        except tf.errors.OpError:
+            return False
+        return True
+
+    return [str(shard) for shard in shards if not is_whole(str(shard))]

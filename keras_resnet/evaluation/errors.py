@@ -25,7 +25,10 @@ class Errors:
     """Percent of the images whose label is not among the five largest logits."""
 
 
-def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[[tf.data.Dataset, int], Errors]:
+Batches = tf.data.Dataset | tf.distribute.DistributedDataset
+
+
+def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[[Batches, int], Errors]:
     """The function that measures a model on batches; it is traced once and serves every split.
 
     Args:
@@ -33,8 +36,9 @@ def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[
         strategy: The one that the model was built under.
 
     Returns:
-        Function of (batches, images): `batches` as `data.batches.evaluation_batches` makes them, and the number of
-        images that they must hold. It raises a `RuntimeError` if another number was counted.
+        Function of (batches, images): batches for every replica, as `data.batches.evaluation_batches` makes them and
+        `distribution.batches` distributes them, and the number of images that they must hold. It raises a
+        `RuntimeError` if another number was counted.
     """
 
     def measure(images, labels):
@@ -51,13 +55,24 @@ def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[
         per_replica = strategy.run(measure, args=(images, labels))
         return [strategy.reduce("SUM", value, axis=None) for value in per_replica]
 
-    def evaluate(batches: tf.data.Dataset, images: int) -> Errors:
-        if strategy.num_replicas_in_sync > 1:
+    apart = [v for v in model.non_trainable_variables if v.value.synchronization == tf.VariableSynchronization.ON_READ]
+
+    @tf.function(autograph=False)
+    def average_statistics():
+        def average():
+            values = [tf.identity(variable.value) for variable in apart]
+            means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
+            for variable, mean in zip(apart, means, strict=True):
+                variable.assign(mean)
+
+        strategy.run(average)
+
+    def evaluate(batches: Batches, images: int) -> Errors:
+        if apart and strategy.num_replicas_in_sync > 1:
             # Replicas have moving statistics of their own; what is saved, and so to be measured, is the mean of them.
-            for variable in model.non_trainable_variables:
-                variable.assign(variable.value)
+            average_statistics()
         sums = [0, 0.0, 0, 0]
-        for batch in strategy.experimental_distribute_dataset(batches):
+        for batch in batches:
             sums = [total + value.numpy() for total, value in zip(sums, batch_sums(*batch), strict=True)]
         counted, loss, wrong1, wrong5 = sums
         if counted != images:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import keras
 
+from keras_resnet.layers.batch_normalization import BatchNormalization
+
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
 class Rematerialized(keras.layers.Layer):
@@ -100,20 +102,29 @@ class _SharedPasses:
 _shared: weakref.WeakValueDictionary[tuple, _SharedPasses] = weakref.WeakValueDictionary()
 
 
-def _passes(layer: Rematerialized, training: bool):
+def _passes(layer: Rematerialized, training: bool, images: int | None):
     import tensorflow as tf
 
-    # A function within a function cannot talk to the other replicas, as synchronized statistics must.
-    synchronized = any(getattr(inner, "synchronized", False) for inner in layer.layers)
-    if tf.executing_eagerly() or synchronized:
+    inside = layer.block._flatten_layers()
+    # A function within a function cannot talk to the other replicas.
+    communicates = training and any(_communicates(inner, images) for inner in inside)
+    if tf.executing_eagerly() or communicates:
         return _Passes(layer.block, training)
-    key = (structure(layer.block), training)
+    # What the layers' configuration leaves out.
+    sizes = tuple(getattr(inner, "normalization_batch_size", None) for inner in inside)
+    key = (structure(layer.block), sizes, training)
     passes = _shared.get(key) or _SharedPasses(layer.block, training)
     # The next trace is of this block: an earlier one may have been frozen since, and have another structure now.
     passes.passes.block = layer.block
     # Each layer holds what it shares, so that traces go when the last of their layers does.
     _shared[key] = layer.passes[training] = passes
     return passes
+
+
+def _communicates(layer: keras.layers.Layer, images: int | None) -> bool:
+    if isinstance(layer, BatchNormalization):
+        return layer.communicates(images)
+    return getattr(layer, "synchronized", False)
 
 
 def structure(block: keras.Model) -> str:
@@ -130,7 +141,7 @@ def structure(block: keras.Model) -> str:
 def _rematerialize_tensorflow(layer, training, trainable, state, inputs):
     import tensorflow as tf
 
-    passes = _passes(layer, training)
+    passes = _passes(layer, training, inputs.shape[0])
     trainable, state = ([tf.convert_to_tensor(v) for v in values] for values in (trainable, state))
 
     new_state = []

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a full disk and a damaged file."""
+"""Checkpoints that survive a full disk, a killed process and a damaged file, on any file system of TensorFlow's."""
 
 from __future__ import annotations
 
@@ -6,168 +6,293 @@ import contextlib
 import json
 import os
 import re
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import keras
+import numpy as np
 import tensorflow as tf
 
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-"""What TensorFlow appends to the name of a variable in a checkpoint."""
+PROGRESS = "progress"
+"""The tensor in a checkpoint that holds the progress, as JSON."""
 
-DAMAGE = (tf.errors.OpError, IndexError, ValueError, NotImplementedError, AssertionError)
+COUNT = "count"
+"""The tensor that holds how many arrays the checkpoint has.
+
+TensorFlow passes over a damaged block of an index as though its arrays had never been saved. An index has a second
+block from some 10,000 arrays on.
+"""
+
+DAMAGE = (tf.errors.OpError, IndexError, ValueError, NotImplementedError)
 """What TensorFlow raises for damaged files; an IndexError where one is too short."""
 
+LEFTOVER = re.compile(r"ckpt-\d+(\.(index|data-\d+-of-\d+)\.tempstate\d+|_temp.*)")
+"""Names that only a write has that did not end."""
 
-class _Progress(tf.train.experimental.PythonState):
-    """What is not a variable, as JSON inside of the checkpoint."""
+Difference = Callable[[Mapping[str, tuple[int, ...]]], str | None]
+"""From shapes by name to what is wrong with them, or None if nothing is."""
 
-    def __init__(self) -> None:
-        self.value: dict[str, Any] = {}
 
-    def serialize(self) -> str:
-        return json.dumps(self.value)
+class DamageError(Exception):
+    """A checkpoint cannot be read."""
 
-    def deserialize(self, string_value: bytes) -> None:
-        self.value = json.loads(string_value)
+
+@dataclass(frozen=True)
+class Saved:
+    """What was saved, and the path it was read from, without the suffixes of the files."""
+
+    path: str
+    values: dict[str, np.ndarray]
+    progress: dict[str, Any]
 
 
 class Checkpoints:
-    """The latest checkpoints of a run, `ckpt-{iteration}`.
+    """The latest checkpoints of a run, `ckpt-{iteration}`, in TensorFlow's format: arrays by their names, and JSON.
 
-    A checkpoint holds weights, batch statistics, the optimizer's variables, and the state of the loop.
+    Every file operation of a `save` happens in a thread of its own. A process that ends does not wait for it: call
+    `wait` before. One process at a time may write to a directory; others may read.
 
     Args:
-        directory: Made with the first checkpoint.
-        model: Built.
-        optimizer: Built.
-        keep: Checkpoints that are kept; older ones are deleted after a new one is whole.
+        directory: Made with the first checkpoint. A path of any file system that TensorFlow knows ("gs://…"), without
+            "[".
+        keep: How many of the latest checkpoints are kept; at least 1.
+        asynchronous: Whether `save` returns while the checkpoint is being written.
+        timeout: Seconds to wait for a checkpoint to be written, so that a disk that hangs stops the training.
     """
 
     def __init__(
-        self, directory: str | os.PathLike, model: keras.Model, optimizer: keras.optimizers.Optimizer, *, keep: int = 3
+        self, directory: str | os.PathLike, *, keep: int = 3, asynchronous: bool = False, timeout: float = 600.0
     ):
-        self.directory = Path(directory)
-        self._progress = _Progress()
-        self._variables = {"model": _by_path(model.variables), "optimizer": _by_path(optimizer.variables)}
-        self._checkpoint = tf.train.Checkpoint(**self._variables, progress=self._progress)
-        _ = self._checkpoint.save_counter  # `save` would make it, and a new process then miss it
-        self._damaged: set[Path] = set()
+        self.directory = os.fspath(directory)
+        if "[" in self.directory:  # TensorFlow could write there, but when it reads it takes the path for a pattern
+            raise ValueError(f'`directory` must not contain "[". Received: directory={self.directory!r}')
         self._keep = keep
-        self._manager: tf.train.CheckpointManager | None = None
+        self._asynchronous = asynchronous
+        self._timeout = timeout
+        self._damaged: set[int] = set()
+        self._last: str | None = None
+        """The last good checkpoint, as far as is known without asking the disk."""
+        self._iteration = 0
+        self._writer: threading.Thread | None = None
+        self._error: Exception | None = None
 
-    def save(self, iteration: int, progress: dict[str, Any]) -> str:
-        """Writes a checkpoint and deletes the oldest one if there are too many.
+    def save(
+        self, iteration: int, values: Mapping[str, np.ndarray], progress: Mapping[str, Any], *, best: int | None = None
+    ) -> str:
+        """Writes a checkpoint, once the one before is written, and then deletes those that are too many.
+
+        A whole checkpoint of the same iteration is replaced; a process that is killed meanwhile may lose both.
 
         Args:
             iteration: Iterations done.
-            progress: What `restore` is to return; fit for JSON.
+            values: Arrays by name. Neither they nor the mapping may change until the checkpoint is written.
+            progress: What `restore` is to return beside them; fit for JSON. It may change at once.
+            best: Iteration of a checkpoint that is kept although it is not among the latest.
 
         Returns:
-            The path of the checkpoint.
+            The path of the checkpoint, without the suffixes of its files.
 
         Raises:
-            OSError: if it cannot be written. The checkpoints before it stay, and it leaves nothing behind.
+            OSError: if this checkpoint, or the one before, cannot be written or is not written in time. The checkpoints
+                before it stay, and one that cannot be written leaves nothing behind.
+            ValueError: if a name is empty or one of the two that are taken.
         """
-        self._progress.value = progress
-        try:
-            manager = self._opened_manager()
-            path = manager.save(checkpoint_number=iteration)
-        except (tf.errors.OpError, OSError) as error:
-            self._remove(iteration)
-            last = self.latest
+        # An empty name would end the process: it is that of the header of the index.
+        if taken := values.keys() & {"", PROGRESS, COUNT}:
+            raise ValueError(f"no array of a checkpoint may be named {min(taken)!r}")
+        document = json.dumps(progress)
+        self.wait()
+        self._iteration = iteration
+        # No executor: the interpreter waits for the threads of those when it ends.
+        self._writer = threading.Thread(
+            target=self._run, args=(iteration, values, document, best), name=f"checkpoint {iteration}", daemon=True
+        )
+        self._writer.start()
+        if not self._asynchronous:
+            self.wait()
+        return self._path(iteration)
+
+    def wait(self) -> None:
+        """Returns when the last checkpoint is written.
+
+        Raises:
+            OSError: if it could not be written, or is not written in time.
+        """
+        if self._writer is None:
+            return
+        self._writer.join(self._timeout)
+        if self._writer.is_alive():
+            last = f"The last good checkpoint is {self._last}" if self._last else "No earlier one is known"
             raise OSError(
-                f"the checkpoint of iteration {iteration} cannot be written to {self.directory}: {_reason(error)}. "
-                f"{f'The last good checkpoint is {last}' if last else 'There is no earlier one'}. "
-                "Free space there, then continue with --run.resume"
-            ) from error
-        self._damaged.discard(Path(path))
-        return path
+                f"the checkpoint of iteration {self._iteration} is not written after {self._timeout:g} s: the disk of "
+                f"{self.directory} is too slow or does not answer. {last}"
+            )
+        self._writer = None
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
-    def restore(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """Loads the latest checkpoint that is whole.
+    def restore(self, difference: Difference) -> tuple[Saved | None, list[str]]:
+        """Reads the latest checkpoint that is whole.
+
+        Args:
+            difference: Asked what is wrong with the shapes of a checkpoint before any of its arrays is read.
 
         Returns:
-            (progress, messages): what was given to `save`, or None if there is no checkpoint; and one line for each
-            damaged checkpoint that was passed over.
+            (saved, messages): None if there is no checkpoint; and one line for each damaged checkpoint that was passed
+            over.
 
         Raises:
-            ValueError: if there are checkpoints, and none of them can be read; or if one is of another network, of
-                which nothing is loaded.
+            ValueError: if there are checkpoints, and none of them can be read; or if one is of another network.
+            OSError: if the directory cannot be read.
         """
+        self.wait()
         messages = []
-        paths = self._paths()
-        for path in reversed(paths):
+        iterations = self._iterations()
+        for iteration in reversed(iterations):
+            path = self._path(iteration)
             try:
-                difference = self._difference(path)
-                if not difference:
-                    self._checkpoint.read(str(path)).assert_consumed()
-                    return self._progress.value, messages
-            except DAMAGE as error:
-                self._damaged.add(path)
-                messages.append(f"{path} is damaged and was passed over: {_reason(error)}")
+                saved = _read(path, difference)
+            except DamageError as error:
+                self._damaged.add(iteration)
+                messages.append(f"{path} is damaged and was passed over: {error}")
             else:
-                raise ValueError(
-                    f"{path} is a checkpoint of another network: {difference}. Choose another --run.directory"
-                )
-        if paths:
+                self._damaged.discard(iteration)
+                self._last = path
+                return saved, messages
+        if iterations:
             raise ValueError(
                 f"no checkpoint in {self.directory} can be read. Choose another --run.directory. " + "; ".join(messages)
             )
         return None, messages
 
     @property
-    def latest(self) -> Path | None:
-        """The latest checkpoint on the disk that was not found damaged, without the suffix of its files."""
-        paths = [path for path in self._paths() if path not in self._damaged]
-        return paths[-1] if paths else None
+    def latest(self) -> str | None:
+        """The latest checkpoint on the disk that was not found damaged, without the suffixes of its files."""
+        whole = [iteration for iteration in self._iterations() if iteration not in self._damaged]
+        return self._path(whole[-1]) if whole else None
 
-    def _opened_manager(self) -> tf.train.CheckpointManager:
-        # Made late: making it reads and writes the directory, and both can fail.
-        if self._manager is None:
-            self._manager = tf.train.CheckpointManager(self._checkpoint, str(self.directory), self._keep)
-        return self._manager
+    def _path(self, iteration: int) -> str:
+        return f"{self.directory.rstrip('/')}/ckpt-{iteration}"
 
-    def _difference(self, path: Path) -> str | None:
-        """The first variable that is not the same in a checkpoint; its index tells, before any is overwritten."""
-        saved = {name: tuple(shape) for name, shape in tf.train.list_variables(str(path)) if name.endswith(SUFFIX)}
-        saved.pop(f"save_counter{SUFFIX}", None)
-        wanted = {
-            f"{part}/{name.replace('.', '..').replace('/', '.S')}{SUFFIX}": tuple(variable.shape)
-            for part, variables in self._variables.items()
-            for name, variable in variables.items()
-        }
-        for name, _ in sorted(saved.items() ^ wanted.items()):
-            shown = name.removesuffix(SUFFIX).replace(".S", "/").replace("..", ".")
-            there, here = (f"shape {shapes[name]}" if name in shapes else "no place" for shapes in (saved, wanted))
-            return f"{shown} has {there} there, {here} here"
-        return None
+    def _names(self) -> set[str]:
+        """The names in the directory."""
+        try:
+            # `listdir` calls a directory that does not answer missing; `exists` tells the two apart.
+            if not tf.io.gfile.exists(self.directory):
+                return set()
+            return {name.rstrip("/") for name in tf.io.gfile.listdir(self.directory)}
+        except tf.errors.OpError as error:
+            raise OSError(f"the checkpoints in {self.directory} cannot be listed: {_reason(error)}") from error
 
-    def _paths(self) -> list[Path]:
-        """Every checkpoint whose index is there, oldest first; the index is written last."""
-        found = {}
-        for file in self.directory.glob("ckpt-*.index"):
-            if match := re.fullmatch(r"ckpt-(\d+)", file.stem):
-                found[int(match[1])] = file.with_suffix("")
-        return [found[iteration] for iteration in sorted(found)]
+    def _iterations(self) -> list[int]:
+        """Iterations of the checkpoints whose index is there, which is written last; the oldest is first."""
+        return sorted(int(match[1]) for name in self._names() if (match := re.fullmatch(r"ckpt-(\d+)\.index", name)))
 
-    def _remove(self, iteration: int) -> None:
-        for pattern in (f"ckpt-{iteration}.*", f"ckpt-{iteration}_temp/*", "checkpoint.tmp*"):
-            for file in self.directory.glob(pattern):
-                file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            (self.directory / f"ckpt-{iteration}_temp").rmdir()
+    def _run(self, iteration: int, values: Mapping[str, np.ndarray], document: str, best: int | None) -> None:
+        """Writes a checkpoint in the thread; what goes wrong is for `wait` to tell."""
+        try:
+            self._write(iteration, values, document)
+            self._delete_old(iteration, best)
+        except Exception as error:
+            self._error = error
+
+    def _write(self, iteration: int, values: Mapping[str, np.ndarray], document: str) -> None:
+        path = self._path(iteration)
+        try:
+            self._last = self.latest
+            self._delete_leftovers()  # before the new one: they may be what fills the disk
+            tf.io.gfile.makedirs(self.directory)
+            write_bundle(path, {**values, PROGRESS: np.array(document, object), COUNT: np.array(len(values))})
+        except (tf.errors.OpError, OSError) as error:
+            self._clear(iteration)
+            last = f"The last good checkpoint is {self._last}" if self._last else "There is no earlier one"
+            raise OSError(
+                f"the checkpoint of iteration {iteration} cannot be written to {self.directory}: {_reason(error)}. "
+                f"{last}. Free space there, then start the same command again with --run.resume"
+            ) from error
+        self._damaged.discard(iteration)
+        self._last = path
+
+    def _clear(self, iteration: int) -> None:
+        """Removes what a failed write left; a whole checkpoint that it was to replace stays if it still is whole."""
+        with contextlib.suppress(tf.errors.OpError, OSError):  # the disk may be away
+            try:
+                _read(self._path(iteration))
+            except DamageError:
+                self._delete(iteration)
+            self._delete_leftovers()
+            self._last = self.latest
+
+    def _delete_old(self, iteration: int, best: int | None) -> None:
+        # What cannot be deleted now is tried again with the next checkpoint.
+        with contextlib.suppress(tf.errors.OpError, OSError):
+            found = self._iterations()
+            whole = [one for one in found if one not in self._damaged]
+            later = [one for one in self._damaged if one > iteration]  # to be replaced when training gets there
+            for old in set(found) - {*whole[-self._keep :], *later, iteration, best}:
+                self._delete(old)
+
+    def _delete(self, iteration: int) -> None:
+        """Deletes a checkpoint; the index first, so that what is left of it is never taken for one."""
+        for suffix in ("index", "data-00000-of-00001"):
+            with contextlib.suppress(tf.errors.NotFoundError):
+                tf.io.gfile.remove(f"{self._path(iteration)}.{suffix}")
+
+    def _delete_leftovers(self) -> None:
+        """Deletes what writes left that did not end, and nothing else."""
+        names = self._names()
+        for name in names:
+            data = re.fullmatch(r"(ckpt-\d+)\.data-\d+-of-\d+", name)
+            if LEFTOVER.fullmatch(name) or (data and f"{data[1]}.index" not in names):
+                path = f"{self.directory.rstrip('/')}/{name}"
+                (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+
+
+def write_bundle(path: str, values: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays in TensorFlow's checkpoint format, whole or not at all.
+
+    Seen with strace under TensorFlow 2.21: the operation writes `{path}.data-00000-of-00001.tempstate{number}`, renames
+    it, and only then writes and renames the index in the same way. On file systems without an atomic rename it writes
+    under the final names, the index last as well. So a checkpoint that was not there before is whole once its index is
+    there; one that is replaced has new data and an old index for a moment, which the checksums tell.
+    """
+    with tf.device("CPU:0"):
+        tf.raw_ops.SaveV2(
+            prefix=path,
+            tensor_names=list(values),
+            shape_and_slices=[""] * len(values),
+            tensors=[tf.convert_to_tensor(value) for value in values.values()],
+        )
+
+
+def _read(path: str, difference: Difference = lambda _: None) -> Saved:
+    """Reads a checkpoint; its checksums are checked on the way."""
+    with _damage_noted():
+        # What `tf.train.load_checkpoint` returns, which takes a path of some file systems for a directory.
+        reader = tf.compat.v1.train.NewCheckpointReader(path)
+        shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+        count = int(reader.get_tensor(COUNT)) + len((PROGRESS, COUNT))
+        if len(shapes) != count:
+            raise ValueError(f"its index has {len(shapes)} of {count} entries")
+        progress = json.loads(reader.get_tensor(PROGRESS))
+    del shapes[PROGRESS], shapes[COUNT]
+    if text := difference(shapes):
+        raise ValueError(f"{path} is a checkpoint of another network: {text}. Choose another --run.directory")
+    with _damage_noted():
+        return Saved(path, {name: np.asarray(reader.get_tensor(name)) for name in sorted(shapes)}, progress)
+
+
+@contextlib.contextmanager
+def _damage_noted() -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        raise DamageError(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
     """The first line of an error, without TensorFlow's names of operations."""
     message = getattr(error, "message", str(error)).partition("\n")[0]
     return re.sub(r"\{\{.*?\}\} | \[Op:\w+\]", "", message)
-
-
-def _by_path(variables) -> dict[str, tf.Variable]:
-    """Variables by their paths, which do not change when a layer is wrapped or an attribute renamed."""
-    by_path = {variable.path: variable.value for variable in variables}
-    if len(by_path) < len(variables):
-        raise ValueError("variables of a checkpoint must have different paths")
-    return by_path

@@ -83,23 +83,23 @@ class History:
 
         Raises:
             ValueError: if its iteration does not come after that of the last row.
+            OSError: if it cannot be written; what there is of it is dropped on the next opening.
         """
         if self._rows and row.iteration <= self._rows[-1].iteration:
             raise ValueError(
                 f"`iteration` must be above {self._rows[-1].iteration}, the last one in {self.path}. "
                 f"Received: iteration={row.iteration}"
             )
-        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+        with runs.naming_file(self.path), self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(row.to_line() + "\n")
             file.flush()
             os.fsync(file.fileno())
         self._rows.append(row)
 
-    def truncate(self, iteration: int) -> None:
-        """Drops the rows after an iteration: those that a resumed run is going to write again."""
-        kept = [row for row in self._rows if row.iteration <= iteration]
-        if len(kept) < len(self._rows):
-            self._rows = kept
+    def replace(self, rows: list[Row]) -> None:
+        """Makes the rows those of a checkpoint: what came after it is going to be written again."""
+        if rows != self._rows:
+            self._rows = list(rows)
             self._rewrite()
 
     def _read(self, number: int, line: str) -> Row:

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import NoReturn
+from dataclasses import astuple, dataclass
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet import distribution
 from keras_resnet.evaluation.errors import Errors
 from keras_resnet.schedules import Schedule
+from keras_resnet.training import resumption
 from keras_resnet.training.checkpoints import Checkpoints
 from keras_resnet.training.history import History, Row
 from keras_resnet.training.iterations import iterations
 from keras_resnet.training.progress import Progress
+from keras_resnet.training.replica import Replica
 from keras_resnet.training.state import State
+from keras_resnet.training.stopping import Stopped, noting_signals
+from keras_resnet.training.variables import Variables
 
 
 class NonFiniteLossError(ArithmeticError):
     """The loss or a weight became infinite or not a number; no checkpoint was written after that."""
-
-
-class Interrupted(Exception):  # noqa: N818, it is no error
-    """Training was asked to stop, and has written a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -39,28 +43,33 @@ class Intervals:
     checkpoint: int = 1000
     call: int = 50
     """The most iterations in one call; an event ends a call early."""
+    seconds: float = 10.0
+    """What a call should last at most, as nothing stops it, neither Ctrl-C nor a scheduler."""
 
-    def until_next(self, iteration: int, last_iteration: int) -> int:
-        """Iterations that a call may run from here."""
+    def until_next(self, iteration: int, last_iteration: int, seconds: float = 0.0) -> int:
+        """Iterations that a call may run from here, with so many seconds for one: of infinitely many, one."""
         events = (every - iteration % every for every in (self.log, self.validate, self.checkpoint))
-        return min(self.call, last_iteration - iteration, *events)
+        fitting = 1 if math.isinf(seconds) else self.seconds / max(seconds, 1e-9)
+        return min(self.call, max(1, int(min(fitting, self.call))), last_iteration - iteration, *events)
 
 
 class Training:
     """A training run: iterations, the record of them, validation, checkpoints.
 
+    With several processes, each runs all of this at the same time; the chief alone has a history and checkpoints.
+
     Args:
-        model: From uint8 images to logits; built, like the optimizer, in the scope of the strategy.
-        optimizer: Its learning rate follows the schedule.
+        replica: What every device does.
         schedule: Learning rate of each iteration; it is told the errors.
-        batches: Function from the first iteration to an endless data set of (images, labels).
+        batches: Function from the first iteration to an endless data set of (images, labels) for every replica.
         validate: Measures the model.
         strategy: The devices.
-        global_batch_size: Images in an iteration, over all replicas.
         last_iteration: When to stop.
         intervals: When to log, to validate, and to write a checkpoint.
-        history: Record of the run.
-        checkpoints: Where the run can be continued.
+        accumulation: Batches in an iteration.
+        history: File of the record, opened when training begins; None but for the chief.
+        checkpoints: Where the run can be continued; None but for the chief.
+        about: Kept in every checkpoint, for whoever continues; fit for JSON.
         logs: Directory for TensorBoard; None for no such logs.
         callbacks: Keras callbacks. `on_train_batch_end` follows each call, with "loss" and "error"; `on_epoch_end`
             follows each validation, with "val_loss" and "val_error" as well; `model.stop_training` ends the run.
@@ -68,73 +77,120 @@ class Training:
 
     def __init__(
         self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        replica: Replica,
         schedule: Schedule,
-        batches: Callable[[int], tf.data.Dataset],
+        batches: Callable[[int], tf.distribute.DistributedDataset],
         validate: Callable[[], Errors],
         *,
         strategy: tf.distribute.Strategy,
-        global_batch_size: int,
         last_iteration: int,
         intervals: Intervals,
-        history: History,
-        checkpoints: Checkpoints,
+        accumulation: int = 1,
+        history: str | os.PathLike | None,
+        checkpoints: Checkpoints | None,
+        about: dict[str, Any] | None = None,
         logs: str | None = None,
         callbacks: Iterable[keras.callbacks.Callback] = (),
     ):
-        self.model = model
+        self.replica = replica
+        self.model = replica.model
         self.schedule = schedule
         self.batches = batches
         self.validate = validate
         self.strategy = strategy
-        self.global_batch_size = global_batch_size
+        self.global_batch_size = replica.global_batch_size
         self.last_iteration = last_iteration
         self.intervals = intervals
-        self.history = history
+        self.history: History | None = None
+        self._history_path = history
+        self._rows: list[Row] | None = None
         self.checkpoints = checkpoints
-        self.writer = tf.summary.create_file_writer(logs) if logs else tf.summary.create_noop_writer()
-        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
-        self.iterate = iterations(
-            model, optimizer, strategy=strategy, global_batch_size=global_batch_size, most=intervals.call
-        )
+        self.about = about or {}
+        self.variables = Variables(strategy, replica.variables)
+        self.writer = tf.summary.create_noop_writer()
+        self._logs = logs
+        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
+        self.iterate = iterations(replica, strategy=strategy, accumulation=accumulation, most=intervals.call)
         self.state = State()
         self.seconds: list[tuple[int, float]] = []
         """(iterations, seconds) of each call, without what is done between calls."""
 
-    def restore(self) -> list[str]:
-        """Goes to the latest whole checkpoint, if there is one; returns a line for each damaged one."""
-        saved, messages = self.checkpoints.restore()
-        if saved is not None:
-            self.state = State(**saved)
-            self.schedule.restore(self.state.schedule)
-        self.history.truncate(self.state.iteration)
+    def restore(self, accept: Callable[[dict[str, Any]], None] = lambda about: None) -> list[str]:
+        """Goes to the latest whole checkpoint, if there is one; changes nothing on the disk.
+
+        Args:
+            accept: Given what that checkpoint is about; raises an error to refuse it, before anything is changed.
+
+        Returns:
+            A line for each damaged checkpoint, and for what will be different.
+        """
+        told, messages = resumption.read(self.strategy, self.checkpoints, self.variables.difference)
+        if told is None:
+            self._rows = []
+            return messages
+        values, progress = told
+        accept(progress["about"])
+        self.variables.write(values)
+        self.state = State(**progress["state"])
+        self.schedule.restore(self.state.schedule)
+        self._rows = [Row(*cells) for cells in progress["history"]]
+        if (before := progress["replicas"]) != (now := self.strategy.num_replicas_in_sync):
+            messages.append(f"the run had {before} replicas and now has {now}: a result as good, but not the same bits")
         return messages
 
     def run(self) -> None:
         """Trains up to the last iteration.
 
         Raises:
-            Interrupted: after Ctrl-C, once a checkpoint is written. A second Ctrl-C does not wait for it.
+            Stopped: after Ctrl-C or SIGTERM, once a checkpoint is written. A second one does not wait for it.
             NonFiniteLossError: if the loss or a weight is infinite or not a number; names the iteration and the last
                 good checkpoint.
+            WorkerLostError: if another process is gone.
             OSError: if a checkpoint cannot be written.
         """
-        progress = Progress(self.last_iteration, self.global_batch_size, first_iteration=self.state.iteration)
+        with resumption.naming_lost_workers(self.strategy):
+            self._run()
+
+    def _run(self) -> None:
+        progress = Progress(
+            self.last_iteration,
+            self.global_batch_size,
+            first_iteration=self.state.iteration,
+            stream=None if self.chief else io.StringIO(),
+        )
+        self._open_records()
         # One iterator for the whole run: deleting an iterator can stall.
-        batches = iter(self.strategy.experimental_distribute_dataset(self.batches(self.state.iteration)))
+        batches = iter(self.batches(self.state.iteration))
         self.model.stop_training = False
         self.callbacks.on_train_begin()
-        with contextlib.closing(progress), stop_on_interrupt(progress) as interrupted, self.writer.as_default():
+        pace = math.inf  # the first call traces: it runs one iteration
+        with contextlib.closing(progress), noting_signals(progress.message) as signals:
             while self.state.iteration < self.last_iteration and not self.model.stop_training:
-                self._call(batches, progress)
+                pace = self._call(batches, progress, pace)
                 saved = self._events(progress)
-                if interrupted:
+                # All processes stop together, and agree on the length of the next call.
+                reason, pace = distribution.largest(self.strategy, [max(signals, default=0), pace])
+                if reason:
                     # Twice would put a good checkpoint at risk.
                     if not saved:
                         self._save()
-                    raise Interrupted(f"stopped after iteration {self.state.iteration}")
+                    self._wait_for_checkpoint()
+                    raise Stopped(f"stopped after iteration {self.state.iteration}", signal.Signals(int(reason)))
+            self._wait_for_checkpoint()
         self.callbacks.on_train_end()
+
+    def _open_records(self) -> None:
+        if self._logs:
+            self.writer = tf.summary.create_file_writer(self._logs)
+        if self._history_path is not None:
+            self.history = History(self._history_path)
+            if self._rows is not None:  # what came after the checkpoint is going to be written again
+                self.history.replace(self._rows)
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process is the one that writes."""
+        return distribution.is_chief(self.strategy)
 
     @property
     def images_per_second(self) -> float | None:
@@ -142,10 +198,10 @@ class Training:
         images = sum(count for count, _ in self.seconds[1:]) * self.global_batch_size
         return images / sum(seconds for _, seconds in self.seconds[1:]) if images else None
 
-    def _call(self, batches: Iterator, progress: Progress) -> None:
-        """Runs the iterations up to the next event."""
+    def _call(self, batches: Iterator, progress: Progress, pace: float) -> float:
+        """Runs the iterations up to the next event, or as many as seconds allow; returns the seconds for one."""
         first = self.state.iteration
-        count = self.intervals.until_next(first, self.last_iteration)
+        count = self.intervals.until_next(first, self.last_iteration, pace)
         rates = self.schedule(np.arange(first, first + count))
         start = time.perf_counter()
         losses, wrong = (result.numpy() for result in self.iterate(batches, tf.constant(rates)))
@@ -155,15 +211,18 @@ class Training:
         loss, error = float(losses.mean()), float(100.0 * wrong.mean() / self.global_batch_size)
         self.callbacks.on_train_batch_end(self.state.iteration - 1, {"loss": loss, "error": error})
         progress.update(self.state.iteration, loss=loss, training_error=error)
+        return self.seconds[-1][1] / count
 
     def _check_finite(self, losses: np.ndarray) -> None:
+        if self.replica.loss_scale and self.replica.loss_scale.exhausted:
+            self._diverged(f"gradients of iteration {self.state.iteration} overflow float16 at any scale of the loss")
         if np.isfinite(losses).all():
             return
         bad = int(np.argmin(np.isfinite(losses)))
         self._diverged(f"the loss of iteration {self.state.iteration + bad} is {losses[bad]}")
 
     def _diverged(self, what: str) -> NoReturn:
-        last = self.checkpoints.latest
+        last = self.checkpoints.latest if self.checkpoints else None
         raise NonFiniteLossError(
             f"{what}. {f'The last good checkpoint is {last}' if last else 'No checkpoint has been written yet'}. "
             "A lower learning rate (--schedule.learning-rate) or a warm-up (--schedule.warmup-iterations) may help"
@@ -177,20 +236,29 @@ class Training:
             for every in (self.intervals.validate, self.intervals.checkpoint, self.intervals.log)
         )
         if logs or validates:
-            self._log(progress, self.validate() if validates else None)
+            validation = self._measure() if validates else None
+            self._log(progress, validation)
+            best = validation is not None and self.state.note_validation(validation.top1_error)
+            saves = saves or best
         saves = saves or self.model.stop_training  # a callback may have just decided so
         if saves:
             self._save()
         progress.pause_ended()
         return saves
 
+    def _measure(self) -> Errors:
+        with self.replica.measured():
+            return self.validate()
+
     def _log(self, progress: Progress, validation: Errors | None) -> None:
         iteration = self.state.iteration
         rate = float(self.schedule(iteration - 1))
         loss, error = self.state.take_means(self.global_batch_size)
         measured = (validation.loss, validation.top1_error) if validation else (None, None)
-        self.history.append(Row(iteration, rate, loss, error, *measured))
-        self._write_summaries(self.history.rows()[-1])
+        row = Row(iteration, rate, loss, error, *measured)
+        if self.history:
+            self.history.append(row)
+        self._write_summaries(row)
         if validation:
             progress.message(
                 f"iteration {iteration}: training error {error:.2f}%, validation error {validation.top1_error:.2f}%, "
@@ -205,34 +273,30 @@ class Training:
         measured = {name: value for name, value in vars(row).items() if name != "iteration" and value is not None}
         if speed := self.images_per_second:
             measured["images_per_second"] = speed
-        for name, value in measured.items():
-            tf.summary.scalar(name, value, step=row.iteration)
+        try:
+            with self.writer.as_default(step=row.iteration):
+                for name, value in measured.items():
+                    tf.summary.scalar(name, value)
+        except tf.errors.OpError as error:
+            raise OSError(
+                f"TensorBoard's logs cannot be written: {str(error.message).partition(chr(10))[0]}"
+            ) from error
 
     def _save(self) -> None:
+        values = self.variables.read()
         # The loss of an iteration is that before its update: it says nothing about the weights that are saved.
-        if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
+        if not all(np.isfinite(value).all() for name, value in values.items() if name.startswith("model/")):
             self._diverged(f"the weights after iteration {self.state.iteration - 1} are not all finite")
         self.state.schedule = self.schedule.state
-        self.checkpoints.save(self.state.iteration, self.state.to_json())
+        if self.checkpoints and self.history:
+            progress = {
+                "state": self.state.to_json(),
+                "history": [astuple(row) for row in self.history.rows()],
+                "replicas": self.strategy.num_replicas_in_sync,
+                "about": self.about,
+            }
+            self.checkpoints.save(self.state.iteration, values, progress, best=self.state.best_iteration)
 
-
-@contextlib.contextmanager
-def stop_on_interrupt(progress: Progress) -> Iterator[list[int]]:
-    """While open, the first Ctrl-C only fills the list that is yielded; the second one interrupts as usual."""
-    received: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, _) -> None:
-        received.append(number)
-        signal.signal(signal.SIGINT, before)
-        progress.message("stopping after this call; Ctrl-C again to stop at once, without a checkpoint")
-
-    try:
-        signal.signal(signal.SIGINT, note)
-    except ValueError:  # signals belong to the main thread; elsewhere there is nothing to catch
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def _wait_for_checkpoint(self) -> None:
+        if self.checkpoints:
+            self.checkpoints.wait()

@@ -20,6 +20,10 @@ class State:
     summed: int = 0
     """Iterations since the last row."""
     schedule: dict[str, Any] = field(default_factory=dict)
+    best_iteration: int | None = None
+    """Of the smallest validation error."""
+    best_error: float | None = None
+    """That error, in percent."""
 
     def add(self, losses: np.ndarray, wrong: np.ndarray) -> None:
         """Counts iterations: their losses [k] and numbers of wrongly classified images [k]."""
@@ -35,6 +39,13 @@ class State:
         means = self.loss / self.summed, 100.0 * self.wrong / (self.summed * global_batch_size)
         self.loss, self.wrong, self.summed = 0.0, 0, 0
         return means
+
+    def note_validation(self, error: float) -> bool:
+        """Whether a validation error, in percent, is the smallest until now; it is remembered then."""
+        best = self.best_error is None or error < self.best_error
+        if best:
+            self.best_iteration, self.best_error = self.iteration, error
+        return best
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that give back an equal state."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -29,6 +31,11 @@ def make(strategy: tf.distribute.Strategy | None = None) -> keras.Model:
         image = keras.Input((4, 4, 1), dtype="uint8")
         x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
         return keras.Model(image, keras.layers.Dense(10)(BatchNormalization()(x)))
+
+
+def batches(split: ArraySplit, batch_size: int, strategy: tf.distribute.Strategy) -> tf.distribute.DistributedDataset:
+    """For every replica."""
+    return distribution.batches(strategy, functools.partial(evaluation_batches, split, batch_size=batch_size))
 
 
 def by_numpy(logits: np.ndarray, labels: np.ndarray) -> Errors:
@@ -79,12 +86,12 @@ def test_a_batch_that_is_lost_is_noticed(split):
         evaluate(evaluation_batches(split, batch_size=10).take(3), SIZE)
 
 
-@pytest.mark.parametrize("batch_size", [10, 64])
+@pytest.mark.parametrize("batch_size", [2, 10, 64])
 def test_two_devices_measure_like_one(split, two_devices, batch_size):
     model = make(two_devices)
     expected = by_numpy(make().predict(split.images, verbose=0), split.labels)
     evaluate = evaluator(model, two_devices)
-    assert equal(evaluate(evaluation_batches(split, batch_size=batch_size), SIZE), expected)
+    assert equal(evaluate(batches(split, batch_size, two_devices), SIZE), expected)
 
 
 def test_two_devices_measure_the_network_that_is_saved(split, two_devices):
@@ -98,8 +105,14 @@ def test_two_devices_measure_the_network_that_is_saved(split, two_devices):
     saved = make()
     saved.set_weights(model.get_weights())
     expected = by_numpy(saved.predict(split.images, verbose=0), split.labels)
-    measured = evaluator(model, two_devices)(evaluation_batches(split, batch_size=10), SIZE)
+    measured = evaluator(model, two_devices)(batches(split, 10, two_devices), SIZE)
     assert equal(measured, expected)
+
+
+def test_batches_that_every_device_reads_whole_are_noticed(split, two_devices):
+    """Each image would count twice, and no error would tell."""
+    with pytest.raises(RuntimeError, match=f"{2 * SIZE} images were evaluated, but the split has {SIZE}"):
+        evaluator(make(two_devices), two_devices)(evaluation_batches(split, batch_size=10), SIZE)
 
 
 class Always(keras.layers.Layer):

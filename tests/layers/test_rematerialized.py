@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_resnet import CifarResNet, networks
 from keras_resnet.layers import Rematerialized
+from keras_resnet.layers.batch_normalization import set_normalization_batch_size
 from keras_resnet.layers.rematerialized import structure
 
 KINDS = [
@@ -169,10 +170,12 @@ def test_fits_as_the_plain_network_does():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("synchronized", [False, True])
-def test_trains_on_replicas_as_the_plain_network_does(synchronized, two_devices):
+@pytest.mark.parametrize(("synchronized", "size"), [(False, None), (True, None), (False, 8), (False, 2)])
+def test_trains_on_replicas_as_the_plain_network_does(synchronized, size, two_devices):
     with two_devices.scope():
         models = pair(shortcut="B", synchronized=synchronized)
+    for model in models:
+        set_normalization_batch_size(model, size)
     halves = tf.split(images(8), 2)
     x = two_devices.experimental_distribute_values_from_function(
         lambda context: halves[context.replica_id_in_sync_group]
@@ -183,6 +186,65 @@ def test_trains_on_replicas_as_the_plain_network_does(synchronized, two_devices)
         computed.append([part for result in results for part in two_devices.experimental_local_results(result)])
     assert_close(*computed, 1e-4)
     assert_close(*(model.get_weights() for model in models), 1e-4)
+
+
+def test_groups_of_images_train_as_in_the_plain_network():
+    """Two networks of one structure and two sizes share no trace, in whatever order they are traced."""
+    x, size = images(8, size=10), {"input_shape": (10, 10, 3)}  # a structure that no other test has traced
+    first, plain = pair(**size)
+    start, moved = first.get_weights(), []
+    for images_each in (None, 2, 4, None):
+        for model in (first, plain):
+            model.set_weights(start)
+            set_normalization_batch_size(model, images_each)
+        assert_trains_alike(first, plain, x)
+        moved.append(first.get_weights()[-3])  # the moving variance of the last batch normalization
+    assert not np.allclose(moved[0], moved[1], rtol=1e-3) and not np.allclose(moved[1], moved[2], rtol=1e-3)
+    np.testing.assert_array_equal(moved[0], moved[3])
+
+
+def train_in_a_loop(strategy, model, batches):
+    """The weights after an iteration on each of the batches [k, images, height, width, 3], from one call of a graph."""
+    with strategy.scope():
+        optimizer = keras.optimizers.SGD(0.1, 0.9)
+        optimizer.build(model.trainable_variables)
+
+    def replica(x):
+        _, _, *gradients = train(model, x)
+        optimizer.apply([gradient / strategy.num_replicas_in_sync for gradient in gradients])
+
+    def iteration(k):
+        parts = tf.split(batches[k], strategy.num_replicas_in_sync)
+        strategy.run(
+            replica,
+            args=(
+                strategy.experimental_distribute_values_from_function(
+                    lambda context: parts[context.replica_id_in_sync_group]
+                ),
+            ),
+        )
+        return k + 1
+
+    @tf.function(autograph=False)
+    def run():
+        tf.while_loop(lambda k: k < len(batches), iteration, [0], parallel_iterations=1)
+
+    run()
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_a_loop_over_replicas_trains_as_one_device_does(remat, two_devices):
+    """With the statistics of all replicas, whose collectives work in blocks inside of the loop of a training."""
+    batches = tf.stack([images(8, seed=k) for k in range(3)])
+    alone = network(remat=False, shortcut="B", zero_gamma=True)
+    with two_devices.scope():
+        model = network(remat=remat, shortcut="B", zero_gamma=True)
+    model.set_weights(before := alone.get_weights())
+    set_normalization_batch_size(model, 8)
+    expected = train_in_a_loop(tf.distribute.get_strategy(), alone, batches)
+    assert not np.allclose(expected[0], before[0], rtol=1e-3)
+    assert_close(train_in_a_loop(two_devices, model, batches), expected, 1e-4)
 
 
 def test_the_graph_has_a_function_for_each_structure_and_two_calls_for_each_block():

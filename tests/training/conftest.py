@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from keras_resnet import distribution
 from keras_resnet.data import batches, loading
 from keras_resnet.data.loading import Data
 from keras_resnet.evaluation.errors import evaluator
-from keras_resnet.layers.batch_normalization import BatchNormalization
+from keras_resnet.layers.batch_normalization import BatchNormalization, set_normalization_batch_size
 from keras_resnet.networks import CifarResNet
 from keras_resnet.optimizers import SGD
 from keras_resnet.schedules import Steps
+from keras_resnet.training.averaging import Average
 from keras_resnet.training.checkpoints import Checkpoints
-from keras_resnet.training.history import History
 from keras_resnet.training.loop import Intervals, Training
+from keras_resnet.training.loss_scale import LossScale
+from keras_resnet.training.replica import Replica
 
 GLOBAL_BATCH_SIZE = 16
 
@@ -31,15 +34,23 @@ def digits() -> Data:
 
 @pytest.fixture
 def digit_batches(digits) -> Callable[[int], tf.data.Dataset]:
-    """The batches from an iteration on."""
-    return lambda first=0: batches.training_batches(
-        digits.train,
-        global_batch_size=GLOBAL_BATCH_SIZE,
-        augmentation="crop",
-        padding=1,
-        seed=1,
-        first_iteration=first,
-    )
+    """The batches from an iteration on, for every replica."""
+
+    def digit_batches(first: int = 0, strategy: tf.distribute.Strategy | None = None, parts: int = 1):
+        def make(**where: int) -> tf.data.Dataset:
+            return batches.training_batches(
+                digits.train,
+                global_batch_size=GLOBAL_BATCH_SIZE // parts,
+                augmentation="crop",
+                padding=1,
+                seed=1,
+                first_iteration=first * parts,
+                **where,
+            )
+
+        return distribution.batches(strategy, make) if strategy else make()
+
+    return digit_batches
 
 
 def resnet8(image, **options) -> keras.Model:
@@ -53,10 +64,18 @@ def shallow(image) -> keras.Model:
 
 
 @pytest.fixture
-def build() -> Callable[..., tuple[keras.Model, SGD]]:
-    """Makes a network and its optimizer, the same each time."""
+def build() -> Callable[..., Replica]:
+    """Makes a network and what trains it, the same each time."""
 
-    def build(network: Callable = resnet8, strategy: tf.distribute.Strategy | None = None, **options):
+    def build(
+        network: Callable = resnet8,
+        strategy: tf.distribute.Strategy | None = None,
+        normalization_batch_size: int | None = None,
+        ema_momentum: float | None = None,
+        loss_scale: bool = False,
+        training: dict | None = None,
+        **options,
+    ) -> Replica:
         keras.utils.set_random_seed(1)
         with (strategy or distribution.one_device()).scope():
             pixels = keras.Input((8, 8, 1), dtype="uint8")
@@ -64,7 +83,15 @@ def build() -> Callable[..., tuple[keras.Model, SGD]]:
             model = network(image, **options)
             optimizer = SGD()
             optimizer.build(model.trainable_variables)
-        return model, optimizer
+            set_normalization_batch_size(model, normalization_batch_size)
+            return Replica(
+                model,
+                optimizer,
+                global_batch_size=GLOBAL_BATCH_SIZE,
+                average=Average(model, ema_momentum) if ema_momentum else None,
+                loss_scale=LossScale() if loss_scale else None,
+                **(training or {}),
+            )
 
     return build
 
@@ -83,24 +110,31 @@ def start(tmp_path, digits, digit_batches, build) -> Callable[..., Training]:
         directory: Path = tmp_path / "run",
         network: Callable = shallow,
         strategy: tf.distribute.Strategy | None = None,
+        options: dict | None = None,
         **changes,
     ) -> Training:
+        options = options or {}
         strategy = strategy or distribution.one_device()
-        model, optimizer = build(network, strategy)
+        replica = build(network, strategy, **options)
         directory.mkdir(exist_ok=True)
         images = digits.validation.part(0, 50)
-        evaluate = evaluator(model, strategy)
+        evaluate = evaluator(replica.model, strategy)
+        parts = changes.get("accumulation", 1)
+
+        def validate():
+            make = functools.partial(batches.evaluation_batches, images, batch_size=20)
+            return evaluate(distribution.batches(strategy, make), images.size)
+
         arguments = {
             "schedule": Steps(0.1, (20,)),
-            "batches": digit_batches,
-            "validate": lambda: evaluate(batches.evaluation_batches(images, batch_size=20), images.size),
+            "batches": lambda first: digit_batches(first, strategy, parts),
+            "validate": validate,
             "strategy": strategy,
-            "global_batch_size": GLOBAL_BATCH_SIZE,
             "last_iteration": 30,
             "intervals": Intervals(log=5, validate=10, checkpoint=7, call=3),
-            "history": History(directory / "history.csv"),
-            "checkpoints": Checkpoints(directory / "checkpoints", model, optimizer),
+            "history": directory / "history.csv",
+            "checkpoints": Checkpoints(directory / "checkpoints"),
         }
-        return Training(model, optimizer, **(arguments | changes))
+        return Training(replica, **(arguments | changes))
 
     return start

@@ -60,17 +60,38 @@ def test_resumed_equals_uninterrupted(path, tmp_path):
     expected = written(tmp_path / "uninterrupted.csv").path.read_bytes()
     written(path)
     history = History(path)
-    history.truncate(100)
+    history.replace(list(ROWS[:1]))
     assert tuple(History(path).rows()) == ROWS[:1]
     for row in ROWS[1:]:
         history.append(row)
     assert path.read_bytes() == expected
 
 
-@pytest.mark.parametrize(("iteration", "kept"), [(0, 0), (99, 0), (200, 2), (250, 2), (300, 3)])
-def test_truncate_keeps_the_rows_up_to_an_iteration(path, iteration, kept):
-    written(path).truncate(iteration)
-    assert tuple(History(path).rows()) == ROWS[:kept]
+@pytest.mark.parametrize("rows", [(), ROWS[:1], ROWS[1:], ROWS, (*ROWS, Row(400, 0.5)), (Row(7, 0.1), Row(9))])
+def test_the_rows_become_those_of_a_checkpoint_whatever_was_there(path, tmp_path, rows):
+    """Also those that this machine has never seen."""
+    for history in (written(path), History(tmp_path / "empty.csv")):
+        history.replace(list(rows))
+        assert tuple(history.rows()) == tuple(History(history.path).rows()) == rows
+        history.append(Row(1000))
+        assert tuple(History(history.path).rows()) == (*rows, Row(1000))
+
+
+def test_a_file_that_is_right_is_not_written_again(path):
+    """It may be on a disk that is full or slow."""
+    before = written(path).path.stat()
+    history = History(path)
+    history.replace(list(ROWS))
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_the_rows_of_the_caller_stay_his(path):
+    rows = list(ROWS[:1])
+    history = History(path)
+    history.replace(rows)
+    history.append(ROWS[1])
+    assert rows == list(ROWS[:1])
 
 
 def test_a_torn_line_is_dropped_wherever_it_tore(path):

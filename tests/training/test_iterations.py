@@ -8,22 +8,23 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet import distribution
-from keras_resnet.experiment import dtype_policy
+from keras_resnet.assembly import dtype_policy
 from keras_resnet.training.iterations import iterations
+from keras_resnet.training.replica import Replica
 
 RATES = np.array([0.1, 0.1, 0.01, 0.05, 0.05, 0.001, 0.1, 0.02], "float32")
 
 
-def variables(model, optimizer) -> dict[str, np.ndarray]:
+def variables(replica) -> dict[str, np.ndarray]:
     """Weights, statistics and momentums by their paths."""
-    return {variable.path: np.array(variable) for variable in (*model.variables, *optimizer.variables)}
+    both = (*replica.model.variables, *replica.optimizer.variables)
+    return {variable.path: np.array(variable) for variable in both}
 
 
-def train(model, optimizer, batches, rates, calls=None, strategy=None, most=None):
+def train(replica, batches, rates, calls=None, strategy=None, **options):
     """Losses and numbers of wrong images of iterations, divided into calls."""
-    strategy = strategy or distribution.one_device()
-    iterate = iterations(model, optimizer, strategy=strategy, global_batch_size=16, most=most)
-    iterator = iter(strategy.experimental_distribute_dataset(batches))
+    iterate = iterations(replica, strategy=strategy or distribution.one_device(), **options)
+    iterator = iter(batches)
     ends = np.cumsum(calls or [len(rates)])[:-1]
     results = [iterate(iterator, tf.constant(part)) for part in np.split(rates, ends)]
     return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
@@ -35,7 +36,7 @@ def test_iterations_are_the_same_bits_however_they_are_divided_into_calls(build,
     results = []
     for division, longest in (([8], None), (calls, most)):
         network = build()
-        results.append((train(*network, digit_batches(), RATES, division, most=longest), variables(*network)))
+        results.append((train(network, digit_batches(), RATES, division, most=longest), variables(network)))
     (losses, wrong), expected = results[0]
     np.testing.assert_array_equal(results[1][0], (losses, wrong))
     for path, value in results[1][1].items():
@@ -43,17 +44,16 @@ def test_iterations_are_the_same_bits_however_they_are_divided_into_calls(build,
 
 
 def test_a_graph_is_traced_once_whatever_the_number_of_iterations(build, digit_batches, monkeypatch):
-    model, optimizer = build()
+    replica = build()
     traced = []
-    apply = optimizer.apply
-    monkeypatch.setattr(optimizer, "apply", lambda *arguments: traced.append(1) or apply(*arguments))
-    train(model, optimizer, digit_batches(), RATES, [2, 1, 5])
+    gradients = replica.gradients
+    monkeypatch.setattr(replica, "gradients", lambda *arguments: traced.append(1) or gradients(*arguments))
+    train(replica, digit_batches(), RATES, [2, 1, 5])
     assert len(traced) == 1
 
 
 def test_each_iteration_is_a_step_of_caffe_s_at_its_own_rate(build, digit_batches):
-    model, optimizer = build()
-    reference, _ = build()
+    replica, reference = build(), build().model
     momentums = [np.zeros(weights.shape, "float32") for weights in reference.trainable_variables]
     expected = []
     for rate, (images, labels) in zip(RATES, digit_batches(), strict=False):
@@ -68,43 +68,34 @@ def test_each_iteration_is_a_step_of_caffe_s_at_its_own_rate(build, digit_batche
             momentums[number] = 0.9 * momentums[number] - rate * (gradient.numpy() + decay)
             weights[number].assign(value + momentums[number])
         expected.append((loss.numpy(), np.sum(logits.numpy().argmax(-1) != labels.numpy())))
-    losses, wrong = train(model, optimizer, digit_batches(), RATES)
+    losses, wrong = train(replica, digit_batches(), RATES)
     np.testing.assert_allclose(losses, [loss for loss, _ in expected], rtol=1e-5)
     assert wrong.tolist() == [count for _, count in expected]
-    for trained, stepped in zip(model.variables, reference.variables, strict=True):
+    for trained, stepped in zip(replica.model.variables, reference.variables, strict=True):
         scale = np.abs(stepped).max()
         np.testing.assert_allclose(trained, stepped, atol=1e-5 * scale, err_msg=trained.path)
 
 
-def test_two_devices_train_like_one(build, digit_batches, two_devices):
-    rates = np.full(20, 0.05, "float32")
-    one = train(*build(), digit_batches(), rates)
-    network = build(strategy=two_devices, synchronized=True)
-    two = train(*network, digit_batches(), rates, strategy=two_devices)
-    np.testing.assert_allclose(two[0], one[0], rtol=1e-5)
-    np.testing.assert_array_equal(two[1], one[1])
-
-
 def test_each_device_sees_its_own_part_of_the_batch(build, digit_batches, two_devices):
     """Without synchronization the statistics are those of a half, but each image still counts once."""
-    model, _ = build()
+    model = build().model
     [images, labels], *_ = digit_batches().take(1).as_numpy_iterator()
     halves = [model(part, training=True).numpy() for part in tf.split(images, 2)]
     scores = keras.ops.softmax(np.concatenate(halves), axis=-1).numpy()[np.arange(16), labels]
     network = build(strategy=two_devices)
-    [loss], [wrong] = train(*network, digit_batches(), RATES[:1], strategy=two_devices)
+    [loss], [wrong] = train(network, digit_batches(0, two_devices), RATES[:1], strategy=two_devices)
     assert loss == pytest.approx(-np.log(scores).mean(), rel=1e-6)
     assert wrong == (np.concatenate(halves).argmax(-1) != labels).sum()
 
 
 def test_bfloat16_computes_and_float32_remembers(build, digit_batches):
     with dtype_policy("mixed_bfloat16"):
-        model, optimizer = build()
-    assert model.get_layer("conv2_block1_1_conv").output.dtype == "bfloat16"
-    assert model.output.dtype == "float32"
-    losses, _ = train(model, optimizer, digit_batches(), RATES[:2])
+        replica = build()
+    assert replica.model.get_layer("conv2_block1_1_conv").output.dtype == "bfloat16"
+    assert replica.model.output.dtype == "float32"
+    losses, _ = train(replica, digit_batches(), RATES[:2])
     assert losses.dtype == "float32"
-    remembered = variables(model, optimizer)
+    remembered = variables(replica)
     remembered.pop("SGD/iteration")
     for path, value in remembered.items():
         assert value.dtype == "float32", path
@@ -125,7 +116,7 @@ def test_an_image_without_a_label_contributes_nothing():
         labels = np.array([0, 1, 2] * 4 + [-1] * 4, "int32")
         expected = -np.log(keras.ops.softmax(model(images[:12])).numpy()[np.arange(12), labels[:12]]).sum() / 16
         batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
-        losses, wrong = train(model, optimizer, batches, RATES[:3])
+        losses, wrong = train(Replica(model, optimizer, global_batch_size=16), batches, RATES[:3])
         assert losses[0] == pytest.approx(expected, rel=1e-6)
         return losses, wrong, *model.get_weights()
 

@@ -1,10 +1,13 @@
-"""The loop: what happens between calls, and that a run stopped anywhere comes to the same end."""
+"""The loop: how long a call is, and what happens between two."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,13 +18,15 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.evaluation.errors import Errors
-from keras_resnet.schedules import ErrorGate, Plateau, Steps
-from keras_resnet.training import loop
+from keras_resnet.schedules import Steps
+from keras_resnet.training import checkpoints, loop
 from keras_resnet.training.history import History
-from keras_resnet.training.loop import Interrupted, Intervals, NonFiniteLossError
+from keras_resnet.training.loop import Intervals, NonFiniteLossError
+from keras_resnet.training.stopping import Stopped
 
-SAVES = "save_counter/.ATTRIBUTES/VARIABLE_VALUE"
+HOUR = 3600.0  # seconds in which any call ends, so that a slow machine has calls of the same length
 CALL_BY_CALL = Intervals(log=5, validate=10, checkpoint=7, call=1)
+CALLS_OF_THREE = Intervals(log=5, validate=10, checkpoint=7, call=3, seconds=HOUR)
 
 
 class At(keras.callbacks.Callback):
@@ -57,31 +62,8 @@ class Told(keras.callbacks.Callback):
         self.trainings.append("ends")
 
 
-class CrashError(Exception):
-    pass
-
-
-def crash():
-    raise CrashError
-
-
 def press_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
-
-
-def outcome(directory: Path, iteration: int) -> dict:
-    """What a run leaves: the record, and every value in the checkpoint of an iteration."""
-    checkpoint = tf.train.load_checkpoint(str(directory / "checkpoints" / f"ckpt-{iteration}"))
-    # How often a run was saved, and where its variables lay in memory, are no results.
-    names = checkpoint.get_variable_to_shape_map().keys() - {SAVES, "_CHECKPOINTABLE_OBJECT_GRAPH"}
-    values = {name: checkpoint.get_tensor(name) for name in names}
-    return values | {"history.csv": (directory / "history.csv").read_bytes()}
-
-
-def assert_equal(ended: dict, expected: dict) -> None:
-    assert ended.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(ended[name], value, err_msg=name)
 
 
 def checkpointed(directory: Path) -> list[int]:
@@ -94,106 +76,15 @@ def constant_errors(*top1: float):
     return lambda: Errors(100, 1.0, next(errors), 0.0)
 
 
-# What follows the errors must have changed the rate before and after each stop below.
-SCHEDULES = {
-    "steps": lambda: Steps(0.1, (11, 20)),
-    "plateau": lambda: Plateau(0.1, patience=1, minimum_improvement=100.0),
-    "error gate": lambda: ErrorGate(Steps(0.1, (20,)), 0.01, error=95.0),
-}
-
-
-LONG_CALLS = Intervals(log=5, validate=10, checkpoint=7, call=50)
-
-
-@pytest.fixture(scope="module")
-def uninterrupted() -> dict[str, dict]:
-    """The outcomes of runs that nothing stopped, each made once."""
-    return {}
-
-
-@pytest.mark.parametrize(
-    ("schedule", "action", "stop_at", "resumed_at"),
-    [
-        ("steps", press_ctrl_c, 4, 5),  # a call ends at each event and after three iterations
-        ("steps", press_ctrl_c, 7, 7),  # where a checkpoint is due anyway
-        ("steps", press_ctrl_c, 30, 30),  # at the end
-        ("steps", crash, 3, 0),  # before the first checkpoint
-        ("steps", crash, 13, 7),  # a row of history.csv is to be written again
-        ("plateau", press_ctrl_c, 11, 13),
-        ("plateau", crash, 24, 21),
-        ("error gate", press_ctrl_c, 24, 24),
-        ("error gate", crash, 11, 7),
-    ],
-)
-def test_a_run_stopped_anywhere_comes_to_the_same_bits(
-    start, tmp_path, uninterrupted, schedule, action, stop_at, resumed_at
-):
-    if schedule not in uninterrupted:
-        start(tmp_path / "whole", schedule=SCHEDULES[schedule](), intervals=LONG_CALLS).run()
-        uninterrupted[schedule] = outcome(tmp_path / "whole", 30)
-    with pytest.raises((Interrupted, CrashError)):
-        start(schedule=SCHEDULES[schedule](), callbacks=[At(stop_at, action)]).run()
-    resumed = start(schedule=SCHEDULES[schedule](), intervals=LONG_CALLS)
-    assert resumed.restore() == []
-    assert resumed.state.iteration == resumed_at
-    resumed.run()
-    assert_equal(outcome(tmp_path / "run", 30), uninterrupted[schedule])
-
-
-def test_the_schedules_above_change_the_rate(start, uninterrupted):
-    """Otherwise the test above would not miss their states."""
-    for name, rates in {"plateau": [0.1, 0.01], "error gate": [0.01, 0.1, 0.01]}.items():
-        rows = uninterrupted[name]["history.csv"].decode().splitlines()[1:]
-        changes = [rate for rate, _ in itertools.groupby(float(row.split(",")[1]) for row in rows)]
-        assert changes == pytest.approx(rates)
-
-
-def test_a_residual_network_comes_to_the_same_bits(start, tmp_path, residual):
-    start(tmp_path / "whole", residual).run()
-    with pytest.raises(Interrupted):
-        start(network=residual, callbacks=[At(16, press_ctrl_c)]).run()
-    resumed = start(network=residual)
-    resumed.restore()
-    resumed.run()
-    assert_equal(outcome(tmp_path / "run", 30), outcome(tmp_path / "whole", 30))
-
-
-def test_a_run_on_two_devices_comes_to_the_same_weights(start, tmp_path, two_devices):
-    """A checkpoint keeps the mean of the devices' moving statistics, which may therefore differ in their last bits."""
-    start(tmp_path / "whole", strategy=two_devices).run()
-    with pytest.raises(Interrupted):
-        start(strategy=two_devices, callbacks=[At(16, press_ctrl_c)]).run()
-    resumed = start(strategy=two_devices)
-    resumed.restore()
-    resumed.run()
-    ended, expected = outcome(tmp_path / "run", 30), outcome(tmp_path / "whole", 30)
-    for name in [name for name in expected if "moving" in name]:
-        np.testing.assert_allclose(ended.pop(name), expected.pop(name), rtol=1e-5)
-    records = [np.genfromtxt(each.pop("history.csv").splitlines(), delimiter=",") for each in (ended, expected)]
-    np.testing.assert_allclose(*records, rtol=1e-6)
-    assert_equal(ended, expected)
-
-
-def test_after_damage_a_run_comes_to_the_same_bits(start, tmp_path):
-    start(tmp_path / "whole").run()
-    with pytest.raises(CrashError):
-        start(callbacks=[At(24, crash)]).run()
-    (tmp_path / "run" / "checkpoints" / "ckpt-21.data-00000-of-00001").write_bytes(b"")
-    resumed = start()
-    [message] = resumed.restore()
-    assert "ckpt-21 is damaged" in message
-    assert resumed.state.iteration == 14
-    resumed.run()
-    assert_equal(outcome(tmp_path / "run", 30), outcome(tmp_path / "whole", 30))
-
-
-def test_ctrl_c_waits_for_the_call_and_then_says_where_the_run_stands(start, tmp_path):
-    before = signal.getsignal(signal.SIGINT)
-    training = start(callbacks=[At(8, press_ctrl_c)])
-    with pytest.raises(Interrupted, match="stopped after iteration 10"):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_asks_to_stop_waits_for_the_call_and_then_hears_where_the_run_stands(start, tmp_path, number):
+    before = signal.getsignal(number)
+    training = start(intervals=CALLS_OF_THREE, callbacks=[At(8, lambda: os.kill(os.getpid(), number))])
+    with pytest.raises(Stopped, match="stopped after iteration 10") as stopped:
         training.run()
+    assert stopped.value.reason is number
     assert checkpointed(tmp_path / "run") == [7, 10]
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
 
 
 @pytest.fixture
@@ -210,17 +101,32 @@ def test_a_second_ctrl_c_does_not_wait(start, tmp_path, foreground):
         press_ctrl_c()
 
     with pytest.raises(KeyboardInterrupt):
-        start(callbacks=[At(8, press_twice)]).run()
+        start(intervals=CALLS_OF_THREE, callbacks=[At(8, press_twice)]).run()
     assert checkpointed(tmp_path / "run") == [7]
 
 
-def test_ctrl_c_does_not_write_a_checkpoint_that_was_due_anyway_twice(start, monkeypatch):
-    training = start(callbacks=[At(7, press_ctrl_c)])
-    saved = []
-    monkeypatch.setattr(training.checkpoints, "save", lambda iteration, progress: saved.append(iteration))
-    with pytest.raises(Interrupted):
+def test_who_asks_to_stop_where_a_checkpoint_was_due_anyway_gets_it_once(start, saves):
+    training = start(intervals=CALLS_OF_THREE, callbacks=[At(7, press_ctrl_c)])
+    saved = saves(training)
+    with pytest.raises(Stopped):
         training.run()
     assert saved == [7]
+
+
+@pytest.mark.parametrize(("callbacks", "saved"), [([At(8, press_ctrl_c)], [7, 10]), ([], [7, 10, 12])])
+def test_a_run_that_ends_has_its_checkpoints_written(start, tmp_path, monkeypatch, callbacks, saved):
+    """A process that ends does not wait for the writing."""
+    write = checkpoints.write_bundle
+    monkeypatch.setattr(checkpoints, "write_bundle", lambda *arguments: (time.sleep(0.3), write(*arguments)))
+    training = start(
+        intervals=CALLS_OF_THREE,
+        checkpoints=checkpoints.Checkpoints(tmp_path / "run" / "checkpoints", asynchronous=True),
+        callbacks=callbacks,
+        last_iteration=12,
+    )
+    with pytest.raises(Stopped) if callbacks else contextlib.nullcontext():
+        training.run()
+    assert checkpointed(tmp_path / "run") == saved
 
 
 def test_a_thread_that_gets_no_signals_can_train(start, tmp_path):
@@ -230,24 +136,52 @@ def test_a_thread_that_gets_no_signals_can_train(start, tmp_path):
     assert checkpointed(tmp_path / "run") == [5]
 
 
+@pytest.fixture
+def saves(monkeypatch):
+    """Counts the checkpoints of a training: the list of their iterations, which grows."""
+
+    def saves(training) -> list[int]:
+        saved, save = [], training.checkpoints.save
+
+        def counted(iteration, *arguments, **options):
+            saved.append(iteration)
+            return save(iteration, *arguments, **options)
+
+        monkeypatch.setattr(training.checkpoints, "save", counted)
+        return saved
+
+    return saves
+
+
 @pytest.mark.parametrize(
-    ("intervals", "last", "logged", "validated", "saved"),
+    ("intervals", "last", "errors", "logged", "validated", "saved"),
     [
-        (Intervals(5, 10, 7, 4), 23, [5, 10, 15, 20, 23], [10, 20, 23], [14, 21, 23]),
-        (Intervals(10, 4, 100, 50), 12, [4, 8, 10, 12], [4, 8, 12], [12]),
-        (Intervals(100, 100, 100, 3), 7, [7], [7], [7]),
+        (Intervals(5, 10, 7, 4), 23, (50, 60, 70), [5, 10, 15, 20, 23], [10, 20, 23], [7, 10, 14, 21, 23]),
+        (Intervals(5, 10, 7, 4), 23, (50, 40, 70), [5, 10, 15, 20, 23], [10, 20, 23], [7, 10, 14, 20, 21, 23]),
+        (Intervals(10, 4, 100, 50), 12, (50, 50, 50), [4, 8, 10, 12], [4, 8, 12], [4, 12]),
+        (Intervals(100, 100, 100, 3), 7, (50,), [7], [7], [7]),
+        (Intervals(100, 100, 100, 3), 1, (50,), [1], [1], [1]),
     ],
 )
 def test_rows_validations_and_checkpoints_come_when_promised_and_at_the_end(
-    start, tmp_path, intervals, last, logged, validated, saved
+    start, tmp_path, saves, intervals, last, errors, logged, validated, saved
 ):
-    training = start(intervals=intervals, last_iteration=last)
+    """A checkpoint also comes where a validation is better than all before."""
+    training = start(intervals=intervals, last_iteration=last, validate=constant_errors(*errors))
+    counted = saves(training)
     training.run()
     rows = History(tmp_path / "run" / "history.csv").rows()
     assert [row.iteration for row in rows] == logged
     assert [row.iteration for row in rows if row.validation_error is not None] == validated
-    assert checkpointed(tmp_path / "run") == saved
+    assert counted == saved
     assert [row.learning_rate for row in rows] == [float(training.schedule(iteration - 1)) for iteration in logged]
+
+
+def test_the_checkpoint_of_the_best_validation_is_kept(start, tmp_path):
+    training = start(intervals=Intervals(5, 10, 4, 50), validate=constant_errors(50.0, 60.0, 50.0))
+    training.run()
+    assert checkpointed(tmp_path / "run") == [10, 24, 28, 30]
+    assert (training.state.best_iteration, training.state.best_error) == (10, 50.0)
 
 
 def test_a_row_is_the_mean_over_the_iterations_since_the_row_before(start):
@@ -270,11 +204,11 @@ def test_validation_measures_the_weights_of_that_moment(start, digits):
 
 def test_keras_callbacks_are_told_what_was_promised(start):
     told = Told()
-    training = start(callbacks=[told], last_iteration=23)
+    training = start(intervals=CALLS_OF_THREE, callbacks=[told], last_iteration=23)
     assert training.callbacks.callbacks[-1].model is training.model
     training.run()
     assert told.trainings == ["begins", "ends"]
-    assert [iteration for iteration, _ in told.batches] == [2, 4, 6, 9, 12, 13, 14, 17, 19, 20, 22]
+    assert [iteration for iteration, _ in told.batches] == [0, 3, 4, 6, 9, 12, 13, 14, 17, 19, 20, 22]
     assert all(logs.keys() == {"loss", "error"} for _, logs in told.batches)
     rows = [row for row in training.history.rows() if row.validation_error is not None]
     assert told.epochs == [
@@ -306,12 +240,12 @@ def test_early_stopping_ends_the_run_at_a_validation_and_keeps_it(start, tmp_pat
     training.run()
     assert [row.validation_error for row in training.history.rows() if row.validation_error] == [50.0, 60.0]
     assert training.state.iteration == 20
-    assert checkpointed(tmp_path / "run") == [7, 14, 20]
+    assert checkpointed(tmp_path / "run") == [10, 14, 20]
 
 
 def test_a_callback_that_stops_a_call_gets_a_row_a_validation_and_a_checkpoint(start, tmp_path):
     stop = At(8, lambda: setattr(stop.model, "stop_training", True))
-    training = start(callbacks=[stop])
+    training = start(intervals=CALLS_OF_THREE, callbacks=[stop])
     training.run()
     rows = training.history.rows()
     assert [row.iteration for row in rows] == [5, 10]
@@ -367,40 +301,89 @@ def test_tensorboard_gets_every_row_and_the_speed(start, tmp_path):
     assert {step for tag, step in scalars if tag == "images_per_second"} == {5, 10, 15, 20, 23}
 
 
-def test_the_speed_leaves_out_the_first_call_and_everything_between_calls(start, monkeypatch):
+@pytest.fixture
+def timed(start, monkeypatch):
+    """A training whose calls take the seconds that are said, and the list of their lengths, which grows."""
     now = [0.0]
     monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
-    seconds = iter([100.0, 2.0, 1.0, 1.0])
 
-    def iterate(batches, rates):
-        now[0] += next(seconds)
-        return tf.zeros(rates.shape), tf.zeros(rates.shape, tf.int64)
+    def timed(seconds, **options):
+        """Seconds of a call by its length."""
+        calls = []
 
-    def validate():
-        now[0] += 1000
-        return Errors(100, 1.0, 50.0, 0.0)
+        def iterate(batches, rates):
+            calls.append(len(rates))
+            now[0] += seconds(len(rates))
+            return tf.zeros(rates.shape), tf.zeros(rates.shape, tf.int64)
 
-    training = start(intervals=Intervals(100, 10, 100, 10), last_iteration=35, validate=validate)
-    training.iterate = iterate
+        def validate():
+            now[0] += 1000
+            return Errors(100, 1.0, 50.0, 0.0)
+
+        training = start(validate=validate, **options)
+        training.iterate = iterate
+        return training, calls
+
+    return timed
+
+
+def test_the_speed_leaves_out_the_first_call_and_everything_between_calls(timed):
+    seconds = iter([100.0, 2.0, 1.0, 0.5, 0.5])
+    training, calls = timed(lambda count: next(seconds), intervals=Intervals(100, 11, 100, 10, HOUR), last_iteration=26)
     assert training.images_per_second is None
     training.run()
-    # 10 iterations of 16 images in 2 and in 1 seconds, and 5 in 1 second.
+    assert calls == [1, 10, 10, 1, 4]
+    # 10 iterations of 16 images in 2 and in 1 seconds, and 5 in 1 second; the first call is not counted.
     assert training.images_per_second == 25 * 16 / 4
 
 
 def test_the_speed_of_a_single_call_is_unknown(start):
-    training = start(intervals=Intervals(100, 100, 100, 50), last_iteration=5)
+    training = start(intervals=Intervals(100, 100, 100, 50), last_iteration=1)
     training.run()
     assert training.images_per_second is None
 
 
+def test_a_call_is_as_long_as_its_seconds_allow(timed):
+    """Nothing stops a call, and the first one, which traces, says little about the others."""
+    training, calls = timed(
+        lambda count: 2.0 * count + (99.0 if len(calls) == 1 else 0.0),
+        intervals=Intervals(1000, 1000, 1000, 50, seconds=10),
+        last_iteration=30,
+    )
+    training.run()
+    assert calls == [1, 1, 5, 5, 5, 5, 5, 3]
+
+
+def test_calls_become_longer_and_shorter_with_the_speed_and_never_longer_than_said(timed):
+    done = []
+
+    def seconds(count):
+        done.append(count)
+        return count * (0.001 if sum(done) < 100 else 3.0)
+
+    training, calls = timed(seconds, intervals=Intervals(1000, 1000, 1000, 50, seconds=10), last_iteration=110)
+    training.run()
+    assert calls == [1, 50, 50, 3, 3, 3]
+
+
 @pytest.mark.parametrize("call", [1, 5, 100])
-def test_a_call_ends_at_the_first_event_and_no_earlier(call):
+@pytest.mark.parametrize("pace", [0.0, 0.5, 4.0, 60.0, math.inf])
+def test_a_call_ends_at_the_first_event_and_no_earlier(call, pace):
+    """Or where its seconds end, but never before the first iteration."""
     for events in itertools.product((1, 4, 6, 50), repeat=3):
-        intervals = Intervals(*events, call)
+        intervals = Intervals(*events, call, seconds=10.0)
+        most = min(call, max(1, int(10 / pace))) if pace else call
         for iteration in range(30):
-            count = intervals.until_next(iteration, 30)
+            count = intervals.until_next(iteration, 30, pace)
             inside, end = range(iteration + 1, iteration + count), iteration + count
-            assert 0 < count <= call and end <= 30
-            assert count == call or end == 30 or any(end % every == 0 for every in events)
+            assert 0 < count <= most and end <= 30
+            assert count == most or end == 30 or any(end % every == 0 for every in events)
             assert not any(between % every == 0 for between in inside for every in events)
+
+
+@pytest.mark.parametrize("checkpoint", [5, 10, 1000])
+def test_the_best_validation_is_noted_whether_or_not_a_checkpoint_is_due_there(start, checkpoint):
+    errors = iter((50.0, 40.0, 60.0))
+    training = start(intervals=Intervals(5, 10, checkpoint, 50), validate=lambda: Errors(50, 1.0, next(errors), 0.0))
+    training.run()
+    assert (training.state.best_iteration, training.state.best_error) == (20, 40.0)

@@ -1,0 +1,154 @@
+"""From a recipe to the parts that it asks for: images, network, optimizer, schedule."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet import distribution, networks
+from keras_resnet.config import ModelConfig, Recipe, Run
+from keras_resnet.data import batches, loading, statistics
+from keras_resnet.data.loading import Data
+from keras_resnet.layers.batch_normalization import set_normalization_batch_size
+from keras_resnet.optimizers import OPTIMIZERS
+from keras_resnet.residual_network import ResidualNetwork
+from keras_resnet.schedules import SCHEDULES, Schedule
+from keras_resnet.training.averaging import Average
+from keras_resnet.training.loss_scale import LossScale
+from keras_resnet.training.replica import Replica
+from keras_resnet.training.variables import differs_between_replicas
+
+BUILDERS = {"imagenet": networks.ResNet, "cifar": networks.CifarResNet}
+"""Families of networks by the name that a recipe gives them."""
+
+
+def load_data(recipe: Recipe, run: Run) -> Data:
+    """The splits of the recipe's data set."""
+    return loading.load(
+        recipe.data.dataset, run.data_directory, holdout=recipe.data.holdout, image_size=recipe.data.image_size
+    )
+
+
+def training_batches(
+    recipe: Recipe, data: Data, strategy: tf.distribute.Strategy, first_iteration: int
+) -> tf.distribute.DistributedDataset:
+    """The endless batches of a recipe from an iteration on; several for an iteration that accumulates."""
+    parts = recipe.training.accumulation
+    make = functools.partial(
+        batches.training_batches,
+        data.train,
+        global_batch_size=recipe.training.global_batch_size // parts,
+        augmentation=recipe.data.augmentation,
+        padding=recipe.data.padding,
+        seed=recipe.training.seed,
+        first_iteration=first_iteration * parts,
+    )
+    return distribution.batches(strategy, make)
+
+
+def build_replica(recipe: Recipe, data: Data, *, xla: bool = False) -> Replica:
+    """Network, optimizer and what else learns; in the scope of the strategy."""
+    network = build_network(recipe, data)
+    set_normalization_batch_size(network, recipe.training.normalization_batch_size)
+    momentum = recipe.optimizer.ema_momentum
+    return Replica(
+        network,
+        build_optimizer(recipe, network),
+        global_batch_size=recipe.training.global_batch_size,
+        global_clipnorm=recipe.optimizer.global_clipnorm,
+        loss_scale=LossScale() if recipe.training.precision == "mixed_float16" else None,
+        average=None if momentum is None else Average(network, momentum),
+        xla=xla,
+    )
+
+
+def build_network(recipe: Recipe, data: Data) -> ResidualNetwork:
+    """The network with its normalization in front: from images of 0 to 255 to logits.
+
+    What is saved therefore needs no preprocessing, and cannot be given the wrong one.
+    """
+    keras.utils.set_random_seed(recipe.training.seed)
+    mean, deviation = statistics.mean_and_deviation(data.train, recipe.data.normalization)
+    with dtype_policy(recipe.training.precision):
+        image = keras.Input(data.image_shape, dtype="uint8", name="image")
+        return BUILDERS[recipe.model.family](
+            recipe.model.depth,
+            input_tensor=normalization(mean, deviation)(image),
+            classes=len(data.class_names),
+            classifier_activation=None,
+            **network_options(recipe.model),
+        )
+
+
+def normalization(mean: np.ndarray, deviation: np.ndarray) -> keras.layers.Layer:
+    """(image - mean) / deviation in float32: a mean image in bfloat16 would be off by half a grey level.
+
+    Args:
+        mean: float32 [height, width, channels], or [1, 1, channels] where every pixel has the same.
+        deviation: float32, as `mean` or [1, 1, channels].
+    """
+    axis = -1 if mean.shape[:2] == (1, 1) else (1, 2, 3)
+    deviation = np.broadcast_to(deviation, mean.shape)
+    squeeze = (lambda array: array[0, 0]) if axis == -1 else (lambda array: array)
+    return keras.layers.Normalization(
+        axis, mean=squeeze(mean), variance=squeeze(deviation) ** 2, dtype="float32", name="normalization"
+    )
+
+
+def network_options(model: ModelConfig) -> dict[str, Any]:
+    """The keyword-only arguments of the builder that a model's configuration has."""
+    options = {name: value for name, value in vars(model).items() if name not in ("family", "depth")}
+    if model.family == "imagenet":
+        del options["block"]
+    return options
+
+
+def build_optimizer(recipe: Recipe, network: keras.Model) -> keras.optimizers.Optimizer:
+    """The optimizer, with its variables."""
+    settings = recipe.optimizer
+    optimizer = OPTIMIZERS[settings.name](
+        learning_rate=recipe.schedule.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        coupled_weight_decay=settings.weight_decay,
+    )
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+def build_schedule(recipe: Recipe) -> Schedule:
+    """The schedule, with everything that is counted in iterations scaled."""
+    settings = recipe.schedule
+    scaled = {
+        "iterations": settings.scaled_iterations,
+        "boundaries": settings.scaled_boundaries,
+        "warmup_iterations": settings.scaled_warmup_iterations,
+    }
+    return SCHEDULES[settings.name](**(vars(settings) | scaled))
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Sets Keras's dtype policy for the layers that are made inside."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def portable(recipe: Recipe, data: Data, network: ResidualNetwork, values: dict[str, np.ndarray]) -> ResidualNetwork:
+    """The network as a process without any other keeps it: outside of all strategies, with the mean statistics."""
+    copy = build_network(recipe, data)
+    apart = {f"model/{v.path}" for v in network.variables if differs_between_replicas(v)}
+    for variable in copy.variables:
+        name = f"model/{variable.path}"
+        variable.assign(values[name].mean(axis=0) if name in apart else values[name])
+    return copy

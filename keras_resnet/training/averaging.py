@@ -1,0 +1,96 @@
+"""Moving averages of everything that a network learns: its weights and its batch statistics."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+
+import keras
+import tensorflow as tf
+
+from keras_resnet.training.variables import by_path, differs_between_replicas
+
+
+class Average:
+    """An exponential moving average of a network's variables, beside the network.
+
+    At iteration t its momentum is the smaller of `momentum` and (1 + t) / (10 + t), so that the first weights, which
+    are random, are soon forgotten. Made, like the network, in the scope of the strategy.
+
+    Args:
+        model: Built.
+        momentum: Share of the old average, in [0, 1).
+    """
+
+    def __init__(self, model: keras.Model, momentum: float):
+        self.momentum = momentum
+        self._strategy = tf.distribute.get_strategy()
+        averaged = [v for v in model.variables if keras.backend.is_float_dtype(v.dtype)]
+        self.variables = {path: _copy(variable) for path, variable in by_path(averaged).items()}
+        self._pairs = list(zip(averaged, self.variables.values(), strict=True))
+
+    def update(self, iteration: tf.Tensor) -> None:
+        """Follows the network; in each replica, after its update.
+
+        Args:
+            iteration: int64 scalar; iterations done.
+        """
+        done = tf.cast(iteration, tf.float32)
+        share = 1.0 - tf.minimum(self.momentum, (1.0 + done) / (10.0 + done))
+        common = []
+        for variable, average in self._pairs:
+            if differs_between_replicas(variable):
+                average.assign(average + share * (variable - average))
+            else:
+                common.append((variable.value, average.value))
+
+        def follow(strategy, share):
+            for variable, average in common:
+                strategy.extended.update(average, _approach, args=(variable, share), group=False)
+
+        tf.distribute.get_replica_context().merge_call(follow, args=(share,))
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """While open, the network has the averages for variables."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @functools.cached_property
+    def _exchange(self) -> Callable[[], None]:
+        apart = [pair for pair in self._pairs if differs_between_replicas(pair[0])]
+        common = [pair for pair in self._pairs if not differs_between_replicas(pair[0])]
+
+        def exchange(pairs) -> None:
+            for variable, average in pairs:
+                old = tf.identity(variable.value)
+                variable.assign(average.value)
+                average.assign(old)
+
+        @tf.function(autograph=False)
+        def everywhere() -> None:
+            self._strategy.run(lambda: exchange(apart))
+            exchange(common)
+
+        return everywhere
+
+
+def _approach(average: tf.Variable, variable: tf.Variable, share: tf.Tensor) -> None:
+    average.assign_add(share * (variable - average))
+
+
+def _copy(variable: keras.Variable) -> keras.Variable:
+    apart = differs_between_replicas(variable)
+    return keras.Variable(
+        keras.ops.convert_to_numpy(variable),
+        dtype=variable.dtype,
+        trainable=False,
+        autocast=False,
+        synchronization="on_read" if apart else "auto",
+        aggregation="mean" if apart else "none",
+        name=variable.name,
+    )

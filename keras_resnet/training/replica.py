@@ -1,0 +1,125 @@
+"""What one replica does in an iteration: the loss of its images, the gradients, and the update that all agree on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from keras_resnet import metrics
+from keras_resnet.training.averaging import Average
+from keras_resnet.training.loss_scale import LossScale
+from keras_resnet.training.variables import by_path
+
+OWN = ("clipnorm", "clipvalue", "global_clipnorm", "use_ema", "gradient_accumulation_steps", "weight_decay")
+"""What Keras's optimizers do to gradients and weights beside their update, before the replicas have been summed."""
+
+
+class Replica:
+    """The functions that `tf.distribute` runs on every device.
+
+    Gradients are summed over the replicas once, and everything that decides about them afterwards, such as whether they
+    are finite, sees the sum, hence is the same everywhere.
+
+    Args:
+        model: From images to logits; built, like everything here, in the scope of the strategy.
+        optimizer: Only its `update_step` is used.
+        global_batch_size: Images in an iteration, over all replicas and parts.
+        global_clipnorm: The largest norm of the gradient over all weights.
+        loss_scale: For float16.
+        average: Follows the weights.
+        xla: Whether to compile the gradients with XLA.
+
+    Raises:
+        ValueError: if the optimizer clips, averages, accumulates or decays by itself.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        global_batch_size: int,
+        global_clipnorm: float | None = None,
+        loss_scale: LossScale | None = None,
+        average: Average | None = None,
+        xla: bool = False,
+    ):
+        if own := [name for name in OWN if getattr(optimizer, name, None)]:
+            raise ValueError(
+                f"`optimizer` must leave {', '.join(own)} to the training, which knows of all replicas: set it to None"
+            )
+        self.model = model
+        self.optimizer = optimizer
+        self.global_batch_size = global_batch_size
+        self.global_clipnorm = global_clipnorm
+        self.loss_scale = loss_scale
+        self.average = average
+        if xla:
+            self.gradients = tf.function(self.gradients, jit_compile=True, autograph=False)
+
+    @property
+    def variables(self) -> dict[str, dict[str, keras.Variable]]:
+        """All that a checkpoint keeps, by its path, by what it belongs to."""
+        parts = {"model": by_path(self.model.variables), "optimizer": by_path(self.optimizer.variables)}
+        if self.loss_scale:
+            parts["loss_scale"] = by_path(self.loss_scale.variables)
+        if self.average:
+            parts["average"] = self.average.variables
+        return parts
+
+    def measured(self) -> contextlib.AbstractContextManager[None]:
+        """While open, the network is the one to be measured and kept: the average, if there is one."""
+        return self.average.in_place() if self.average else contextlib.nullcontext()
+
+    def gradients(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """The replica's share of the loss, its wrongly classified images, and its scaled gradients.
+
+        Args:
+            images: uint8 [batch, height, width, channels].
+            labels: int32 [batch].
+        """
+        with tf.GradientTape() as tape:
+            logits = self.model(images, training=True)
+            loss = tf.reduce_sum(metrics.cross_entropy(logits, labels)) / self.global_batch_size
+            scaled = loss * self.loss_scale.scale.value if self.loss_scale else loss
+        gradients = tape.gradient(scaled, self.model.trainable_variables)
+        return loss, tf.math.count_nonzero(metrics.wrong(logits, labels)), gradients
+
+    def update(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> tf.Tensor:
+        """Updates the weights, unless the summed gradients overflowed; returns whether they are finite.
+
+        Without a loss scale nobody looks: weights that are not finite are found before they are saved.
+        """
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync > 1:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
+        finite = tf.constant(True)
+        if self.loss_scale:
+            gradients = [gradient / self.loss_scale.scale.value for gradient in gradients]
+            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+        if self.global_clipnorm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.global_clipnorm)
+        context.merge_call(self._step, args=(list(gradients), rate, finite))
+        if self.average:
+            self.average.update(self.optimizer.iterations.value)
+        return finite
+
+    def _step(self, strategy: tf.distribute.Strategy, gradients, rate, finite) -> None:
+        """Updates each variable on each device; outside of the replicas, with all that they brought."""
+
+        def one(variable, gradient, rate, finite):
+            if not self.loss_scale:
+                self.optimizer.update_step(gradient, variable, rate)
+                return
+
+            def step():
+                self.optimizer.update_step(gradient, variable, rate)
+                return tf.constant(0)
+
+            tf.cond(finite, step, lambda: tf.constant(0))
+
+        for variable, gradient in zip(self.model.trainable_variables, gradients, strict=True):
+            strategy.extended.update(variable.value, one, args=(gradient, rate, finite), group=False)

@@ -1,0 +1,210 @@
+"""Runs that are killed at any moment and started again leave what a run leaves that nothing has stopped, to the bit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+WORKER_KILLS = 4
+AGAIN = 75
+RECIPE = ("digits-resnet8", "--schedule.scale", "0.5", "--training.log-every", "7", "--training.validate-every", "100")
+RUN = ("--run.resume", "--run.checkpoint-every", "5", "--run.iterations-per-call", "20")
+
+
+def start(directory: Path, *flags: str, tf_config: dict | None = None) -> subprocess.Popen:
+    """The program, whose output goes to a file beside the directory."""
+    command = [sys.executable, "recipes/train.py", *RECIPE, *RUN, *flags, "--run.directory", str(directory)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"} | ({"TF_CONFIG": json.dumps(tf_config)} if tf_config else {})
+    with directory.with_suffix(".log").open("a") as log:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+
+@contextlib.contextmanager
+def ending(*processes: subprocess.Popen) -> Iterator[None]:
+    """No process outlives a test that fails."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def until(happens: Callable[[], object], process: subprocess.Popen, seconds: float = 120) -> bool:
+    """Waits for something; returns whether it happened before the process ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if happens():
+            return True
+        if process.poll() is not None:
+            return False
+        time.sleep(0.0005)
+    raise TimeoutError
+
+
+def checkpoints(directory: Path) -> set[str]:
+    return {path.name for path in (directory / "checkpoints").glob("*.index")}
+
+
+def being_written(directory: Path) -> list[Path]:
+    return list((directory / "checkpoints").glob("*.tempstate*"))
+
+
+def outcome(directory: Path) -> dict:
+    """What a run leaves: the record, the last checkpoint, the results, the network."""
+    import keras
+    import tensorflow as tf
+
+    import keras_resnet  # noqa: F401, registers the classes of the network
+
+    latest = max((path.with_suffix("") for path in (directory / "checkpoints").glob("*.index")), key=iteration)
+    reader = tf.train.load_checkpoint(str(latest))
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    progress = json.loads(values.pop("progress"))
+    network = keras.saving.load_model(directory / "model.keras")
+    values |= {variable.path: np.array(variable) for variable in network.variables}
+    result = json.loads((directory / "result.json").read_text())
+    del result["images_per_second"]
+    record = (directory / "history.csv").read_bytes()
+    return {"values": values, "progress": progress, "result": result, "record": record, "last": latest.name}
+
+
+def iteration(path: Path) -> int:
+    return int(path.name.removeprefix("ckpt-"))
+
+
+def assert_equal(ended: dict, expected: dict) -> None:
+    values, others = ended.pop("values"), expected.pop("values")
+    assert ended == expected
+    assert values.keys() == others.keys()
+    for name, value in others.items():
+        assert np.asarray(values[name]).tobytes() == np.asarray(value).tobytes(), name
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    ("kills", "flags"),
+    [
+        (20, ()),
+        (
+            6,
+            (
+                *("--run.strategy", "mirrored", "--run.replicas", "2", "--optimizer.ema-momentum", "0.9"),
+                *("--training.accumulation", "2", "--run.asynchronous-checkpoints"),
+            ),
+        ),
+    ],
+    ids=["one_device", "mirrored, accumulated, averaged, asynchronous"],
+)
+def test_a_run_killed_at_random_moments_comes_to_the_same_bits(tmp_path, kills, flags):
+    """Every other time inside of the writing of a checkpoint."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    randomly, inside, began = random.Random(1), 0, set()
+    for kill in range(kills):
+        before = checkpoints(killed)
+        process = start(killed, *flags)
+        with ending(process):
+            assert until(lambda before=before: checkpoints(killed) - before, process), killed.with_suffix(
+                ".log"
+            ).read_text()
+            if kill % 2:
+                until(lambda: being_written(killed), process)
+            else:
+                time.sleep(randomly.uniform(0, 0.5))
+            process.kill()
+            process.wait()
+        assert not (killed / "result.json").exists(), "the run is too short for so many kills"
+        inside += bool(being_written(killed))
+        began.add(max(map(iteration, (path.with_suffix("") for path in (killed / "checkpoints").glob("*.index")))))
+    assert inside
+    assert len(began) == kills
+    for directory in (whole, killed):
+        assert start(directory, *flags).wait(timeout=300) == 0, directory.with_suffix(".log").read_text()
+    assert_equal(outcome(killed), outcome(whole))
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+def start_two(directory: Path) -> list[subprocess.Popen]:
+    """Two workers that share nothing but the chief's directory, which the second is told wrongly."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    directories = [directory, directory.with_name(f"{directory.name}-of-nobody")]
+    return [
+        start(
+            where,
+            *("--run.strategy", "multi_worker", "--run.join-timeout", "60"),
+            tf_config={"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}},
+        )
+        for index, where in enumerate(directories)
+    ]
+
+
+@pytest.mark.timeout(900)
+def test_two_workers_of_which_one_is_killed_come_to_the_same_bits(tmp_path):
+    """The other one ends within a minute, with the status that asks to be started again."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    randomly = random.Random(2)
+    for kill in range(WORKER_KILLS):
+        before = checkpoints(killed)
+        workers = start_two(killed)
+        with ending(*workers):
+            assert until(lambda before=before: checkpoints(killed) - before, workers[0])
+            time.sleep(randomly.uniform(0, 0.5))
+            workers[kill % 2].kill()
+            assert workers[1 - kill % 2].wait(timeout=60) == AGAIN
+    for directory in (whole, killed):
+        workers = start_two(directory)
+        with ending(*workers):
+            assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
+        assert not directory.with_name(f"{directory.name}-of-nobody").exists()
+    assert_equal(outcome(killed), outcome(whole))
+
+
+def test_what_the_chief_refuses_ends_all_workers(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "letter.txt").write_text("Dear reader")
+    workers = start_two(tmp_path / "run")
+    with ending(*workers):
+        assert [worker.wait(timeout=60) for worker in workers] == [2, 2]
+    assert "it holds no run" in (tmp_path / "run.log").read_text()
+    assert "worker 0 says: " in (tmp_path / "run-of-nobody.log").read_text()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["letter.txt"]
+
+
+def test_a_preempted_worker_takes_the_others_along_and_loses_nothing(tmp_path):
+    workers = start_two(tmp_path / "run")
+    with ending(*workers):
+        assert until(lambda: checkpoints(tmp_path / "run"), workers[0])
+        workers[1].send_signal(signal.SIGTERM)
+        assert [worker.wait(timeout=60) for worker in workers] == [AGAIN, AGAIN]
+    said = (tmp_path / "run.log").read_text()
+    stopped = said.partition("stopped after iteration ")[2].partition(".")[0]
+    assert f"ckpt-{stopped}.index" in checkpoints(tmp_path / "run")
+
+
+def test_sigterm_in_one_process_saves_and_asks_to_be_started_again(tmp_path):
+    process = start(tmp_path / "run")
+    with ending(process):
+        assert until(lambda: checkpoints(tmp_path / "run"), process)
+        process.terminate()
+        assert process.wait(timeout=60) == AGAIN
+    assert "SIGTERM: stopping after this call" in (tmp_path / "run.log").read_text()

@@ -1,0 +1,102 @@
+"""One device, many devices, many processes, a part at a time: the same training."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_resnet import distribution
+
+PROGRAM = Path(__file__).with_name("trajectory.py")
+program = runpy.run_path(str(PROGRAM))
+losses, ALL = program["losses"], program["GLOBAL_BATCH_SIZE"]
+HALF = ALL // 2
+
+
+@pytest.fixture(scope="module")
+def of_one_device() -> Callable[[int], np.ndarray]:
+    """The losses on one device, by the images that batch normalization sees."""
+    kept: dict[int, np.ndarray] = {}
+
+    def of_one_device(size: int) -> np.ndarray:
+        if size not in kept:
+            kept[size] = losses(distribution.one_device(), size)
+        return kept[size]
+
+    return of_one_device
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def start(*words: object, **environment: str) -> subprocess.Popen:
+    """The program, in a process of its own."""
+    command = [sys.executable, str(PROGRAM), *map(str, words)]
+    return subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
+
+
+def result(process: subprocess.Popen) -> np.ndarray:
+    """What it printed."""
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0
+    return np.array(json.loads(output.splitlines()[-1]))
+
+
+def test_learning_makes_a_difference(of_one_device):
+    """Trajectories that stood still would all agree."""
+    still = losses(distribution.one_device(), ALL, rate=0.0)
+    assert len(still) == program["ITERATIONS"]
+    assert np.abs(of_one_device(ALL) / still - 1).max() > 0.1
+
+
+def test_what_batch_normalization_sees_makes_a_difference(of_one_device):
+    assert np.abs(of_one_device(HALF) / of_one_device(ALL) - 1).max() > 1e-3
+
+
+@pytest.mark.parametrize("size", [ALL, HALF])
+def test_two_devices(of_one_device, two_devices, size):
+    np.testing.assert_allclose(losses(two_devices, size), of_one_device(size), rtol=1e-5)
+
+
+def test_two_parts_of_an_iteration(of_one_device):
+    np.testing.assert_allclose(losses(distribution.one_device(), HALF, parts=2), of_one_device(HALF), rtol=1e-5)
+
+
+def test_two_parts_on_two_devices(of_one_device, two_devices):
+    """Synchronized over both devices, part by part."""
+    np.testing.assert_allclose(losses(two_devices, HALF, parts=2), of_one_device(HALF), rtol=1e-5)
+
+
+def test_compiled_with_xla(of_one_device):
+    np.testing.assert_allclose(losses(distribution.one_device(), HALF, xla=True), of_one_device(HALF), rtol=1e-5)
+
+
+def test_two_processes(of_one_device):
+    config = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}}
+    tasks = [{"type": "worker", "index": index} for index in range(2)]
+    workers = [start("multi_worker", 0, ALL, 1, TF_CONFIG=json.dumps({**config, "task": task})) for task in tasks]
+    for worker in workers:
+        np.testing.assert_allclose(result(worker), of_one_device(ALL), rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [ALL, HALF])
+def test_four_devices(of_one_device, size):
+    """In a process of their own: that of the tests has two."""
+    np.testing.assert_allclose(result(start("mirrored", 4, size, 1)), of_one_device(size), rtol=1e-5)

@@ -1,0 +1,93 @@
+"""Everything in a training that is a variable: read, written, and compared, of each replica its own."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resnet import distribution
+from keras_resnet.networks import CifarResNet
+from keras_resnet.training import resumption
+from keras_resnet.training.iterations import iterations
+from keras_resnet.training.variables import Variables, by_path
+
+
+def trained(build, digit_batches, strategy, **options) -> Variables:
+    replica = build(strategy=strategy, ema_momentum=0.9, loss_scale=True, **options)
+    iterations(replica, strategy=strategy)(iter(digit_batches(0, strategy)), tf.constant([0.1, 0.1]))
+    return Variables(strategy, replica.variables)
+
+
+def test_what_was_read_comes_back_to_each_replica(build, digit_batches, two_devices):
+    values = trained(build, digit_batches, two_devices).read()
+    apart = [name for name in values if "moving_" in name]
+    assert len(apart) == 2 * 2 * 7  # of seven normalizations, and of their averages
+    for name in apart:
+        first, second = values[name]
+        assert (first != second).any(), name
+    other = Variables(two_devices, build(strategy=two_devices, ema_momentum=0.9, loss_scale=True).variables)
+    other.write(values)
+    again = other.read()
+    assert again.keys() == values.keys()
+    for name, value in values.items():
+        np.testing.assert_array_equal(again[name], value, err_msg=name)
+
+
+def test_another_number_of_replicas_gets_the_mean(build, digit_batches, two_devices):
+    values = trained(build, digit_batches, two_devices).read()
+    one = Variables(
+        distribution.one_device(),
+        build(strategy=distribution.one_device(), ema_momentum=0.9, loss_scale=True).variables,
+    )
+    assert one.difference({name: value.shape for name, value in values.items()}) is None
+    one.write(values)
+    for name, value in one.read().items():
+        expected = values[name].mean(0, keepdims=True) if "moving_" in name else values[name]
+        np.testing.assert_allclose(value, expected, rtol=1e-6, err_msg=name)
+
+
+def test_names_are_paths_below_what_they_belong_to(build):
+    names = Variables(distribution.one_device(), build(ema_momentum=0.9, loss_scale=True).variables).read().keys()
+    assert {name.split("/")[0] for name in names} == {"model", "optimizer", "average", "loss_scale"}
+    assert {"model/predictions/kernel", "average/predictions/kernel", "loss_scale/scale"} < names
+    assert {name.removeprefix("average/") for name in names if name.startswith("average/")} == {
+        name.removeprefix("model/") for name in names if name.startswith("model/")
+    }
+
+
+def test_the_first_difference_is_named(build):
+    one = distribution.one_device()
+    variables = Variables(one, build().variables)
+    shapes = {name: value.shape for name, value in variables.read().items()}
+    assert variables.difference(shapes) is None
+    other = shapes | {"model/predictions/kernel": (64, 7)}
+    assert variables.difference(other) == "model/predictions/kernel has shape (64, 7) there, shape (64, 10) here"
+    assert variables.difference(shapes | {"model/more": (1,)}) == "model/more has shape (1,) there, no place here"
+    del shapes["model/predictions/bias"]
+    assert variables.difference(shapes) == "model/predictions/bias has no place there, shape (10,) here"
+
+
+def test_rematerialization_and_the_network_s_name_do_not_change_the_names():
+    plain, other = (
+        CifarResNet(8, input_shape=(8, 8, 1), **options) for options in ({}, {"remat": True, "name": "other"})
+    )
+    assert by_path(plain.variables).keys() == by_path(other.variables).keys()
+
+
+def test_two_variables_of_one_path_are_refused():
+    variable = keras.Variable(0.0, name="same")
+    with pytest.raises(ValueError, match="must have different paths"):
+        by_path([variable, keras.Variable(1.0, name="same")])
+
+
+def test_what_is_told_to_other_processes_comes_back():
+    values = {"model/a/kernel": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/iteration": np.int64(7)}
+    progress = {"state": {"iteration": 7, "best": None}, "history": [[7, 0.1, None]]}
+    unpacked, document = resumption.unpack(resumption.pack(values, progress))
+    assert document == progress
+    assert list(unpacked) == list(values)
+    for name, value in values.items():
+        np.testing.assert_array_equal(unpacked[name], value)
+        assert unpacked[name].dtype == np.asarray(value).dtype
