@@ -26,7 +26,7 @@ train: $(READY) ## Train a small residual network on real handwritten digits, ab
 	$(BIN)/python recipes/train.py digits-resnet8 --run.directory runs/digits-resnet8 --run.resume
 
 test: $(READY) ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m "not slow and not parity and not gpu and not tpu"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not parity and not gpu and not tpu"
 
 test-slow: $(READY) ## Run the tests that take a quarter of an hour, and those against other libraries
 	$(BIN)/python -m pytest -m "(slow or parity) and not gpu and not tpu"

@@ -208,7 +208,7 @@ def test_other_devices_continue_a_run_and_say_so(tmp_path, capsys, mirrored):
     capsys.readouterr()
     assert train.main([str(directory.path), "--run.strategy", "one_device"]) == 0
     told = capsys.readouterr().out
-    assert "the run had 2 replicas and now has 1: a result as good, but not the same bits\n" in told
+    assert "the number of replicas was 2 and is 1: a result as good, but not the same bits\n" in told
     assert [start["replicas"] for start in directory.starts()] == [2, 1]
     assert [line.split(",")[0] for line in directory.history.read_text().splitlines()[1:]] == ["5", "10", "15", "20"]
 

@@ -135,7 +135,9 @@ class Training:
         self.schedule.restore(self.state.schedule)
         self._rows = [Row(*cells) for cells in progress["history"]]
         if (before := progress["replicas"]) != (now := self.strategy.num_replicas_in_sync):
-            messages.append(f"the run had {before} replicas and now has {now}: a result as good, but not the same bits")
+            messages.append(
+                f"the number of replicas was {before} and is {now}: a result as good, but not the same bits"
+            )
         return messages
 
     def run(self) -> None:

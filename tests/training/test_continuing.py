@@ -150,7 +150,7 @@ def test_other_devices_continue_with_the_mean_statistics_and_say_so(start, tmp_p
     with pytest.raises(Stopped):
         start(strategy=two_devices, callbacks=[At(13, press_ctrl_c)]).run()
     resumed = start()
-    assert resumed.restore() == ["the run had 2 replicas and now has 1: a result as good, but not the same bits"]
+    assert resumed.restore() == ["the number of replicas was 2 and is 1: a result as good, but not the same bits"]
     saved = outcome(tmp_path / "run", resumed.state.iteration)
     for name, value in resumed.variables.read().items():
         expected = saved[name].mean(axis=0, keepdims=True) if "moving" in name else saved[name]
@@ -158,7 +158,7 @@ def test_other_devices_continue_with_the_mean_statistics_and_say_so(start, tmp_p
     resumed.run()
     again = start(strategy=two_devices, last_iteration=35)
     [message] = again.restore()
-    assert "continues on 2 replicas what 1 began" in message
+    assert "the number of replicas was 1 and is 2" in message
     again.run()
     assert [row.iteration for row in again.history.rows()] == [5, 10, 15, 20, 25, 30, 35]
 
