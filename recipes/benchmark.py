@@ -12,6 +12,7 @@ start: seconds from the start of the program to the end of the first iteration, 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import resource
 import statistics
@@ -85,9 +86,10 @@ def serve(connection: Connection, strategy: str, options: argparse.Namespace) ->
     with devices.scope():
         network = networks.CifarResNet(options.depth, classifier_activation=None)
         run = trainer(network, devices, options, options.iterations)
-    while connection.recv():
-        run()
-        connection.send("done")
+    with contextlib.suppress(EOFError):  # the other side is done
+        while connection.recv():
+            run()
+            connection.send("done")
 
 
 def start(options: argparse.Namespace, began: float) -> None:
