@@ -1,0 +1,158 @@
+"""Views of encoded photographs: what is decoded of them is what would have been seen of the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resnet.data import photographs, transforms
+from keras_resnet.data.photographs import SCALES, VIEWS, decode_window, random_area, random_scale
+
+SIZE = 32
+SHAPES = [(1, 1), (7, 300), (300, 7), (64, 48), (500, 375)]
+CORNERS = np.array(np.meshgrid(*[[0.0, 0.5, 1 - 2.0**-23]] * 4)).reshape(4, -1).T.astype("float32")
+
+
+def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A photograph without edges, as noise does not survive a JPEG."""
+    coarse = np.random.default_rng(seed).uniform(0, 255, (4, 4, 3)).astype("float32")
+    image = tf.image.resize(coarse, [height, width], method="bicubic")
+    return np.clip(np.round(image), 0, 255).astype("uint8")
+
+
+def jpeg(image: np.ndarray) -> tf.Tensor:
+    return tf.io.encode_jpeg(image, quality=95)
+
+
+def difference(first, second) -> float:
+    """Mean, in grey levels."""
+    return float(np.abs(np.asarray(first, "float32") - np.asarray(second, "float32")).mean())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("window", "count"), [(random_scale, 3), (random_area, 4)])
+def test_a_window_lies_in_the_photograph(shape, window, count):
+    for draws in CORNERS:
+        top, left, height, width = window(tf.constant(shape), tf.constant(draws[:count])).numpy()
+        assert top >= 0 and left >= 0 and height >= 1 and width >= 1
+        assert top + height <= shape[0] and left + width <= shape[1]
+
+
+def test_a_scale_is_uniform_between_that_of_256_and_that_of_480():
+    """The shorter side becomes 256 … 480 when the window becomes 224."""
+    shape = (1000, 2000)
+    sides = []
+    for draw in np.linspace(0, 1, 101, dtype="float32"):
+        _, _, height, width = random_scale(tf.constant(shape), tf.constant([draw, 0.5, 0.5])).numpy()
+        assert height == width
+        sides.append(224 * 1000 / height)
+    np.testing.assert_allclose(sides, np.linspace(256, 480, 101), rtol=2e-3)
+
+
+def test_windows_reach_every_corner():
+    for draw, (top, left) in {0.0: (0, 0), 1 - 2.0**-23: (300 - 140, 400 - 140)}.items():
+        window = random_scale(tf.constant([300, 400]), tf.constant([1.0, draw, draw])).numpy()
+        assert window.tolist() == [top, left, 140, 140]
+
+
+def test_an_area_is_uniform_and_its_shape_within_the_limits():
+    draws = np.random.default_rng(0).uniform(size=(400, 4)).astype("float32")
+    windows = np.array([random_area(tf.constant([400, 400]), tf.constant(each)) for each in draws])
+    areas, ratios = windows[:, 2] * windows[:, 3] / 400**2, windows[:, 3] / windows[:, 2]
+    free = draws[:, 0] < 0.6  # a larger one may not fit, and is cut
+    np.testing.assert_allclose(areas[free], 0.08 + 0.92 * draws[free, 0], rtol=0.02)
+    assert ratios.min() > 0.74 and ratios.max() < 1.35
+    assert np.corrcoef(np.log(ratios[free]), draws[free, 1])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("encode", [jpeg, tf.io.encode_png], ids=["jpeg", "png"])
+@pytest.mark.parametrize("window", [(0, 0, 60, 60), (3, 17, 40, 33), (20, 10, 20, 25)])
+def test_a_decoded_window_is_that_part_of_the_whole(encode, window):
+    encoded = encode(smooth(80, 90))
+    whole = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    top, left, height, width = window
+    part = whole[top : top + height, left : left + width]
+    method = "area" if min(height, width) >= SIZE else "bilinear"
+    expected = tf.image.resize(part, [SIZE, SIZE], method=method)
+    decoded = decode_window(encoded, tf.constant(window), SIZE)
+    np.testing.assert_array_equal(decoded[:, :-2], expected[:, :-2])
+    np.testing.assert_allclose(decoded, expected, atol=8)
+
+
+@pytest.mark.parametrize("ratio", [2, 4, 8])
+def test_a_window_much_larger_than_the_view_is_decoded_coarsely_and_looks_the_same(ratio, monkeypatch):
+    encoded = jpeg(smooth(500, 600))
+    window = tf.constant([11, 23, ratio * SIZE + 7, ratio * SIZE + 21])
+    coarse = decode_window(encoded, window, SIZE)
+    monkeypatch.setattr(photographs, "RATIOS", (1,))
+    fine = decode_window(encoded, window, SIZE)
+    assert difference(coarse, fine) < 4  # the window is rounded to whole pixels of the smaller photograph
+    assert difference(coarse, tf.reverse(fine, [1])) > 10
+    assert (coarse.numpy() != fine.numpy()).any()
+
+
+def test_the_center_crop_of_evaluation_decodes_everything():
+    image = smooth(90, 70)
+    view = VIEWS["none"].apply(tf.io.encode_png(image), tf.zeros([0]), SIZE)
+    np.testing.assert_array_equal(view, transforms.center_crop(tf.constant(image), SIZE))
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_takes_as_many_draws_as_it_says_and_is_a_function_of_them(name):
+    view = VIEWS[name]
+    encoded = jpeg(smooth(90, 120))
+    draws = tf.fill([view.draws], 0.2)
+    seen = view.apply(encoded, draws, SIZE)
+    assert (seen.dtype, seen.shape) == ("uint8", (SIZE, SIZE, 3))
+    np.testing.assert_array_equal(view.apply(encoded, draws, SIZE), seen)
+    for position in range(view.draws):
+        moved = tf.tensor_scatter_nd_update(draws, [[position]], [(draws[position] + 0.5) % 1])
+        assert (view.apply(encoded, moved, SIZE).numpy() != seen.numpy()).any(), position
+
+
+@pytest.mark.parametrize("name", [name for name, view in VIEWS.items() if view.mirrors])
+def test_half_of_the_views_are_mirrored(name):
+    view = VIEWS[name]
+    encoded = jpeg(smooth(90, 120))
+    draws = np.full(view.draws, 0.3, "float32")
+    other = draws.copy()
+    draws[view.places], other[view.places] = 0.4999, 0.5
+    mirrored, plain = (view.apply(encoded, tf.constant(each), SIZE).numpy() for each in (draws, other))
+    np.testing.assert_array_equal(mirrored, plain[:, ::-1])
+
+
+def test_colour_noise_has_the_covariance_of_the_colours():
+    draws = np.random.default_rng(0).uniform(size=(4000, 3)).astype("float32")
+    noise = np.array([photographs.colour_noise(tf.zeros([1, 1, 3]), tf.constant(each))[0, 0] for each in draws]) / 255
+    axes = np.array(photographs.PRINCIPAL_COLOURS)
+    expected = axes @ np.diag((0.1 * np.array(photographs.COLOUR_VARIANCES)) ** 2) @ axes.T
+    np.testing.assert_allclose(np.cov(noise.T), expected, atol=0.05 * expected.max())
+    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-3)
+
+
+def test_the_smallest_and_the_largest_draw_give_finite_colours():
+    for draw in (0.0, 1 - 2.0**-23):
+        assert np.isfinite(photographs.colour_noise(tf.zeros([1, 1, 3]), tf.fill([3], draw))).all()
+
+
+def test_jitter_in_the_middle_changes_nothing_and_each_draw_its_own():
+    image = tf.constant(smooth(8, 8), tf.float32)
+    middle = photographs.colour_jitter(image, tf.fill([3], 0.5))
+    np.testing.assert_allclose(middle, image, atol=1e-3)
+    brighter = photographs.colour_jitter(image, tf.constant([0.75, 0.5, 0.5]))
+    np.testing.assert_allclose(brighter, np.clip(image * 1.2, 0, 255), rtol=1e-5, atol=1e-3)
+    flatter = photographs.colour_jitter(image, tf.constant([0.5, 0.0, 0.5])).numpy()
+    assert flatter.std() == pytest.approx(0.6 * image.numpy().std(), rel=1e-3)
+    greyer = photographs.colour_jitter(image, tf.constant([0.5, 0.5, 0.0])).numpy()
+    assert np.ptp(greyer, axis=-1).mean() == pytest.approx(0.6 * np.ptp(image.numpy(), axis=-1).mean(), rel=1e-3)
+
+
+def test_a_grey_photograph_has_three_colours():
+    grey = jpeg(smooth(60, 60)[:, :, :1])
+    seen = VIEWS["crop-flip"].apply(grey, tf.fill([5], 0.5), SIZE).numpy()
+    assert (seen == seen[:, :, :1]).all()
+
+
+def test_the_limits_are_the_paper_s():
+    assert tuple(round(224 * scale) for scale in SCALES) == (256, 480)
