@@ -1,0 +1,271 @@
+"""`recipes/prepare_imagenet.py` as a person runs it: the three layouts, refusals, kills, a full disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import prepare_imagenet
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+ROOT = Path(__file__).parents[1]
+WNIDS = ("n01440764", "n01443537", "n01484850")
+KAGGLE = Path("ILSVRC", "Data", "CLS-LOC")
+LIMITED = (
+    "import os, resource, sys\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000,) * 2)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])\n"
+)
+
+
+def jpeg(seed: int) -> bytes:
+    stream = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 255, (8 + seed % 33, 24, 3), np.uint8)
+    Image.fromarray(pixels).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+TRAIN = {f"{WNIDS[k % 3]}/{WNIDS[k % 3]}_{k}.JPEG": jpeg(k) for k in range(60)}
+VALIDATION = {f"ILSVRC2012_val_{k + 1:08d}.JPEG": (WNIDS[k // 2 % 3], jpeg(100 + k)) for k in range(9)}
+
+
+def folders(source: Path) -> Path:
+    files = {f"train/{name}": data for name, data in TRAIN.items()}
+    files |= {f"validation/{wnid}/{name}": data for name, (wnid, data) in VALIDATION.items()}
+    return write(source, files)
+
+
+def kaggle(source: Path) -> Path:
+    files = {f"{KAGGLE}/train/{name}": data for name, data in TRAIN.items()}
+    files |= {f"{KAGGLE}/val/{name}": data for name, (_, data) in VALIDATION.items()}
+    rows = [f"{Path(name).stem},{wnid} 1 2 3 4 {wnid} 5 6 7 8 \n" for name, (wnid, _) in VALIDATION.items()]
+    return write(source, files | {"LOC_val_solution.csv": "".join(["ImageId,PredictionString\n", *rows]).encode()})
+
+
+def archives(source: Path) -> Path:
+    classes = {w: {n.split("/")[1]: data for n, data in TRAIN.items() if n.startswith(w)} for w in WNIDS}
+    synsets = np.array(
+        [(7 + k, wnid) for k, wnid in enumerate(reversed(WNIDS))], [("ILSVRC2012_ID", float), ("WNID", object)]
+    )
+    meta = io.BytesIO()
+    savemat(meta, {"synsets": synsets.reshape(-1, 1)})
+    truth = "".join(f"{7 + 2 - WNIDS.index(wnid)}\n" for wnid, _ in VALIDATION.values())
+    kit = {"meta.mat": meta.getvalue(), "ILSVRC2012_validation_ground_truth.txt": truth.encode()}
+    kit = {f"ILSVRC2012_devkit_t12/data/{name}": data for name, data in kit.items()}
+    parts = {
+        "ILSVRC2012_img_train.tar": tar({f"{wnid}.tar": tar(images) for wnid, images in classes.items()}),
+        "ILSVRC2012_img_val.tar": tar({name: data for name, (_, data) in VALIDATION.items()}),
+        "ILSVRC2012_devkit_t12.tar.gz": tar(kit, "w:gz"),
+    }
+    return write(source, parts)
+
+
+LAYOUTS = {"folders": folders, "kaggle": kaggle, "archives": archives}
+
+
+def tar(files: dict[str, bytes], mode: str = "w") -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def start(*words: object, before: tuple[str, ...] = ()) -> subprocess.Popen:
+    command = [*before, sys.executable, str(ROOT / "recipes" / "prepare_imagenet.py"), *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # so that the recipe keeps TensorFlow quiet itself
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(*words: object, before: tuple[str, ...] = ()) -> tuple[int, str, str]:
+    process = start(*words, before=before)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def contents(destination: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(destination)): p.read_bytes() for p in destination.rglob("*") if p.is_file()}
+
+
+SHARDS = ("--shards", "12", "2")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    status, out, err = run(folders(folder / "from"), folder / "to", *SHARDS, "--workers", "1")
+    assert status == 0, err
+    assert "60 train images, 9 validation images of 3 classes: not the complete ILSVRC2012" in out
+    return folder / "to"
+
+
+@pytest.mark.parametrize("layout", ["kaggle", "archives"])
+def test_every_layout_gives_the_same_bytes(undisturbed, tmp_path, layout):
+    status, _, err = run(LAYOUTS[layout](tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
+    assert status == 0, err
+    assert contents(tmp_path / "to") == contents(undisturbed)
+
+
+def test_labels_are_positions_in_the_sorted_names(undisturbed):
+    index = np.load(undisturbed / "imagenet2012" / "5.1.0" / "imagenet2012-validation.index.npz")
+    expected = [WNIDS.index(wnid) for wnid, _ in VALIDATION.values()]
+    assert np.bincount(index["label"], minlength=3).tolist() == np.bincount(expected, minlength=3).tolist()
+
+
+def test_a_killed_preparation_goes_on(undisturbed, tmp_path):
+    words = (folders(tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "1")
+    directory = tmp_path / "to" / "imagenet2012" / "5.1.0"
+    process = start(*words)
+    while len(list(directory.glob(".preparation/imagenet2012-*.json"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.0005)
+    process.kill()
+    process.communicate()
+    done = [path.stem for path in directory.glob(".preparation/imagenet2012-*.json")]
+    times = {name: (directory / name).stat().st_mtime_ns for name in done}
+    assert times and not (directory / "manifest.json").exists(), "killed too late: nothing was tested"
+    assert run(*words)[0] == 0
+    assert {name: (directory / name).stat().st_mtime_ns for name in done} == times
+    assert contents(tmp_path / "to") == contents(undisturbed)
+
+
+def test_a_full_disk_names_the_shard_and_leaves_no_half(tmp_path):
+    words = (folders(tmp_path / "from"), tmp_path / "to", "--shards", "1", "1", "--workers", "1")
+    status, _, err = run(*words, before=(sys.executable, "-c", LIMITED))
+    assert status == 1 and err.count("\n") == 1, err
+    assert err.startswith("error: ") and "imagenet2012-train.tfrecord-00000-of-00001 cannot be written" in err
+    assert not list((tmp_path / "to").rglob("*train.tfrecord*"))
+    assert run(*words)[0] == 0
+    assert run("--verify", tmp_path / "to")[0] == 0
+
+
+def test_verify_finds_a_flipped_byte(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / "to")
+    shard = tmp_path / "to" / "imagenet2012" / "5.1.0" / "imagenet2012-train.tfrecord-00003-of-00012"
+    data = bytearray(shard.read_bytes())
+    data[500] ^= 1
+    shard.write_bytes(data)
+    status, _, err = run("--verify", tmp_path / "to", "--workers", "2")
+    assert status == 1 and f"error: {shard.name}: another SHA-256" in err
+
+
+def test_an_unreadable_image_is_named(tmp_path):
+    write(folders(tmp_path / "from"), {f"train/{WNIDS[0]}/bad.JPEG": b""})
+    status, _, err = run(tmp_path / "from", tmp_path / "to", "--workers", "1")
+    assert status == 1 and f"train/{WNIDS[0]}/bad.JPEG: empty" in err
+    status, out, _ = run(tmp_path / "from", tmp_path / "to", "--workers", "1", "--allow-unreadable")
+    assert status == 0 and f"left out: train/{WNIDS[0]}/bad.JPEG (empty)" in out
+
+
+def thousand(source: Path) -> Path:
+    files = {f"train/n{k:08d}/{k}.JPEG": b"x" for k in range(1000)}
+    return write(source, files | {"val/n00000000/v.JPEG": b"x"})
+
+
+def without(layout, *names):
+    def build(source: Path) -> Path:
+        layout(source)
+        for name in names:
+            path = source / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return source
+
+    return build
+
+
+def including(layout, files):
+    return lambda source: write(layout(source), files)
+
+
+def cut(source: Path) -> Path:
+    path = archives(source) / "ILSVRC2012_img_train.tar"
+    path.write_bytes(path.read_bytes()[:30_000])
+    return source
+
+
+REFUSED = {
+    "missing": (lambda source: source, "missing or empty"),
+    "neither": (lambda source: write(source, {"a.txt": b""}), "holds neither ILSVRC2012_img_train.tar, nor"),
+    "one archive": (without(archives, "ILSVRC2012_img_val.tar"), "lacks ILSVRC2012_img_val.tar"),
+    "cut archive": (cut, "is damaged or was not fully downloaded"),
+    "no devkit": (without(archives, "ILSVRC2012_devkit_t12.tar.gz"), "add ILSVRC2012_devkit_t12.tar.gz"),
+    "no solution": (without(kaggle, "LOC_val_solution.csv"), "LOC_val_solution.csv (Kaggle)"),
+    "no split": (without(folders, "validation"), "lacks the split validation"),
+    "no images": (
+        without(including(folders, {"validation/x": b""}), *(f"validation/{w}" for w in WNIDS), "validation/x"),
+        "has no images",
+    ),
+    "unknown class": (including(folders, {"validation/cat/1.JPEG": b""}), "that the training split has not: cat"),
+    "unlabelled": (including(kaggle, {f"{KAGGLE}/val/other.JPEG": b""}), "say nothing of other.JPEG"),
+    "incomplete": (thousand, "1,000 train images instead of 1,281,167"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_source_is_refused_and_nothing_is_written(tmp_path, capsys, case):
+    build, expected = REFUSED[case]
+    refused(capsys, expected, build(tmp_path / "from"), tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def refused(capsys, expected: str, *words: object) -> None:
+    with pytest.raises(SystemExit) as end:
+        prepare_imagenet.main([str(word) for word in words])
+    err = capsys.readouterr().err
+    assert end.value.code == 2 and err.startswith("error: ") and err.count("\n") == 1 and expected in err
+
+
+def test_a_bad_destination_is_refused(tmp_path, capsys, monkeypatch):
+    source = folders(tmp_path / "from")
+    refused(capsys, "must lie outside SOURCE", source, source / "to")
+    write(tmp_path / "full", {"thesis.txt": b""})
+    refused(capsys, "holds something else: thesis.txt", source, tmp_path / "full")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 0, 10_000))
+    refused(capsys, "are free there", source, tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["a"], "two directories are needed"),
+        (["a", "b", "--quality", "101"], "--quality must be from 1 to 100"),
+        (["a", "b", "--shards", "0", "1"], "--shards must be at least 1"),
+        (["a", "b", "--shorter", "1"], "--help shows the usage"),
+        (["--verify", "nowhere"], "holds no finished preparation"),
+    ],
+)
+def test_a_bad_command_line_is_refused(capsys, words, expected):
+    refused(capsys, expected, *words)
+
+
+def test_a_missing_pillow_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(prepare_imagenet.importlib.util, "find_spec", lambda name: None)
+    refused(capsys, "pip install pillow", folders(tmp_path / "from"), tmp_path / "to", "--shorter-side", "500")
+
+
+def test_a_finished_preparation_says_so_again(undisturbed, tmp_path):
+    before = contents(undisturbed)
+    status, out, _ = run(folders(tmp_path / "from"), undisturbed, *SHARDS)
+    assert status == 0 and "60 train images" in out and contents(undisturbed) == before
+    assert json.loads(before["imagenet2012/5.1.0/manifest.json"])["classes"] == 3
