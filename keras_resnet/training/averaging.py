@@ -28,7 +28,9 @@ class Average:
         self._strategy = tf.distribute.get_strategy()
         averaged = [v for v in model.variables if keras.backend.is_float_dtype(v.dtype)]
         self.variables = {path: _copy(variable) for path, variable in by_path(averaged).items()}
-        self._pairs = list(zip(averaged, self.variables.values(), strict=True))
+        pairs = list(zip(averaged, self.variables.values(), strict=True))
+        self._apart = [pair for pair in pairs if differs_between_replicas(pair[0])]
+        self._common = [pair for pair in pairs if not differs_between_replicas(pair[0])]
 
     def update(self, iteration: tf.Tensor) -> None:
         """Follows the network; in each replica, after its update.
@@ -38,16 +40,12 @@ class Average:
         """
         done = tf.cast(iteration, tf.float32)
         share = 1.0 - tf.minimum(self.momentum, (1.0 + done) / (10.0 + done))
-        common = []
-        for variable, average in self._pairs:
-            if differs_between_replicas(variable):
-                average.assign(average + share * (variable - average))
-            else:
-                common.append((variable.value, average.value))
+        for variable, average in self._apart:
+            average.assign(average + share * (variable - average))
 
         def follow(strategy, share):
-            for variable, average in common:
-                strategy.extended.update(average, _approach, args=(variable, share), group=False)
+            for variable, average in self._common:
+                strategy.extended.update(average.value, _approach, args=(variable.value, share), group=False)
 
         tf.distribute.get_replica_context().merge_call(follow, args=(share,))
 
@@ -62,9 +60,6 @@ class Average:
 
     @functools.cached_property
     def _exchange(self) -> Callable[[], None]:
-        apart = [pair for pair in self._pairs if differs_between_replicas(pair[0])]
-        common = [pair for pair in self._pairs if not differs_between_replicas(pair[0])]
-
         def exchange(pairs) -> None:
             for variable, average in pairs:
                 old = tf.identity(variable.value)
@@ -73,8 +68,8 @@ class Average:
 
         @tf.function(autograph=False)
         def everywhere() -> None:
-            self._strategy.run(lambda: exchange(apart))
-            exchange(common)
+            self._strategy.run(lambda: exchange(self._apart))
+            exchange(self._common)
 
         return everywhere
 
