@@ -10,12 +10,12 @@ import keras
 import numpy as np
 import pytest
 from catalog import RECIPES
+from stand_ins import stand_in
 
-from keras_resnet import assembly, config, datasets, distribution
-from keras_resnet.config import DataConfig, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet import assembly, config, distribution
+from keras_resnet.config import DataConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
 from keras_resnet.data import loading
 from keras_resnet.data.loading import Data
-from keras_resnet.data.splits import ArraySplit
 from keras_resnet.layers.batch_normalization import BatchNormalization
 
 ROOT = Path(__file__).parents[1]
@@ -35,17 +35,6 @@ def digits() -> Data:
 
 def test_tables_have_a_row_for_every_word_of_a_recipe():
     assert tuple(assembly.BUILDERS) == get_args(config.Family)
-
-
-def stand_in(recipe: Recipe) -> Data:
-    """Random images of the data set's shape and classes."""
-    facts = datasets.DATASETS[recipe.data.dataset]
-    shape = facts.image_shape or (recipe.data.image_size, recipe.data.image_size, 3)
-    names = facts.class_names or ("cat", "dog", "fish")
-    noise = np.random.default_rng(0)
-    images = noise.integers(0, 256, (8, *shape), np.uint8)
-    split = ArraySplit(images, np.arange(8) % len(names))
-    return Data(split, split, None, names)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import get_args
 
 import pytest
 import tensorflow as tf
+from ports import free_ports
 
 from keras_resnet import config, distribution, rendezvous
 
@@ -404,10 +404,7 @@ print(json.dumps([chief, workers, told, distribution.largest(strategy, mine), ho
 
 @pytest.mark.slow
 def test_two_processes_tell_each_other_what_they_must():
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", TELL],

@@ -17,12 +17,12 @@ import pytest
 import tensorflow as tf
 import train
 from catalog import RECIPES
+from stand_ins import stand_in
 
-from keras_resnet import architectures, assembly, datasets, distribution, experiment
+from keras_resnet import architectures, assembly, distribution, experiment
 from keras_resnet.config import DataConfig, ModelConfig, Recipe, Run, ScheduleConfig, TrainingConfig
 from keras_resnet.data import loading
 from keras_resnet.data.loading import Data
-from keras_resnet.data.splits import ArraySplit
 from keras_resnet.reporting import console
 from keras_resnet.runs import RunDirectory
 from keras_resnet.training.history import History
@@ -247,17 +247,6 @@ def test_a_picture_that_is_damaged_during_training_is_named(pictures, tmp_path, 
 def test_every_exit_status_is_documented():
     for status in (experiment.FAILED, experiment.DIVERGED, experiment.AGAIN, experiment.INTERRUPTED):
         assert re.search(rf"\b{status} \w", train.__doc__), status
-
-
-def stand_in(recipe: Recipe) -> Data:
-    """Random images of the data set's shape and classes."""
-    facts = datasets.DATASETS[recipe.data.dataset]
-    shape = facts.image_shape or (recipe.data.image_size, recipe.data.image_size, 3)
-    names = facts.class_names or ("cat", "dog", "fish")
-    noise = np.random.default_rng(0)
-    images = noise.integers(0, 256, (8, *shape), np.uint8)
-    split = ArraySplit(images, np.arange(8) % len(names))
-    return Data(split, split, None, names)
 
 
 @pytest.mark.slow

@@ -6,13 +6,13 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ("digits-resnet8", "--schedule.scale", "0.02", "--training.validate-every", "20")
@@ -87,14 +87,9 @@ def test_a_disk_that_fails_in_the_middle_leaves_the_earlier_checkpoint(tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 def test_a_worker_that_never_joins_is_named_in_time(tmp_path):
-    absent = f"127.0.0.1:{free_port()}"
-    workers = [f"127.0.0.1:{free_port()}", absent]
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    absent = workers[1]
     config = json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": 0}})
     waited = train(tmp_path / "run", "--run.strategy", "multi_worker", "--run.join-timeout", "1.5", TF_CONFIG=config)
     assert waited.returncode == 75

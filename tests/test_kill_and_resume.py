@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -136,12 +136,6 @@ def test_a_run_killed_at_random_moments_comes_to_the_same_bits(tmp_path, kills, 
     for directory in (whole, killed):
         assert start(directory, *flags).wait(timeout=300) == 0, directory.with_suffix(".log").read_text()
     assert_equal(outcome(killed), outcome(whole))
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
 
 
 def start_two(directory: Path) -> list[subprocess.Popen]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ports import free_ports
 
 from keras_resnet import rendezvous
 from keras_resnet.rendezvous import wait_for_workers
@@ -21,17 +21,6 @@ from keras_resnet.rendezvous import wait_for_workers
 LONG = 60  # seconds that no test waits for
 SOON = 5  # seconds, less than a quarter of LONG
 SETTINGS = b"\x00\x00\x18\x04\x00\x00\x00\x00\x00\x00\x04"  # what TensorFlow's server says first
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has, below those that the system gives to callers."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(range(20_000, 30_000), 200):
-        with contextlib.suppress(OSError), socket.create_server(("", port)):
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError("no free ports")
 
 
 def local(ports: list[int]) -> list[str]:

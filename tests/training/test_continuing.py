@@ -8,10 +8,10 @@ import os
 import signal
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from interruptions import At, press_ctrl_c
 
 from keras_resnet.schedules import ErrorGate, Plateau, Steps
 from keras_resnet.training.checkpoints import Checkpoints
@@ -22,29 +22,12 @@ from keras_resnet.training.stopping import Stopped
 HOUR = 3600.0  # seconds in which any call ends, so that a slow machine has calls of the same length
 
 
-class At(keras.callbacks.Callback):
-    """Does something after the first call that ends at an iteration or after it."""
-
-    def __init__(self, iteration: int, action):
-        super().__init__()
-        self.iteration, self.action = iteration, action
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.action and batch + 1 >= self.iteration:
-            action, self.action = self.action, None
-            action()
-
-
 class CrashError(Exception):
     pass
 
 
 def crash():
     raise CrashError
-
-
-def press_ctrl_c():
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 def ask_to_stop():

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from interruptions import At, press_ctrl_c
 
 from keras_resnet.evaluation.errors import Errors
 from keras_resnet.schedules import Steps
@@ -27,19 +28,6 @@ from keras_resnet.training.stopping import Stopped
 HOUR = 3600.0  # seconds in which any call ends, so that a slow machine has calls of the same length
 CALL_BY_CALL = Intervals(log=5, validate=10, checkpoint=7, call=1)
 CALLS_OF_THREE = Intervals(log=5, validate=10, checkpoint=7, call=3, seconds=HOUR)
-
-
-class At(keras.callbacks.Callback):
-    """Does something after the first call that ends at an iteration or after it."""
-
-    def __init__(self, iteration: int, action):
-        super().__init__()
-        self.iteration, self.action = iteration, action
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.action and batch + 1 >= self.iteration:
-            action, self.action = self.action, None
-            action()
 
 
 class Told(keras.callbacks.Callback):
@@ -60,10 +48,6 @@ class Told(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.trainings.append("ends")
-
-
-def press_ctrl_c():
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 def checkpointed(directory: Path) -> list[int]:

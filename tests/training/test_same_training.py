@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import runpy
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ports import free_ports
 
 from keras_resnet import distribution
 
@@ -33,16 +33,6 @@ def of_one_device() -> Callable[[int], np.ndarray]:
         return kept[size]
 
     return of_one_device
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def start(*words: object, **environment: str) -> subprocess.Popen:
