@@ -24,9 +24,9 @@ _NAMES = {
         *("CifarResNet1202", "CifarPlainNet20", "CifarPlainNet32", "CifarPlainNet44", "CifarPlainNet56"),
         "CifarPlainNet110",
     ),
-    "layers": ("BatchNormalization", "IdentityShortcut", "ProjectionShortcut", "Rematerialized"),
+    "layers": ("BatchNormalization", "IdentityShortcut", "ProjectionShortcut", "Rematerialized", "SpaceToDepthConv2D"),
     "residual_network": ("ResidualNetwork",),
-    "optimizers": ("SGD",),
+    "optimizers": ("LARS", "SGD"),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 _REGISTERING = ("layers", "optimizers", "residual_network", "schedules")

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import distribution, networks
+from keras_resnet import distribution, metrics, networks
 from keras_resnet.config import ModelConfig, Recipe, Run
 from keras_resnet.data import batches, loading, statistics
 from keras_resnet.data.loading import Data
@@ -28,10 +28,15 @@ BUILDERS = {"imagenet": networks.ResNet, "cifar": networks.CifarResNet}
 """Families of networks by the name that a recipe gives them."""
 
 
-def load_data(recipe: Recipe, run: Run) -> Data:
-    """The splits of the recipe's data set."""
+def load_data(recipe: Recipe, run: Run, tell: loading.Tell = lambda line: None) -> Data:
+    """The splits of the recipe's data set; `tell` is told of what takes long."""
     return loading.load(
-        recipe.data.dataset, run.data_directory, holdout=recipe.data.holdout, image_size=recipe.data.image_size
+        recipe.data.dataset,
+        run.data_directory,
+        holdout=recipe.data.holdout,
+        image_size=recipe.data.image_size,
+        cache=run.cache,
+        tell=tell,
     )
 
 
@@ -61,6 +66,7 @@ def build_replica(recipe: Recipe, data: Data, *, xla: bool = False) -> Replica:
         network,
         build_optimizer(recipe, network),
         global_batch_size=recipe.training.global_batch_size,
+        loss=functools.partial(metrics.cross_entropy, smoothing=recipe.training.label_smoothing),
         global_clipnorm=recipe.optimizer.global_clipnorm,
         loss_scale=LossScale() if recipe.training.precision == "mixed_float16" else None,
         average=None if momentum is None else Average(network, momentum),
@@ -117,6 +123,7 @@ def build_optimizer(recipe: Recipe, network: keras.Model) -> keras.optimizers.Op
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         coupled_weight_decay=settings.weight_decay,
+        trust_coefficient=settings.trust_coefficient,
     )
     optimizer.build(network.trainable_variables)
     return optimizer

@@ -8,20 +8,21 @@ import keras
 from keras import layers
 
 from keras_resnet.architectures import convolutions
-from keras_resnet.layers import SHORTCUTS, BatchNormalization, ProjectionShortcut
+from keras_resnet.layers import SHORTCUTS, BatchNormalization, ProjectionShortcut, SpaceToDepthConv2D
 from keras_resnet.layers.shortcuts import he_normal
 
 
-def conv(x, filters: int, kernel: int, strides: int = 1, *, data_format: str, name: str):
+def conv(x, filters: int, kernel: int, strides: int = 1, *, data_format: str, name: str, space_to_depth: bool = False):
     """A convolution without bias, padded by (kernel - 1) / 2 on each side.
 
     `padding="same"` would pad a strided convolution on one side only, so that padding is a layer of its own there.
+    With `space_to_depth`, for a strided convolution alone, a layer of the same weights computes the same by blocks.
     """
     padding = "same"
     if strides > 1 and kernel > 1:
         x = layers.ZeroPadding2D(kernel // 2, data_format=data_format, name=f"{name}_pad")(x)
         padding = "valid"
-    return layers.Conv2D(
+    return (SpaceToDepthConv2D if space_to_depth else layers.Conv2D)(
         filters,
         kernel,
         strides,

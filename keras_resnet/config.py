@@ -20,13 +20,16 @@ from keras_resnet.architectures import Architecture, Block, BottleneckStride, Sh
 from keras_resnet.datasets import DATASETS
 
 Family = Literal["imagenet", "cifar"]
-DatasetName = Literal["digits", "cifar10", "cifar100", "folder"]
-Augmentation = Literal["none", "crop", "crop-flip"]
+DatasetName = Literal["digits", "cifar10", "cifar100", "imagenet", "folder"]
+Augmentation = Literal["none", "crop", "crop-flip", "crop-flip-colour", "scale-flip", "scale-flip-colour"]
 Normalization = Literal["per-pixel-mean", "per-channel"]
-OptimizerName = Literal["sgd"]
-ScheduleName = Literal["steps", "plateau", "error-gate", "cosine"]
+OptimizerName = Literal["sgd", "lars"]
+ScheduleName = Literal["steps", "plateau", "error-gate", "cosine", "polynomial"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Strategy = Literal["one_device", "mirrored", "multi_worker", "tpu", "auto"]
+
+SMALL_IMAGE_AUGMENTATIONS = ("none", "crop", "crop-flip")
+"""What suits images of one size; photographs have all."""
 
 Kind = TypeVar("Kind")
 
@@ -61,12 +64,17 @@ class ModelConfig(Checked):
     """Batch normalization and ReLU before each convolution (He et al., 2016)."""
     zero_gamma: bool = False
     """Start the last batch normalization of each block at zero (Goyal et al., 2017)."""
+    space_to_depth: bool = False
+    """Compute the first convolution on blocks of 2x2 pixels, which suits TPUs; the weights stay the same. For imagenet
+    only: a cifar network's has no stride."""
     remat: bool | None = None
     """Recompute activations in the backward pass, to save memory. None: only where the network is very deep."""
 
     def _check(self) -> None:
         if self.family == "imagenet" and self.block != "basic" and self.architecture.block != self.block:
             checks.refuse("block", f"'basic' in an imagenet network of depth {self.depth}", self.block)
+        if self.family == "cifar" and self.space_to_depth:
+            checks.refuse("space_to_depth", "False with family='cifar'", self.space_to_depth)
         _ = self.architecture
 
     @property
@@ -90,13 +98,14 @@ class DataConfig(Checked):
     holdout: int = 0
     """Training images held out for validation; the paper's 45k/5k split is 5000. 0: validate on the test images."""
     augmentation: Augmentation = "crop-flip"
-    """Random crops after padding, and horizontal flips. For folder: random resized crops, and flips."""
+    """Random crops after padding, and flips; of photographs, crops of random area and aspect ratio. For photographs
+    alone: colour, and scale, crops from a random size; scale-flip-colour is the paper's."""
     padding: int = 4
     """Pixels of zeros on each side before the crop."""
     normalization: Normalization = "per-pixel-mean"
     """Subtract the mean image (the paper), or subtract each channel's mean and divide by its deviation."""
     image_size: int | None = None
-    """Pixels along a side after the crop. For folder only: the other data sets have their own."""
+    """Pixels along a side after the crop. For photographs only (imagenet, folder): others have their own."""
 
     def _check(self) -> None:
         data = DATASETS[self.dataset]
@@ -108,6 +117,10 @@ class DataConfig(Checked):
             checks.refuse("image_size", f"None with dataset='{self.dataset}', which has a size", self.image_size)
         if data.image_shape is None and (self.image_size is None or self.image_size < 1):
             checks.refuse("image_size", f"positive with dataset='{self.dataset}', such as 224", self.image_size)
+        if data.image_shape is not None and self.augmentation not in SMALL_IMAGE_AUGMENTATIONS:
+            allowed = ", ".join(SMALL_IMAGE_AUGMENTATIONS)
+            rule = f"one of {allowed} with dataset='{self.dataset}': the others are for photographs"
+            checks.refuse("augmentation", rule, self.augmentation)
 
     @property
     def image_side(self) -> int:
@@ -121,13 +134,15 @@ class OptimizerConfig(Checked):
     """How a gradient becomes an update."""
 
     name: OptimizerName = "sgd"
-    """Stochastic gradient descent with momentum."""
+    """Stochastic gradient descent with momentum; in lars each kernel has a rate of its own, for very large batches."""
     momentum: float = 0.9
     """The share of the last update that is kept, from 0 to below 1."""
     nesterov: bool = False
     """Nesterov's momentum; the paper's is plain."""
     weight_decay: float = 1e-4
     """Coupled weight decay, as in Caffe, on the kernels of convolutions and of the classifier."""
+    trust_coefficient: float = 0.001
+    """lars: the length of an update over that of the weights, at a learning rate of 1 and without momentum."""
     global_clipnorm: float | None = None
     """Scale gradients down to this norm, taken over all weights and replicas, before the decay. None: never."""
     ema_momentum: float | None = None
@@ -136,6 +151,7 @@ class OptimizerConfig(Checked):
 
     def _check(self) -> None:
         checks.fraction("momentum", self.momentum)
+        checks.positive("trust_coefficient", self.trust_coefficient)
         if self.global_clipnorm is not None:
             checks.positive("global_clipnorm", self.global_clipnorm)
         if self.ema_momentum is not None:
@@ -150,7 +166,8 @@ class ScheduleConfig(Checked):
     """The learning rate, and everything that is counted in iterations."""
 
     name: ScheduleName = "steps"
-    """Drops at the boundaries, at a plateau of the validation error, after an error gate (ResNet-110), or a cosine."""
+    """Drops at the boundaries, at a plateau of the validation error, after an error gate (ResNet-110); or down to 0 by
+    a cosine or a polynomial."""
     learning_rate: float = 0.1
     """Before the first drop."""
     iterations: int = 64_000
@@ -160,18 +177,22 @@ class ScheduleConfig(Checked):
     factor: float = 0.1
     """What a drop multiplies the learning rate by."""
     warmup_iterations: int = 0
-    """Iterations over which the learning rate grows linearly to its first value."""
+    """Iterations over which the learning rate grows linearly to where the schedule has got by then."""
+    warmup_learning_rate: float = 0.0
+    """Where the warm-up starts; below learning_rate."""
     gate_learning_rate: float = 0.01
     """error-gate: the learning rate until the training error is below gate_error."""
     gate_error: float = 80.0
     """error-gate: training error in percent."""
     patience: int = 5
     """plateau: validations without improvement before a drop."""
+    power: float = 2.0
+    """polynomial: of the share of iterations that is left; 1 is a straight line."""
     scale: float = 1.0
     """Multiplies iterations, boundaries and warmup_iterations: 0.125 turns 64k/32k/48k into 8k/4k/6k."""
 
     def _check(self) -> None:
-        for name in ("learning_rate", "gate_learning_rate", "patience", "scale", "iterations"):
+        for name in ("learning_rate", "gate_learning_rate", "patience", "power", "scale", "iterations"):
             checks.positive(name, getattr(self, name))
         if not 0 < self.factor < 1:
             checks.refuse("factor", "above 0 and below 1", self.factor)
@@ -188,6 +209,11 @@ class ScheduleConfig(Checked):
         if not 0 <= self.warmup_iterations < self.iterations:
             rule = f"at least 0 and below iterations={self.iterations}"
             checks.refuse("warmup_iterations", rule, self.warmup_iterations)
+        if not 0 <= self.warmup_learning_rate < self.learning_rate:
+            rule = f"at least 0 and below learning_rate={self.learning_rate}"
+            checks.refuse("warmup_learning_rate", rule, self.warmup_learning_rate)
+        if self.warmup_learning_rate and not self.warmup_iterations:
+            checks.refuse("warmup_learning_rate", "0 without warmup_iterations", self.warmup_learning_rate)
         if self.warmup_iterations and self.name == "error-gate":
             checks.refuse("warmup_iterations", "0 with name='error-gate', which is a warm-up", self.warmup_iterations)
 
@@ -224,6 +250,8 @@ class TrainingConfig(Checked):
     normalization_batch_size: int | None = None
     """Images over which batch normalization takes its statistics, whatever the devices: global_batch_size for all of an
     iteration. None: those that a device has at a time."""
+    label_smoothing: float = 0.0
+    """The share of the training target that all classes have in equal parts, from 0 to below 1."""
     accumulation: int = 1
     """Parts into which an iteration is divided, one after the other, to save memory; their gradients are summed."""
     seed: int = 0
@@ -236,6 +264,7 @@ class TrainingConfig(Checked):
     def _check(self) -> None:
         for name in ("global_batch_size", "accumulation", "log_every", "validate_every"):
             checks.positive(name, getattr(self, name))
+        checks.fraction("label_smoothing", self.label_smoothing)
         if self.global_batch_size % self.accumulation:
             checks.refuse("accumulation", f"a divisor of global_batch_size={self.global_batch_size}", self.accumulation)
         self._check_normalization()
@@ -322,6 +351,8 @@ class Run(Checked):
     """Where the run is kept. None: runs/NAME-FINGERPRINT."""
     data_directory: str | None = None
     """Where the images are: a tensorflow-datasets directory, or the folder with the pictures."""
+    cache: bool = False
+    """Keep photographs in memory, encoded, once they were read: for a slow or distant disk."""
     strategy: Strategy = "one_device"
     """The devices, and how they share the work; auto takes the most that there are."""
     replicas: int | None = None

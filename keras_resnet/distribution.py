@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import rendezvous
+from keras_resnet import processors, rendezvous
 
 Result = TypeVar("Result")
 
@@ -58,7 +58,7 @@ def mirrored(replicas: int | None = None, *, global_batch_size: int | None = Non
 
 def default_towers(global_batch_size: int | None) -> int:
     """The towers of a CPU where their number is not said; see `mirrored`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = processors.count()
     if global_batch_size is None:
         return cores
     fitting = (n for n in range(1, cores + 1) if global_batch_size % n == 0)

@@ -37,6 +37,9 @@ INTERRUPTED = 130
 """Exit status of a run that Ctrl-C has stopped, as of any program."""
 
 
+tell = functools.partial(print, flush=True)
+
+
 def train(recipe: Recipe, run: Run, callbacks: Iterable[keras.callbacks.Callback] = ()) -> int:
     """Trains a recipe's network, measures it, and leaves all of it in the directory of the run.
 
@@ -108,8 +111,8 @@ class Experiment:
         distribution.check_normalization_batch_size(
             settings.normalization_batch_size, self.per_replica_batch_size, self.replicas
         )
-        self.data: Data = assembly.load_data(recipe, run)
-        with loading.naming_damaged_images(self.data), strategy.scope():
+        self.data: Data = assembly.load_data(recipe, run, tell if self.chief else lambda line: None)
+        with loading.naming_damaged_images(self.data, tell), strategy.scope():
             self.replica: Replica = assembly.build_replica(recipe, self.data, xla=run.xla)
         self._evaluate = evaluator(self.replica.model, strategy)
 
@@ -133,7 +136,7 @@ class Experiment:
     def carry_out(self, training: Training) -> int:
         """Trains to the end, measures, and keeps the results; returns the exit status."""
         try:
-            with loading.naming_damaged_images(self.data):
+            with loading.naming_damaged_images(self.data, tell):
                 training.run()
                 with self.replica.measured():
                     measured = {name: self.measure(name) for name in self.data.splits if name != "train"}
@@ -247,7 +250,7 @@ class Experiment:
                 "fingerprint": self.recipe.fingerprint,
                 "iterations": training.state.iteration,
                 "schedule_scale": self.recipe.schedule.scale,
-                "view": "whole image",
+                "view": self.data.validation.view,
                 "splits": {name: asdict(errors) for name, errors in measured.items()},
                 "best_iteration": training.state.best_iteration,
                 "best_validation_error": training.state.best_error,

@@ -5,25 +5,28 @@ from __future__ import annotations
 from keras import ops
 
 
-def cross_entropy(logits, labels):
+def cross_entropy(logits, labels, smoothing: float = 0.0):
     """Cross-entropy of each image.
 
     Args:
         logits: float32 [batch, classes].
         labels: int [batch]; -1 marks an image that only fills up its batch.
+        smoothing: The share of the target that all classes have in equal parts, from 0 to below 1.
 
     Returns:
         float32 [batch]; 0 for images that fill up.
+
+    Reference:
+        Szegedy et al., 2016, "Rethinking the Inception Architecture", Section 7, for the smoothing.
     """
     counted = labels >= 0
-    # The backends disagree about a label of -1: it is replaced before any of them sees it.
-    losses = _cross_entropy(ops.maximum(labels, 0), logits)
-    return ops.where(counted, losses, ops.zeros_like(losses))
-
-
-def _cross_entropy(labels, logits):
     log_scores = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-    return -ops.take_along_axis(log_scores, ops.expand_dims(labels, -1), axis=-1)[:, 0]
+    # The backends disagree about a label of -1: it is replaced before any of them sees it.
+    of_label = ops.expand_dims(ops.maximum(labels, 0), -1)
+    losses = -ops.take_along_axis(log_scores, of_label, axis=-1)[:, 0]
+    if smoothing:
+        losses = (1 - smoothing) * losses - smoothing * ops.mean(log_scores, axis=-1)
+    return ops.where(counted, losses, ops.zeros_like(losses))
 
 
 def wrong(logits, labels, k: int = 1):

@@ -63,10 +63,11 @@ def _input(architecture: Architecture, input_tensor, input_shape, include_top: b
     return x
 
 
-def _stem(x, architecture: Architecture, preactivation: bool, pool_padding: str, common: dict):
+def _stem(x, architecture: Architecture, preactivation: bool, pool_padding: str, space_to_depth: bool, common: dict):
     """conv1 and the max-pool (Table 1, first two rows)."""
     stem = architecture.stem
-    x = conv(x, stem.filters, stem.kernel, stem.strides, data_format=common["data_format"], name="conv1")
+    how = {"data_format": common["data_format"], "space_to_depth": space_to_depth}
+    x = conv(x, stem.filters, stem.kernel, stem.strides, name="conv1", **how)
     if not preactivation:
         x = relu(bn(x, name="conv1", **common), "conv1_relu")
     if not stem.pool:
@@ -122,6 +123,7 @@ def _network(
     zero_gamma: bool = False,
     synchronized: bool = False,
     pool_padding: str = "same",
+    space_to_depth: bool = False,
     remat: bool | None = None,
     data_format: str | None = None,
 ) -> ResidualNetwork:
@@ -143,13 +145,18 @@ def _network(
         pool_padding=pool_padding,
         data_format=data_format,
     )
+    if space_to_depth and architecture.stem.strides == 1:
+        raise ValueError(
+            "`space_to_depth` must be False in networks for CIFAR, whose first convolution has no stride. "
+            f"Received: space_to_depth={space_to_depth!r}"
+        )
     common = {"data_format": data_format, "synchronized": synchronized}
     options = common | {"shortcut": shortcut, "zero_gamma": zero_gamma, "preactivation": preactivation}
     if architecture.block == "bottleneck":
         options["bottleneck_stride"] = bottleneck_stride
 
     image = _input(architecture, input_tensor, input_shape, include_top, data_format)
-    x = _stem(image, architecture, preactivation, pool_padding, common)
+    x = _stem(image, architecture, preactivation, pool_padding, space_to_depth, common)
     x = _blocks(x, architecture, remat, options)
     if preactivation:
         x = relu(bn(x, name="post", **common), "post_relu")
@@ -208,6 +215,9 @@ def ResNet(
         synchronized: Whether batch normalization takes its statistics over all replicas.
         pool_padding: `"same"` pads the max-pool as the paper's release does; `"symmetric"` pads one pixel on each side
             as torchvision and keras.applications do.
+        space_to_depth: Whether the first convolution, 7x7 with stride 2, is computed as one of 4x4 without a stride on
+            blocks of 2x2 pixels, which suits TPUs. Its weights stay those of the 7x7 convolution, and so does every
+            file; outputs differ by rounding. For ImageNet networks only.
         remat: Whether blocks are rematerialized for the gradient, which saves memory and costs a second forward pass.
             Defaults to networks of more than 200 layers, which have no other form.
         data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's setting.

@@ -76,12 +76,16 @@ class SGD(keras.optimizers.SGD):
             learning_rate: Scalar.
         """
         gradient = ops.cast(gradient, variable.dtype)
-        if self.coupled_weight_decay and len(variable.shape) >= 2 and self._use_weight_decay(variable):
+        if self.coupled_weight_decay and self._is_kernel(variable):
             gradient = gradient + self.coupled_weight_decay * variable
         if self.momentum and keras.backend.backend() == "tensorflow":
             self._fused_update(gradient, variable, learning_rate)
         else:
             super().update_step(gradient, variable, learning_rate)
+
+    def _is_kernel(self, variable) -> bool:
+        """Whether a variable decays."""
+        return len(variable.shape) >= 2 and self._use_weight_decay(variable)
 
     def _fused_update(self, gradient, variable, learning_rate):
         """Keras's update as one node: less than half of the graph, and about 60% of the time to trace it."""
@@ -112,5 +116,75 @@ class SGD(keras.optimizers.SGD):
         return {**config, "coupled_weight_decay": self.coupled_weight_decay}
 
 
-OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"sgd": SGD}
-"""Optimizers by the name that a recipe gives them."""
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class LARS(SGD):
+    """`SGD` in which each kernel has a learning rate of its own, for batches of many thousands of images.
+
+    The learning rate of a kernel `w` with the gradient `g` is multiplied by
+
+        trust_coefficient * |w| / (|g| + coupled_weight_decay * |w|)
+
+    and is left as it is where `w` or `g` is zero, and of all that does not decay. The norms are taken over the whole
+    variable, and over the gradient of the global batch.
+
+    Args:
+        learning_rate: A float, a schedule, or a callable without arguments.
+        momentum: Float in [0, 1].
+        nesterov: Whether to look ahead.
+        coupled_weight_decay: Float, at least 0.
+        trust_coefficient: Float above 0; the length of an update over that of the weights, at a learning rate of 1 and
+            without momentum.
+        name: Of the optimizer.
+        **kwargs: Of `keras.optimizers.SGD`.
+
+    Raises:
+        ValueError: if `trust_coefficient` is not positive, or `SGD` refuses the rest.
+
+    Reference:
+        You et al., 2017, "Large Batch Training of Convolutional Networks", Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.1,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        coupled_weight_decay: float = 1e-4,
+        trust_coefficient: float = 0.001,
+        name: str = "LARS",
+        **kwargs,
+    ):
+        if not trust_coefficient > 0:
+            raise ValueError(f"`trust_coefficient` must be positive. Received: {trust_coefficient=}")
+        super().__init__(learning_rate, momentum, nesterov, coupled_weight_decay, name, **kwargs)
+        self.trust_coefficient = trust_coefficient
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one variable; see `SGD.update_step`."""
+        if self._is_kernel(variable):
+            learning_rate = learning_rate * self._trust(ops.cast(gradient, variable.dtype), variable)
+        super().update_step(gradient, variable, learning_rate)
+
+    def _trust(self, gradient, variable):
+        """What the learning rate of a kernel is multiplied by: a scalar of its dtype."""
+        weights, gradient = (ops.sqrt(ops.sum(ops.square(tensor))) for tensor in (variable, gradient))
+        opposed = gradient + self.coupled_weight_decay * weights
+        both = ops.logical_and(weights > 0, gradient > 0)
+        return ops.where(both, self.trust_coefficient * weights / ops.where(both, opposed, 1.0), 1.0)
+
+    def get_config(self) -> dict:
+        """The arguments, for saving."""
+        return {**super().get_config(), "trust_coefficient": self.trust_coefficient}
+
+
+def sgd(*, trust_coefficient: float | None = None, **settings) -> SGD:
+    """One learning rate for all."""
+    return SGD(**settings)
+
+
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"sgd": sgd, "lars": LARS}
+"""Optimizers by the name that a recipe gives them.
+
+Each row takes every setting of a recipe's optimizer as a keyword argument (learning_rate, momentum, nesterov,
+coupled_weight_decay, trust_coefficient) and reads those that concern it.
+"""

@@ -5,14 +5,14 @@ A recipe is plain JSON text here, so that any program can keep its runs this way
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_resnet
-from keras_resnet import checks
+from keras_resnet import checks, files
 
 LABELS = ("name", "description")
 """The keys of a recipe that cannot change its result."""
@@ -30,6 +30,9 @@ DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("kera
 
 ELSEWHERE = "Choose another --run.directory"
 """The remedy that every refusal ends with."""
+
+AGAIN = "Make room there or allow it, then start the same command again with --run.resume"
+"""The remedy where a file cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class RunDirectory:
         changes = self._changes(recipe)
         if changes:
             environment = {**environment, "changes": changes}
-        write(self.environment, as_json([*self.starts(), environment]))
+        files.write(self.environment, files.as_json([*self.starts(), environment]), AGAIN)
         if changes:
             write(self.recipe, recipe)
 
@@ -143,7 +146,7 @@ class RunDirectory:
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Keeps what was measured, and so marks the run as finished."""
-        write(self.result, as_json(result))
+        files.write(self.result, files.as_json(result), AGAIN)
 
     def read_result(self) -> dict[str, Any]:
         """What was measured.
@@ -178,39 +181,18 @@ def essence(recipe: Any) -> dict[str, Any]:
     return {key: value for key, value in recipe.items() if key not in LABELS}
 
 
-def as_json(value: Any) -> str:
-    """JSON that people read."""
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
 def write(file: Path, text: str) -> None:
-    """Writes a file wholly or not at all, also when the disk is full or the power fails.
+    """Writes a file of a run wholly or not at all.
 
     Raises:
         OSError: naming the file.
     """
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with naming_file(file), temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    files.write(file, text.encode(), AGAIN)
 
 
-@contextlib.contextmanager
-def naming_file(file: Path) -> Iterator[None]:
-    """Makes an `OSError` of the block say which file could not be written, and what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            f"{file} cannot be written: {error.strerror or error}. Make room there or allow it, then start the same "
-            "command again with --run.resume"
-        ) from error
+def naming_file(file: Path) -> AbstractContextManager[None]:
+    """Makes an `OSError` of the block say which file of a run could not be written, and what to do."""
+    return files.naming_file(file, AGAIN)
 
 
 def environment(devices: Iterable[str] = (), **more: Any) -> dict[str, Any]:

@@ -173,6 +173,40 @@ class Cosine(Schedule):
 
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
+class Polynomial(Schedule):
+    """A power of the share of iterations that is left, from the learning rate down to 0.
+
+    Args:
+        learning_rate: Until `start`.
+        iterations: When 0 is reached; above `start`.
+        power: 1 is a straight line, 2 the parabola that LARS is used with.
+        start: The last iteration with the whole rate, such as the end of a warm-up; at least 0.
+
+    Raises:
+        ValueError: if `iterations`, `start` or `power` has a value that makes no sense.
+
+    Reference:
+        You et al., 2017, Section 5.
+    """
+
+    arguments = ("learning_rate", "iterations", "power", "start")
+
+    def __init__(self, learning_rate: float, iterations: int, power: float = 2.0, start: int = 0):
+        if not 0 <= start < iterations:
+            raise ValueError(f"`start` must be at least 0 and below iterations={iterations!r}. Received: {start=}")
+        if not power > 0:
+            raise ValueError(f"`power` must be positive. Received: {power=}")
+        self.learning_rate = learning_rate
+        self.iterations = iterations
+        self.power = power
+        self.start = start
+
+    def _rate(self, iteration, xp):
+        left = (self.iterations - iteration) / (self.iterations - self.start)
+        return self.learning_rate * xp.clip(left, 0.0, 1.0) ** self.power
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
 class Warmup(Schedule):
     """Grows by the same amount at each iteration to where another schedule has got by then; then follows that one.
 
@@ -331,19 +365,19 @@ class ErrorGate(Schedule):
         self.opened = opened
 
 
-def warmed_up(schedule: Schedule, warmup_iterations: int) -> Schedule:
+def warmed_up(schedule: Schedule, *, warmup_iterations: int = 0, warmup_learning_rate: float = 0.0, **_) -> Schedule:
     """The schedule behind a warm-up of so many iterations, or itself for none."""
-    return Warmup(schedule, warmup_iterations) if warmup_iterations else schedule
+    return Warmup(schedule, warmup_iterations, warmup_learning_rate) if warmup_iterations else schedule
 
 
-def steps(*, learning_rate, boundaries, factor, warmup_iterations=0, **_) -> Schedule:
+def steps(*, learning_rate, boundaries, factor, **settings) -> Schedule:
     """Drops at the boundaries."""
-    return warmed_up(Steps(learning_rate, boundaries, factor), warmup_iterations)
+    return warmed_up(Steps(learning_rate, boundaries, factor), **settings)
 
 
-def plateau(*, learning_rate, patience, factor, warmup_iterations=0, **_) -> Schedule:
+def plateau(*, learning_rate, patience, factor, **settings) -> Schedule:
     """Drops at plateaus of the validation error."""
-    return warmed_up(Plateau(learning_rate, patience, factor), warmup_iterations)
+    return warmed_up(Plateau(learning_rate, patience, factor), **settings)
 
 
 def error_gate(*, gate_learning_rate, gate_error, **settings) -> Schedule:
@@ -351,9 +385,15 @@ def error_gate(*, gate_learning_rate, gate_error, **settings) -> Schedule:
     return ErrorGate(steps(**settings), gate_learning_rate, gate_error)
 
 
-def cosine(*, learning_rate, iterations, warmup_iterations=0, **_) -> Schedule:
+def cosine(*, learning_rate, iterations, **settings) -> Schedule:
     """A cosine over all iterations."""
-    return warmed_up(Cosine(learning_rate, iterations), warmup_iterations)
+    return warmed_up(Cosine(learning_rate, iterations), **settings)
+
+
+def polynomial(*, learning_rate, iterations, power, warmup_iterations=0, **settings) -> Schedule:
+    """A polynomial over the iterations after the warm-up."""
+    schedule = Polynomial(learning_rate, iterations, power, start=warmup_iterations)
+    return warmed_up(schedule, warmup_iterations=warmup_iterations, **settings)
 
 
 SCHEDULES: dict[str, Callable[..., Schedule]] = {
@@ -361,9 +401,11 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
     "plateau": plateau,
     "error-gate": error_gate,
     "cosine": cosine,
+    "polynomial": polynomial,
 }
 """Schedules by the name that a recipe gives them.
 
 Each row takes every setting of a recipe's schedule as a keyword argument (learning_rate, iterations, boundaries,
-factor, warmup_iterations, gate_learning_rate, gate_error, patience) and reads those that concern it.
+factor, warmup_iterations, warmup_learning_rate, gate_learning_rate, gate_error, patience, power) and reads those that
+concern it.
 """

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import tyro
-from catalog import RECIPES
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from catalog import RECIPES
 from keras_resnet import checks
 from keras_resnet.config import DataConfig, ModelConfig, OptimizerConfig, Recipe, Run, ScheduleConfig, TrainingConfig
 from keras_resnet.runs import RunDirectory

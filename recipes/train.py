@@ -20,7 +20,6 @@ from collections.abc import Sequence
 
 import command_line
 import startup
-
 from keras_resnet.runs import RunDirectory
 
 

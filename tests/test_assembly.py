@@ -9,14 +9,14 @@ from typing import get_args
 import keras
 import numpy as np
 import pytest
-from catalog import RECIPES
-from stand_ins import stand_in
 
+from catalog import RECIPES
 from keras_resnet import assembly, config, distribution
 from keras_resnet.config import DataConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
 from keras_resnet.data import loading
 from keras_resnet.data.loading import Data
 from keras_resnet.layers.batch_normalization import BatchNormalization
+from stand_ins import stand_in
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,6 +42,9 @@ def test_the_parts_of_a_recipe_can_be_made(name):
     recipe = RECIPES[name]
     if recipe.model.family == "cifar":
         recipe = replace(recipe, model=replace(recipe.model, depth=8))
+    # A batch of 65,536 photographs is 10 GB.
+    batch = min(recipe.training.global_batch_size, 128)
+    recipe = replace(recipe, training=replace(recipe.training, global_batch_size=batch))
     data = stand_in(recipe)
     network = assembly.build_network(recipe, data)
     assert (network.input.dtype, network.input.shape) == ("uint8", (None, *data.image_shape))

@@ -26,11 +26,12 @@ CASES = {
     "plain": (CifarResNet, {"depth": 8, "shortcut": None}),
     "bottleneck": (CifarResNet, {"depth": 11, "block": "bottleneck", "shortcut": "B", "bottleneck_stride": "3x3"}),
     "imagenet": (ResNet18, {"input_shape": (64, 64, 3), "pool_padding": "symmetric"}),
+    "by blocks": (ResNet18, {"input_shape": (65, 64, 3), "space_to_depth": True}),
 }
 FEW, REST = list(CASES)[:3], list(CASES)[3:]
-WITH_GRADIENTS = ("rematerialized", "b")
+WITH_GRADIENTS = ("rematerialized", "b", "by blocks")
 CHANNELS_FIRST = "logits with the channels first"
-WITH_CHANNELS_FIRST = ("a", "preactivation", "imagenet")
+WITH_CHANNELS_FIRST = ("a", "preactivation", "imagenet", "by blocks")
 
 
 def build(case: str, **options):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
+from pathlib import Path
 
 import pytest
-from catalog import RECIPES
 
-from keras_resnet.config import Recipe
+import catalog
+from catalog import RECIPES
+from keras_resnet.config import OptimizerConfig, Recipe
 
 
 def test_recipes_are_named_by_their_keys():
@@ -25,7 +28,8 @@ def test_a_recipe_says_in_one_line_what_to_expect_and_survives_json(recipe):
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_recipe_is_what_its_name_says(recipe):
-    dataset, kind, depth = re.fullmatch(r"(\w+)-(resnet|plain)(\d+)", recipe.name).groups()
+    name = r"(\w+)-(resnet|plain)(\d+)(?:-goyal|-goyal-\d+k?|-lars-\d+k)?"
+    dataset, kind, depth = re.fullmatch(name, recipe.name).groups()
     assert recipe.data.dataset == dataset
     assert recipe.model.depth == int(depth)
     assert (recipe.model.shortcut is None) == (kind == "plain")
@@ -64,6 +68,83 @@ def test_the_cifar_recipe_is_that_of_section_4_2():
     assert recipe.training.global_batch_size == 128
     assert recipe.model.shortcut == "A"
     assert recipe.model.bottleneck_stride == "1x1"
+
+
+IMAGENET = [18, 34, 50, 101, 152]
+
+
+@pytest.mark.parametrize("name", [*(f"imagenet-resnet{depth}" for depth in IMAGENET), "imagenet-plain18"])
+def test_the_imagenet_recipes_are_those_of_section_3_4(name):
+    recipe = RECIPES[name]
+    schedule, training = recipe.schedule, recipe.training
+    assert (schedule.name, schedule.learning_rate, schedule.factor) == ("plateau", 0.1, 0.1)
+    assert schedule.iterations == 600_000
+    assert (training.global_batch_size, training.normalization_batch_size) == (256, 32)
+    assert recipe.optimizer == OptimizerConfig("sgd", momentum=0.9, nesterov=False, weight_decay=1e-4)
+    assert (recipe.data.augmentation, recipe.data.normalization) == ("scale-flip-colour", "per-pixel-mean")
+    assert recipe.data.image_size == 224
+    assert recipe.model.bottleneck_stride == "1x1"
+
+
+def test_the_shallow_imagenet_networks_have_no_parameters_in_their_shortcuts():
+    assert [RECIPES[f"imagenet-resnet{depth}"].model.shortcut for depth in IMAGENET] == ["A", "A", "B", "B", "B"]
+
+
+@pytest.mark.parametrize("depth", [18, 34])
+def test_a_plain_imagenet_network_differs_in_its_shortcut_alone(depth):
+    differences = RECIPES[f"imagenet-resnet{depth}"].differences(RECIPES[f"imagenet-plain{depth}"])
+    assert differences == ["model.shortcut: 'A' -> None"]
+
+
+GOYAL = {recipe.training.global_batch_size: recipe for name, recipe in RECIPES.items() if "-goyal" in name}
+LARS = {recipe.training.global_batch_size: recipe for name, recipe in RECIPES.items() if "-lars" in name}
+
+
+def epochs(recipe, iterations):
+    return iterations * recipe.training.global_batch_size / 1_281_167
+
+
+@pytest.mark.parametrize("batch", [256, 512, 1024, 2048, 4096, 8192])
+def test_the_learning_rate_of_goyal_et_al_grows_with_the_batch(batch):
+    recipe = GOYAL[batch]
+    schedule = recipe.schedule
+    assert schedule.learning_rate == pytest.approx(0.1 * batch / 256)
+    assert [round(epochs(recipe, k)) for k in (*schedule.boundaries, schedule.iterations)] == [30, 60, 80, 90]
+    assert recipe.training.normalization_batch_size == 32
+    assert (recipe.model.zero_gamma, recipe.model.bottleneck_stride) == (True, "3x3")
+    warmed_up = (0.1, 5) if batch > 256 else (0.0, 0)
+    assert (schedule.warmup_learning_rate, round(epochs(recipe, schedule.warmup_iterations))) == warmed_up
+    assert str(batch if batch < 1024 else f"{batch // 1024}k") in recipe.name or batch == 256
+
+
+@pytest.mark.parametrize(
+    ("batch", "rate", "warmup", "decay", "momentum", "length"),
+    [(32_768, 21.2, 16, 2.5e-5, 0.94, 56.0), (65_536, 24.699, 31, 1e-4, 0.9518, 84.5)],
+)
+def test_the_largest_batches_train_by_lars_as_mlperfs(batch, rate, warmup, decay, momentum, length):
+    recipe = LARS[batch]
+    schedule = recipe.schedule
+    assert recipe.optimizer == OptimizerConfig("lars", momentum, weight_decay=decay, trust_coefficient=0.001)
+    assert (schedule.name, schedule.learning_rate, schedule.power) == ("polynomial", rate, 2.0)
+    assert epochs(recipe, schedule.iterations) == pytest.approx(length, abs=0.1)
+    assert epochs(recipe, schedule.warmup_iterations) == pytest.approx(warmup, abs=0.1)
+    assert recipe.training.label_smoothing == 0.1
+
+
+@pytest.mark.parametrize("recipe", [r for r in RECIPES.values() if r.data.dataset == "imagenet"], ids=lambda r: r.name)
+def test_an_imagenet_recipe_validates_once_an_epoch(recipe):
+    assert epochs(recipe, recipe.training.validate_every) == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("file", sorted(Path(catalog.__path__[0]).glob("*.py")), ids=lambda file: file.stem)
+def test_the_first_lines_of_a_file_of_recipes_say_what_it_takes(file):
+    module = import_module(f"catalog.{file.stem}") if file.stem != "__init__" else catalog
+    if not isinstance(getattr(module, "RECIPES", None), tuple):
+        pytest.skip("no file of recipes")
+    heads = re.findall(r"^(\w+): ", module.__doc__, flags=re.MULTILINE)
+    assert {"Command", "Hardware", "Expected"} <= set(heads)
+    named = re.search(r"python recipes/train.py (\S+)", module.__doc__).group(1)
+    assert RECIPES[named] in module.RECIPES
 
 
 def test_digits_are_not_mirrored():

@@ -13,8 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from catalog import RECIPES
 
+from catalog import RECIPES
 from keras_resnet.config import Run
 
 ROOT = Path(__file__).parents[1]

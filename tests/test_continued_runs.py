@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 import train
 from catalog import RECIPES
-
 from keras_resnet import assembly, distribution, experiment
 from keras_resnet.config import DataConfig, Recipe, Run, ScheduleConfig, TrainingConfig
 from keras_resnet.runs import RunDirectory
@@ -118,9 +118,8 @@ def test_the_directory_alone_continues_a_run_with_its_data_and_its_flags(tmp_pat
     (tmp_path / "images").mkdir()
     directory = stop(tmp_path / "run", data_directory=str(tmp_path / "images"), keep_checkpoints=1)
     asked = []
-    monkeypatch.setattr(
-        assembly, "load_data", lambda recipe, run, load=assembly.load_data: asked.append(run) or load(recipe, run)
-    )
+    load = assembly.load_data
+    monkeypatch.setattr(assembly, "load_data", lambda recipe, run, tell: asked.append(run) or load(recipe, run, tell))
     assert train.main([str(directory.path), "--run.keep-checkpoints", "2"]) == 0
     assert "continues after iteration 15\n" in capsys.readouterr().out
     [received] = asked

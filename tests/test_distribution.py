@@ -11,9 +11,9 @@ from typing import get_args
 
 import pytest
 import tensorflow as tf
-from ports import free_ports
 
 from keras_resnet import config, distribution, rendezvous
+from ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 

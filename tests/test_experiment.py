@@ -15,10 +15,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 import train
 from catalog import RECIPES
-from stand_ins import stand_in
-
 from keras_resnet import architectures, assembly, distribution, experiment
 from keras_resnet.config import DataConfig, ModelConfig, Recipe, Run, ScheduleConfig, TrainingConfig
 from keras_resnet.data import loading
@@ -26,6 +25,7 @@ from keras_resnet.data.loading import Data
 from keras_resnet.reporting import console
 from keras_resnet.runs import RunDirectory
 from keras_resnet.training.history import History
+from stand_ins import stand_in
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from ports import free_ports
 
 ROOT = Path(__file__).parents[1]

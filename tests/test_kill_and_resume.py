@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ports import free_ports
 
 ROOT = Path(__file__).parents[1]

@@ -53,9 +53,11 @@ PLACES = {
     "optimizers": place(PARTS, libraries=KERAS),
     "schedules": place(PARTS, libraries=KERAS),
     "metrics": place(PARTS),
-    "data": place(PARTS),
+    "files": place(PARTS, libraries=STANDARD_LIBRARY),
+    "processors": place(PARTS, libraries=STANDARD_LIBRARY),
+    "data": place(PARTS, "files", "processors"),
     "rendezvous": place(PARTS, libraries=STANDARD_LIBRARY),
-    "distribution": place(PARTS, "rendezvous"),
+    "distribution": place(PARTS, "processors", "rendezvous"),
     "runs": place(VERBS, libraries=STANDARD_LIBRARY),
     "evaluation": place(VERBS),
     "training": place(VERBS, "evaluation", "runs"),
@@ -68,7 +70,7 @@ PLACES = {
     "tuning": place(JOINERY, "assembly", "experiment", "reporting"),
 }
 
-RECIPES = {path.stem for path in (ROOT / "recipes").glob("*.py")}
+RECIPES = {path.relative_to(ROOT / "recipes").parts[0].removesuffix(".py") for path in ROOT.glob("recipes/**/*.py")}
 RECIPE_LIBRARIES = frozenset({"tyro"})
 HOMELESS = {"utils", "util", "common", "helpers", "helper", "base", "misc"}
 

@@ -32,6 +32,15 @@ def test_cross_entropy_is_minus_the_logarithm_of_the_score_of_the_label():
     np.testing.assert_allclose(value(cross_entropy(logits, labels)), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_smoothing_is_the_cross_entropy_with_a_smoothed_target():
+    logits, labels = batch()
+    log_scores = logits - np.log(np.exp(logits.astype("float64")).sum(-1, keepdims=True))
+    target = 0.9 * np.eye(7)[labels] + 0.1 / 7
+    smoothed = value(cross_entropy(logits, labels, smoothing=0.1))
+    np.testing.assert_allclose(smoothed, -(target * log_scores).sum(-1), rtol=1e-5)
+    assert value(cross_entropy(logits, -np.ones_like(labels), smoothing=0.1)).tolist() == [0.0] * 50
+
+
 def test_cross_entropy_of_large_logits_is_finite():
     logits = np.array([[1e4, 0.0], [1e4, 0.0]], "float32")
     np.testing.assert_allclose(value(cross_entropy(logits, np.array([0, 1]))), [0.0, 1e4])

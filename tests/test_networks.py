@@ -356,6 +356,41 @@ def test_a_pool_pads_as_it_is_told():
     assert seen == {"same": [(0, 0)], "symmetric": [(0, 0), (0, 1), (1, 0), (1, 1)]}
 
 
+def test_the_stem_pads_on_both_sides_of_odd_and_even_images_by_blocks_as_well():
+    options = {"input_shape": (None, None, 1), "include_top": False}
+    stems = []
+    for space_to_depth in (False, True):
+        network = ResNet18(**options, space_to_depth=space_to_depth)
+        convolution = network.get_layer("conv1_conv")
+        convolution.kernel.assign(np.random.default_rng(0).integers(-4, 5, (7, 7, 1, 64)))
+        stems.append(keras.Model(network.input, convolution.output))
+    for size in [(64, 64), (33, 64), (64, 65), (35, 37)]:
+        x = np.random.default_rng(1).integers(-4, 5, (2, *size, 1)).astype("float32")
+        strided, by_blocks = (value(stem(x)) for stem in stems)
+        assert by_blocks.shape == (2, *(-(-n // 2) for n in size), 64)
+        np.testing.assert_array_equal(by_blocks, strided)
+
+
+@pytest.mark.parametrize("options", [{}, {"preactivation": True}], ids=str)
+def test_by_blocks_a_network_is_the_same_layer_by_layer(options):
+    """Names, shapes, variables, and what it computes of them, also in training."""
+    options = {"input_shape": (65, 64, 3), "classes": 5, "name": "network", **options}
+    strided, by_blocks = (ResNet18(**options, space_to_depth=chosen) for chosen in (False, True))
+    assert type(by_blocks.get_layer("conv1_conv")) is keras_resnet.layers.SpaceToDepthConv2D
+    both = strided, by_blocks
+    layers = [[(layer.name, layer.output.shape) for layer in network.layers[1:]] for network in both]
+    assert layers[0] == layers[1]
+    # Checkpoints of the training key what they hold by these paths.
+    variables = [[(v.path, v.shape, v.trainable) for v in network.variables] for network in both]
+    assert variables[0] == variables[1]
+    assert pyramid(by_blocks) == pyramid(strided)
+    by_blocks.set_weights(strided.get_weights())
+    x = images(4, 65, 64, 3)
+    for training in (False, True):
+        scores = [value(network(x, training=training)) for network in both]
+        np.testing.assert_allclose(scores[1], scores[0], rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("preactivation", [False, True])
 def test_a_block_adds_its_shortcut(preactivation):
     """Eqn. (1); the plain network has the same path and adds nothing to it."""
@@ -435,6 +470,12 @@ REFUSED = [
     (ResNet50, {"input_shape": (31, 224, 3)}, "`input_shape` must be at least 32x32, because the strides"),
     (ResNet50, {"input_shape": (None, 31, 3)}, "`input_shape` must be at least 32x32, because the strides"),
     (ResNet50, {"input_shape": (3, 224, 224)}, "Received: input_shape=(3, 224, 224)"),
+    (
+        CifarResNet,
+        {"depth": 8, "space_to_depth": True},
+        "`space_to_depth` must be False in networks for CIFAR, whose first convolution has no stride. "
+        "Received: space_to_depth=True",
+    ),
     (CifarResNet, {"depth": 8, "input_shape": (32, 3, 3)}, "`input_shape` must be at least 4x4"),
     (CifarResNet, {"depth": 8, "input_shape": (32, 32, None)}, "`input_shape` must name the channels"),
     (CifarResNet, {"depth": 8, "input_shape": (32, 32, 0)}, "`input_shape` must name the channels"),
@@ -485,9 +526,10 @@ def loaded_elsewhere(tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")
     saved = {name: CifarResNet(**options, input_shape=(16, 16, 3)) for name, options in FILES.items()}
     saved["imagenet"] = ResNet18(input_shape=(32, 32, 3), classes=3)
+    saved["space_to_depth"] = ResNet18(input_shape=(32, 32, 3), classes=3, space_to_depth=True)
     x = images(4, 16, 16, 3)
     for name, network in saved.items():
-        if name != "imagenet":
+        if name in FILES:
             network(x, training=True)
         network.save(folder / f"{name}.keras")
     np.save(folder / "images.npy", x)
@@ -500,7 +542,7 @@ said = {{}}
 for path in folder.glob("*.keras"):
     network = keras.saving.load_model(path, safe_mode=True)
     pyramid = {{level: output.shape for level, output in network.pyramid_outputs.items()}}
-    outputs = keras.ops.convert_to_numpy(network(x)).tolist() if path.stem != "imagenet" else None
+    outputs = keras.ops.convert_to_numpy(network(x)).tolist() if path.stem in {list(FILES)} else None
     said[path.stem] = [type(network).__name__, network.name, pyramid, outputs]
 print(json.dumps(said))
 """
@@ -509,7 +551,7 @@ print(json.dumps(said))
     return saved, json.loads(done.stdout), x
 
 
-@pytest.mark.parametrize("name", [*FILES, "imagenet"])
+@pytest.mark.parametrize("name", [*FILES, "imagenet", "space_to_depth"])
 def test_a_saved_network_is_the_same_in_a_fresh_process(loaded_elsewhere, name):
     saved, said, x = loaded_elsewhere
     network = saved[name]

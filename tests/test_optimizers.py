@@ -1,4 +1,4 @@
-"""SGD against a numpy transcription of Caffe's solver, on every backend."""
+"""SGD against a numpy transcription of Caffe's solver, LARS against its paper's algorithm, on every backend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from keras_resnet import config, optimizers
 
-MOMENTUM, DECAY = 0.9, 0.01
+MOMENTUM, DECAY, TRUST = 0.9, 0.01, 0.02
 RATES = np.array([0.1] * 20 + [0.01] * 15 + [0.05] * 15, "float32")
 WEIGHTS = {"convolution": (3, 3, 2, 4), "dense": (4, 3), "bias": (3,), "gamma": (4,)}
 DECAYED = ("convolution", "dense")
@@ -30,23 +30,30 @@ def gradients() -> list[dict[str, np.ndarray]]:
     return [{name: random.normal(size=shape).astype("float32") for name, shape in WEIGHTS.items()} for _ in RATES]
 
 
-def caffe(*, nesterov: bool, momentum: float = MOMENTUM) -> dict[str, np.ndarray]:
+def you_et_al(weight: np.ndarray, diff: np.ndarray) -> float:
+    """What Algorithm 1 of LARS multiplies the learning rate of a layer by."""
+    size, slope = np.linalg.norm(weight), np.linalg.norm(diff)
+    return TRUST * size / (slope + DECAY * size)
+
+
+def caffe(*, nesterov: bool, momentum: float = MOMENTUM, lars: bool = False) -> dict[str, np.ndarray]:
     """The weights after all iterations, as Caffe's SGDSolver and NesterovSolver compute them, in float64."""
     weights = {name: weight.astype("float64") for name, weight in initial_weights().items()}
     history = {name: np.zeros(shape) for name, shape in WEIGHTS.items()}
     for rate, diffs in zip(RATES.astype("float64"), gradients(), strict=True):
         for name, weight in weights.items():
             diff = diffs[name] + (DECAY * weight if name in DECAYED else 0.0)
+            layer_rate = rate * you_et_al(weight, diffs[name]) if lars and name in DECAYED else rate
             before = history[name]
-            history[name] = rate * diff + momentum * before
+            history[name] = layer_rate * diff + momentum * before
             weight -= (1 + momentum) * history[name] - momentum * before if nesterov else history[name]
     return weights
 
 
-def sgd(**options) -> tuple[optimizers.SGD, dict[str, keras.Variable]]:
+def sgd(lars: bool = False, **options) -> tuple[optimizers.SGD, dict[str, keras.Variable]]:
     variables = {name: keras.Variable(weight, name=name) for name, weight in initial_weights().items()}
     options = {"momentum": MOMENTUM, "coupled_weight_decay": DECAY, **options}
-    optimizer = optimizers.SGD(0.1, **options)
+    optimizer = optimizers.LARS(0.1, trust_coefficient=TRUST, **options) if lars else optimizers.SGD(0.1, **options)
     optimizer.build(list(variables.values()))
     return optimizer, variables
 
@@ -65,6 +72,25 @@ def test_equals_caffe_over_a_changing_learning_rate(nesterov, momentum):
         optimizer.learning_rate = float(rate)
         optimizer.apply([keras.ops.convert_to_tensor(diff) for diff in diffs.values()])
     assert_equals_caffe(variables, caffe(nesterov=nesterov, momentum=momentum))
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_lars_equals_its_algorithm_on_caffes_momentum(nesterov):
+    optimizer, variables = sgd(lars=True, nesterov=nesterov)
+    for rate, diffs in zip(RATES, gradients(), strict=True):
+        optimizer.learning_rate = float(rate)
+        optimizer.apply([keras.ops.convert_to_tensor(diff) for diff in diffs.values()])
+    assert_equals_caffe(variables, caffe(nesterov=nesterov, lars=True))
+
+
+@pytest.mark.parametrize("zero", ["weights", "gradient"])
+def test_lars_on_caffes_momentum_leaves_the_rate_alone_where_there_is_nothing_to_compare(zero):
+    start = np.zeros((3, 2)) if zero == "weights" else np.ones((3, 2))
+    kernel = keras.Variable(start.astype("float32"))
+    optimizer = optimizers.LARS(0.5, momentum=0.0, coupled_weight_decay=0.1)
+    optimizer.apply([keras.ops.convert_to_tensor(1 - start, "float32")], [kernel])
+    expected = -0.5 if zero == "weights" else 1 - 0.5 * 0.1
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(kernel), np.full((3, 2), expected), rtol=1e-6)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="only the JAX backend trains without state")
@@ -90,17 +116,18 @@ def test_other_backends(backend):
     environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{5 if backend == 'jax' else 4} passed" in done.stdout
+    assert f"{9 if backend == 'jax' else 8} passed" in done.stdout
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute belongs to TensorFlow")
+@pytest.mark.parametrize("lars", [False, True])
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_equals_caffe_on_two_mirrored_devices(nesterov, two_devices):
+def test_equals_caffe_on_two_mirrored_devices(nesterov, lars, two_devices):
     """Each replica contributes half of the gradient; iterations run inside one graph, as in training."""
     import tensorflow as tf
 
     with two_devices.scope():
-        optimizer, variables = sgd(nesterov=nesterov)
+        optimizer, variables = sgd(nesterov=nesterov, lars=lars)
     stacked = {name: tf.stack([diffs[name] for diffs in gradients()]) for name in WEIGHTS}
     rates = tf.constant(RATES)
 
@@ -117,7 +144,7 @@ def test_equals_caffe_on_two_mirrored_devices(nesterov, two_devices):
 
     train(0, 30)
     train(30, len(RATES))
-    expected = caffe(nesterov=nesterov)
+    expected = caffe(nesterov=nesterov, lars=lars)
     assert_equals_caffe(variables, expected)
     for name, variable in variables.items():
         for replica in two_devices.experimental_local_results(variable.value):
@@ -173,6 +200,20 @@ def test_survives_serialization():
     assert (again.coupled_weight_decay, again.momentum, again.nesterov, again.clipnorm) == (3e-4, 0.8, True, 1.0)
 
 
+def test_lars_survives_serialization():
+    optimizer = optimizers.LARS(0.2, momentum=0.8, coupled_weight_decay=3e-4, trust_coefficient=0.02)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(again) is optimizers.LARS
+    assert again.get_config() == optimizer.get_config()
+    assert again.trust_coefficient == 0.02
+
+
+@pytest.mark.parametrize("trust", [0.0, -1.0, float("nan")])
+def test_a_trust_coefficient_that_would_stop_or_reverse_the_training_is_refused(trust):
+    with pytest.raises(ValueError, match="`trust_coefficient` must be positive. Received: trust_coefficient="):
+        optimizers.LARS(0.1, trust_coefficient=trust)
+
+
 def test_decoupled_weight_decay_is_refused():
     with pytest.raises(ValueError, match=r"`weight_decay` must be None.*weight_decay=0.0001.*coupled_weight_decay"):
         optimizers.SGD(0.1, weight_decay=1e-4)
@@ -186,3 +227,12 @@ def test_coupled_weight_decay_below_zero_is_refused(decay):
 
 def test_table_has_the_words_of_the_recipe():
     assert tuple(optimizers.OPTIMIZERS) == get_args(config.OptimizerName)
+
+
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_rows_take_every_setting_of_a_recipe(name):
+    settings = {"momentum": 0.8, "nesterov": True, "coupled_weight_decay": 3e-4, "trust_coefficient": 0.02}
+    optimizer = optimizers.OPTIMIZERS[name](learning_rate=0.2, **settings)
+    assert type(optimizer).__name__.lower() == name
+    concerned = {key: value for key, value in settings.items() if hasattr(optimizer, key)}
+    assert {key: getattr(optimizer, key) for key in concerned} == concerned

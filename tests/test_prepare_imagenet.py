@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -13,10 +14,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-import prepare_imagenet
 import pytest
 from PIL import Image
 from scipy.io import savemat
+
+import prepare_imagenet
 
 ROOT = Path(__file__).parents[1]
 WNIDS = ("n01440764", "n01443537", "n01484850")
@@ -126,6 +128,11 @@ def test_every_layout_gives_the_same_bytes(undisturbed, tmp_path, layout):
     assert contents(tmp_path / "to") == contents(undisturbed)
 
 
+def test_the_first_process_needs_no_tensorflow():
+    code = "import sys, keras_resnet.data.preparation; print('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "False\n"
+
+
 def test_labels_are_positions_in_the_sorted_names(undisturbed):
     index = np.load(undisturbed / "imagenet2012" / "5.1.0" / "imagenet2012-validation.index.npz")
     expected = [WNIDS.index(wnid) for wnid, _ in VALIDATION.values()]
@@ -146,6 +153,40 @@ def test_a_killed_preparation_goes_on(undisturbed, tmp_path):
     assert times and not (directory / "manifest.json").exists(), "killed too late: nothing was tested"
     assert run(*words)[0] == 0
     assert {name: (directory / name).stat().st_mtime_ns for name in done} == times
+    assert contents(tmp_path / "to") == contents(undisturbed)
+
+
+def workers_of(process: subprocess.Popen) -> list[int]:
+    """The processes that share its work, as soon as there are two of them."""
+    while True:
+        assert process.poll() is None
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+        workers = [pid for pid, command in commands.items() if b"spawn_main" in command]
+        if len(workers) == 2:
+            return workers
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("end", ["worker killed", "terminated", "killed"])
+def test_killed_processes_end_the_others_and_lose_nothing(undisturbed, tmp_path, end):
+    words = (folders(tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
+    process = start(*words)
+    workers = workers_of(process)
+    if end == "worker killed":
+        os.kill(workers[0], signal.SIGKILL)
+    else:
+        process.send_signal(signal.SIGTERM if end == "terminated" else signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    if end == "worker killed":
+        assert process.returncode == 1 and err.startswith("error: A worker was killed"), err
+    assert not (tmp_path / "to" / "imagenet2012" / "5.1.0" / "manifest.json").exists()
+    latest = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < latest, "a worker goes on alone"
+        time.sleep(0.01)
+    status, _, err = run(*words)
+    assert status == 0, err
     assert contents(tmp_path / "to") == contents(undisturbed)
 
 
@@ -197,17 +238,112 @@ def including(layout, files):
     return lambda source: write(layout(source), files)
 
 
-def cut(source: Path) -> Path:
-    path = archives(source) / "ILSVRC2012_img_train.tar"
-    path.write_bytes(path.read_bytes()[:30_000])
+def changed(layout, name, change):
+    """A layout one of whose files holds something else."""
+
+    def build(source: Path) -> Path:
+        path = layout(source) / name
+        path.write_bytes(change(path.read_bytes()))
+        return source
+
+    return build
+
+
+def nested(source: Path) -> Path:
+    return write(folders(source), {f"train/{WNIDS[0]}/images/1.JPEG": b""})
+
+
+def linked(source: Path) -> Path:
+    (folders(source) / "train" / WNIDS[0] / "1.JPEG").symlink_to(source / "unplugged" / "1.JPEG")
     return source
 
+
+def kit(truth: bytes = b"1", **parts: bytes):
+    """A development kit."""
+    return lambda _: tar({"ILSVRC2012_validation_ground_truth.txt": truth, **parts}, "w:gz")
+
+
+def meta(data: bytes) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return archive.extractfile("ILSVRC2012_devkit_t12/data/meta.mat").read()
+
+
+def second_member(data: bytes) -> int:
+    """Where the second member of an archive begins."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return archive.getmembers()[1].offset
+
+
+TRAIN_TAR, VALIDATION_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+DEVKIT, SOLUTION = "ILSVRC2012_devkit_t12.tar.gz", "LOC_val_solution.csv"
 
 REFUSED = {
     "missing": (lambda source: source, "missing or empty"),
     "neither": (lambda source: write(source, {"a.txt": b""}), "holds neither ILSVRC2012_img_train.tar, nor"),
     "one archive": (without(archives, "ILSVRC2012_img_val.tar"), "lacks ILSVRC2012_img_val.tar"),
-    "cut archive": (cut, "is damaged or was not fully downloaded"),
+    "cut archive": (changed(archives, TRAIN_TAR, lambda d: d[:30_000]), f"{TRAIN_TAR} is damaged or was not fully"),
+    "archive cut between members": (
+        changed(archives, TRAIN_TAR, lambda d: d[: second_member(d)]),
+        f"{TRAIN_TAR} is damaged or was not fully downloaded (it ends without a mark",
+    ),
+    "archive cut between images": (
+        changed(archives, VALIDATION_TAR, lambda d: d[: second_member(d)]),
+        f"{VALIDATION_TAR} is damaged or was not fully downloaded (it ends without a mark",
+    ),
+    "archive not yet filled": (
+        changed(archives, VALIDATION_TAR, lambda d: d[: second_member(d)] + bytes(2**21)),
+        f"{VALIDATION_TAR} is damaged or was not fully downloaded (2,097,152 bytes come after",
+    ),
+    "archive with a damaged header": (
+        changed(archives, VALIDATION_TAR, lambda d: d[: second_member(d)] + b"?" + d[second_member(d) + 1 :]),
+        f"{VALIDATION_TAR} is damaged or was not fully downloaded (it ends without a mark",
+    ),
+    "no archive": (changed(archives, TRAIN_TAR, lambda d: b"<html>403</html>"), f"{TRAIN_TAR} is damaged or was not"),
+    "empty archive": (changed(archives, TRAIN_TAR, lambda d: b""), f"{TRAIN_TAR} is damaged or was not"),
+    "damaged inner archive": (
+        changed(archives, TRAIN_TAR, lambda d: tar({"n01440764.tar": b"no archive"})),
+        f"{TRAIN_TAR} is damaged or was not fully downloaded",
+    ),
+    "archive of images": (
+        changed(archives, TRAIN_TAR, lambda d: tar({"n01440764/1.JPEG": b""})),
+        "must hold one archive for each class (n01440764.tar, …). It holds n01440764/1.JPEG",
+    ),
+    "cut devkit": (changed(archives, DEVKIT, lambda d: d[:-100]), f"{DEVKIT} is damaged or was not fully downloaded"),
+    "no archive as devkit": (changed(archives, DEVKIT, lambda d: b"<html>"), f"{DEVKIT} is damaged or was not"),
+    "flipped devkit": (
+        changed(archives, DEVKIT, lambda d: d[:200] + bytes([d[200] ^ 255]) + d[201:]),
+        f"{DEVKIT} is damaged or was not fully downloaded",
+    ),
+    "devkit of a wrong checksum": (
+        changed(archives, DEVKIT, lambda d: d[:-8] + bytes([d[-8] ^ 1]) + d[-7:]),
+        f"{DEVKIT} is damaged or was not fully downloaded",
+    ),
+    "devkit without classes": (changed(archives, DEVKIT, kit()), "ILSVRC2012: it lacks meta.mat"),
+    "devkit of damaged classes": (
+        changed(archives, DEVKIT, kit(**{"meta.mat": b"MATLAB 5.0"})),
+        "ILSVRC2012: meta.mat cannot be read",
+    ),
+    "devkit of other labels": (
+        changed(archives, DEVKIT, lambda d: kit(b"7\n1000\n", **{"meta.mat": meta(d)})(d)),
+        "line 2 of ILSVRC2012_validation_ground_truth.txt is '1000', which is no class of meta.mat",
+    ),
+    "devkit of too few labels": (
+        changed(archives, DEVKIT, lambda d: kit(b"7\n8\n", **{"meta.mat": meta(d)})(d)),
+        "say nothing of ILSVRC2012_val_00000003.JPEG",
+    ),
+    "solution of other columns": (changed(kaggle, SOLUTION, lambda d: b"a,b\n1,2\n"), "must have the columns ImageId"),
+    "empty solution": (changed(kaggle, SOLUTION, lambda d: b""), "say nothing of ILSVRC2012_val_"),
+    "solution that is no text": (changed(kaggle, SOLUTION, lambda d: b"\xff\xfe"), "must have the columns ImageId"),
+    "solution without a label": (
+        changed(kaggle, SOLUTION, lambda d: b"ImageId,PredictionString\nILSVRC2012_val_00000001,\n"),
+        "filled in every row",
+    ),
+    "class not unpacked": (
+        including(folders, {"train/n01484851.tar": b""}),
+        "must hold a folder for each class. It holds n01484851.tar: unpack or move it away",
+    ),
+    "folders in a class": (nested, f"train/{WNIDS[0]} must hold the images of its class. It holds the folder images"),
+    "link to nowhere": (linked, f"train/{WNIDS[0]}/1.JPEG is a link to a file that is missing"),
     "no devkit": (without(archives, "ILSVRC2012_devkit_t12.tar.gz"), "add ILSVRC2012_devkit_t12.tar.gz"),
     "no solution": (without(kaggle, "LOC_val_solution.csv"), "LOC_val_solution.csv (Kaggle)"),
     "no split": (without(folders, "validation"), "lacks the split validation"),

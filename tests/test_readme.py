@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import departures
 import pytest
+
+import departures
 from catalog import RECIPES
 
 ROOT = Path(__file__).parents[1]

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ports import free_ports
 
 from keras_resnet import rendezvous
 from keras_resnet.rendezvous import wait_for_workers
+from ports import free_ports
 
 LONG = 60  # seconds that no test waits for
 SOON = 5  # seconds, less than a quarter of LONG

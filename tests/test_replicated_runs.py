@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from catalog import RECIPES
 
+from catalog import RECIPES
 from keras_resnet import assembly, distribution, experiment
 from keras_resnet.config import DataConfig, OptimizerConfig, Run, ScheduleConfig, TrainingConfig
 from keras_resnet.data import loading

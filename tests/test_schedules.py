@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from keras_resnet import config, optimizers, schedules
-from keras_resnet.schedules import Cosine, ErrorGate, Plateau, Steps, Warmup
+from keras_resnet.schedules import Cosine, ErrorGate, Plateau, Polynomial, Steps, Warmup
 
 BY_ITERATION = {
     "steps": Steps(0.1, (3, 6)),
     "no steps": Steps(0.1, ()),
     "cosine": Cosine(0.1, 8),
+    "polynomial": Polynomial(0.1, 8, power=1.5, start=2),
     "warm-up": Warmup(Steps(0.1, (3, 6)), 2),
     "warm-up to a cosine": Warmup(Cosine(0.1, 8), 3, first=0.01),
 }
@@ -46,6 +47,15 @@ def test_steps_have_the_factor_given():
 def test_cosine():
     expected = [0.2, 0.1 * (1 + math.sqrt(0.5)), 0.1, 0.1 * (1 - math.sqrt(0.5)), 0, 0]
     np.testing.assert_allclose(Cosine(0.2, 8)(np.array([0, 2, 4, 6, 8, 9])), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_polynomial_falls_from_its_start_to_zero_and_stays_there():
+    rates = Polynomial(0.9, 5, power=2.0, start=2)(np.arange(8))
+    np.testing.assert_allclose(rates, [0.9, 0.9, 0.9, 0.4, 0.1, 0, 0, 0], rtol=1e-6)
+
+
+def test_a_polynomial_of_power_1_is_a_straight_line():
+    np.testing.assert_allclose(Polynomial(0.8, 4, power=1.0)(np.arange(5)), [0.8, 0.6, 0.4, 0.2, 0], rtol=1e-6)
 
 
 def test_warmup_is_linear_and_meets_the_schedule_behind():
@@ -192,6 +202,8 @@ def test_the_state_of_another_schedule_is_refused():
         (lambda: Steps(0.1, (6, 3)), r"`boundaries` must increase. Received: boundaries=\(6, 3\)"),
         (lambda: Steps(0.1, (3, 3)), "`boundaries` must increase"),
         (lambda: Cosine(0.1, 0), "`iterations` must be at least 1. Received: iterations=0"),
+        (lambda: Polynomial(0.1, 5, start=5), "`start` must be at least 0 and below iterations=5. Received: start=5"),
+        (lambda: Polynomial(0.1, 5, power=0), "`power` must be positive. Received: power=0"),
         (lambda: Warmup(Steps(0.1, ()), 0), "`iterations` must be at least 1. Received: iterations=0"),
         (lambda: Plateau(0.1, patience=0), "`patience` must be at least 1. Received: patience=0"),
     ],
@@ -208,8 +220,9 @@ def test_table_has_the_words_of_the_recipe():
 @pytest.mark.parametrize(
     ("name", "warmup", "rates"),
     [
-        ("steps", 2, [0, 0.25, 0.5, 0.5, 0.1, 0.1, 0.02, 0.02]),
-        ("plateau", 2, [0, 0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]),
+        ("steps", 2, [0.1, 0.3, 0.5, 0.5, 0.1, 0.1, 0.02, 0.02]),
+        ("polynomial", 4, [0.1, 0.2, 0.3, 0.4, 0.5, 0.5 * (3 / 4) ** 3, 0.5 / 8, 0.5 / 64]),
+        ("plateau", 2, [0.1, 0.3, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]),
         ("error-gate", 0, [0.05, 0.05, 0.05, 0.5, 0.1, 0.1, 0.02, 0.02]),
         ("cosine", 0, [0.25 * (1 + math.cos(math.pi * k / 8)) for k in range(8)]),
     ],
@@ -222,9 +235,11 @@ def test_rows_take_every_setting_of_a_recipe(name, warmup, rates):
         boundaries=(4, 6),
         factor=0.2,
         warmup_iterations=warmup,
+        warmup_learning_rate=0.1 if warmup else 0.0,
         gate_learning_rate=0.05,
         gate_error=70.0,
         patience=3,
+        power=3.0,
     )
     keywords = dataclasses.asdict(settings)
     del keywords["name"], keywords["scale"]

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import summarize
 
+import summarize
 from keras_resnet import architectures
 from keras_resnet.architectures import Counts
 from keras_resnet.reporting.architecture_table import Column, table

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-import command_line
 import pytest
+
+import command_line
+import keras_resnet
 import train
 from catalog import RECIPES
-
-import keras_resnet
 from keras_resnet.config import Run
 from keras_resnet.runs import RunDirectory
 

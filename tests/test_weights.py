@@ -64,6 +64,25 @@ def test_every_weight_is_checked(options):
     assert [id(v) for _, _, variables in layout(built) for v in variables] == [id(v) for v in built.weights]
 
 
+@pytest.mark.parametrize("ending", ["weights.h5", "keras"])
+@pytest.mark.parametrize("by_blocks", [False, True], ids=["from by blocks", "to by blocks"])
+@pytest.mark.parametrize("options", [{}, {"shortcut": "A", "preactivation": True, "include_top": False}], ids=str)
+def test_a_convolution_by_blocks_has_the_files_of_the_strided_one(options, by_blocks, ending, tmp_path):
+    """Through `weights=` and through Keras's own functions; the classes of both layers have one name for it."""
+    options = {"input_shape": (32, 32, 3), **options}
+    original = ResNet18(**options, space_to_depth=not by_blocks)
+    random = np.random.default_rng(0)
+    original.set_weights([random.uniform(size=weight.shape) for weight in original.weights])
+    path = tmp_path / f"network.{ending}"
+    original.save_weights(path) if ending == "weights.h5" else original.save(path)
+    again = ResNet18(**options, space_to_depth=by_blocks)
+    again.load_weights(path)
+    assert_equal(original.get_weights(), again.get_weights())
+    if ending == "weights.h5":
+        checked = ResNet18(**options, space_to_depth=by_blocks, weights=path)
+        assert_equal(original.get_weights(), checked.get_weights())
+
+
 def test_weights_of_a_compiled_network_come_without_its_optimizer(tmp_path):
     trained, path = network(), tmp_path / "network.weights.h5"
     trained.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")

@@ -32,7 +32,7 @@ def training_batches(
     Args:
         split: The training images.
         global_batch_size: Images in an iteration, on all replicas of all hosts together.
-        augmentation: `"none"`, `"crop"` or `"crop-flip"`.
+        augmentation: A key of the split's `augmentations`.
         padding: Pixels on each side before a random crop; photographs are not padded.
         seed: Of the order and of the augmentation.
         first_iteration: Zero-based.
@@ -59,7 +59,7 @@ def training_batches(
     batches = split.batches(elements, size, augmentation, padding=padding, drop_remainder=True)
     # Said to be endless, so that no host asks the others at each iteration whether they have a batch left.
     endless = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    return endless.prefetch(2 * replicas).with_options(_options())
+    return endless.prefetch(2 * replicas).with_options(options())
 
 
 def _part(elements: tf.data.Dataset, batch_size: int, host: int, hosts: int) -> tf.data.Dataset:
@@ -103,11 +103,12 @@ def evaluation_batches(
     batches = split.batches(elements, size, "none", padding=0, drop_remainder=False).map(fill)
     nothing = (tf.zeros([size, *split.image_shape], tf.uint8), tf.fill([size], -1))
     batches = batches.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()).take(count)
-    return batches.prefetch(2 * replicas).with_options(_options())
+    return batches.prefetch(2 * replicas).with_options(options())
 
 
-def _options() -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
-    options.autotune.enabled = False
-    return options
+def options() -> tf.data.Options:
+    """Of every pipeline: its elements in order, and no tuning of its own."""
+    chosen = tf.data.Options()
+    chosen.deterministic = True
+    chosen.autotune.enabled = False
+    return chosen

@@ -7,8 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
-from keras_resnet.data.splits import PARALLEL_CALLS, FileSplit, decodes
+from keras_resnet.data.photograph_splits import FileSplit
+from keras_resnet.data.photographs import decode
+from keras_resnet.data.splits import PARALLEL_CALLS
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
@@ -121,3 +124,12 @@ def find_fault(path: str) -> str | None:
         return "neither JPEG nor PNG"
     # Some cameras append data of their own to a complete image: only decoding tells those from truncated ones.
     return None if complete or decodes(path) else "truncated"
+
+
+def decodes(path: str) -> bool:
+    """Whether a file can be read and decoded to its end."""
+    try:
+        decode(tf.io.read_file(path))
+    except tf.errors.OpError:
+        return False
+    return True

@@ -1,44 +1,22 @@
-"""ImageNet as TFRecord shards: those of tensorflow-datasets, of `recipes/prepare_imagenet.py` and of older scripts.
-
-Which byte of which shard each image begins at comes from an index: a file that the preparation wrote beside the shards,
-or else one scan of the shards, which is kept for the next time.
-"""
+"""ImageNet as TFRecord shards: those of tensorflow-datasets, of `recipes/prepare_imagenet.py` and of older scripts."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import os
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data import folder
-from keras_resnet.data.records import FOOTER, HEADER, Progress, RecordSplit, Schema, find_schema, scan
-from keras_resnet.data.splits import PARALLEL_CALLS, FileSplit
+from keras_resnet.data.imagenet_files import LABELS, NAME, SPLITS
+from keras_resnet.data.index import read_index, shard_names
+from keras_resnet.data.photograph_splits import FileSplit
+from keras_resnet.data.records import Progress, RecordSplit
 
-SPLITS = ("train", "validation")
-INDEX = "imagenet2012-{split}.index.npz"
-"""Written by the preparation: `shard` (number of the shard), `offset` (byte in it) and `label` (zero-based), one value
-for each image."""
-SCAN = "imagenet2012-{split}.scan.npz"
-"""What a scan found: the same, and `key`, which names the shards it was found in."""
-LABELS = "label.labels.txt"
-"""The names of the classes, one in a line."""
-
-NAMED = 10
-"""Missing shards that an error lists by name."""
 CHECKED = 20
 """Records whose own class names are compared with the label map."""
-
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""shard int32, offset int64 and zero-based label int64, one value for each image."""
 
 
 def load(
@@ -59,8 +37,8 @@ def load(
     if directory is None:
         raise ValueError("The data set 'imagenet' needs the directory of its files: --run.data-directory DIRECTORY")
     image_size = 224 if image_size is None else image_size
-    train = Path(directory) / "train"
-    if train.is_dir() and any(path.is_dir() for path in train.iterdir()):
+    classes = Path(directory) / "train"
+    if classes.is_dir() and any(path.is_dir() for path in classes.iterdir()):
         return folder.load(Path(directory), image_size)
     place = find_directory(str(directory))
     train, validation = (read_index(place, split, image_size, progress=progress) for split in SPLITS)
@@ -75,9 +53,9 @@ def find_directory(directory: str) -> str:
     """
     if not tf.io.gfile.isdir(directory):
         raise FileNotFoundError(f"There is no directory {directory}")
-    places = [directory, *_versions(f"{directory}/imagenet2012"), *_versions(directory)]
+    places = [directory, *_versions(f"{directory}/{NAME}"), *_versions(directory)]
     for place in places:
-        found = [split for split in SPLITS if _shard_names(place, split)]
+        found = [split for split in SPLITS if shard_names(place, split)]
         if len(found) == len(SPLITS):
             return place
         if found:
@@ -100,35 +78,6 @@ def _versions(directory: str) -> list[str]:
     return [f"{directory}/{name}" for name in newest_first]
 
 
-def _shard_names(directory: str, split: str) -> dict[str, tuple[str, int, int]]:
-    """The names of the shards, each with what comes before its number, its number, and how many there are."""
-    pattern = re.compile(rf"((?:imagenet2012-)?{split}(?:\.tfrecord)?)-(\d+)-of-(\d+)")
-    matches = map(pattern.fullmatch, tf.io.gfile.listdir(directory))
-    return {match[0]: (match[1], int(match[2]), int(match[3])) for match in matches if match}
-
-
-def find_shards(directory: str, split: str) -> tuple[str, ...]:
-    """The paths of the shards of a split, in their order.
-
-    Raises:
-        FileNotFoundError: if some are missing.
-        ValueError: if there are two sets of them.
-    """
-    names = _shard_names(directory, split)
-    kinds = sorted({(prefix, count) for prefix, _, count in names.values()})
-    if not kinds:
-        raise FileNotFoundError(f"{directory} has no shards of the {split} split (such as {split}-00000-of-00128)")
-    if len(kinds) > 1:
-        found = " and ".join(f"{prefix}-…-of-{count:05}" for prefix, count in kinds)
-        raise ValueError(f"{directory} must hold one set of {split} shards. It holds {found}; move one away")
-    [(prefix, count)] = kinds
-    expected = [f"{prefix}-{number:05}-of-{count:05}" for number in range(count)]
-    if missing := [name for name in expected if name not in names]:
-        shown = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
-        raise FileNotFoundError(f"{len(missing)} of {count} shards are not in {directory}; get them: {shown}")
-    return tuple(f"{directory}/{name}" for name in expected)
-
-
 def read_class_names(directory: str, splits: Iterable[RecordSplit]) -> tuple[str, ...]:
     """The lines of the label map; without one, the numbers of the classes through the largest label.
 
@@ -142,8 +91,10 @@ def read_class_names(directory: str, splits: Iterable[RecordSplit]) -> tuple[str
         raise ValueError(f"The labels of the records in {directory} must not be below zero. Received: {least}")
     if not tf.io.gfile.exists(path):
         return tuple(str(label) for label in range(most + 1))
-    class_names = tuple(tf.io.gfile.GFile(path).read().split("\n"))
-    class_names = class_names[:-1] if class_names[-1] == "" else class_names
+    try:
+        class_names = tuple(tf.io.gfile.GFile(path).read().replace("\r\n", "\n").removesuffix("\n").split("\n"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be a text in UTF-8; get the right label map") from error
     if len(set(class_names)) < len(class_names) or "" in class_names:
         raise ValueError(f"{path} must name every class once, in a line of its own; get the right label map")
     if most >= len(class_names):
@@ -167,161 +118,3 @@ def _check_class_names(path: str, split: RecordSplit, class_names: tuple[str, ..
                 f"{path} must name the classes in the order of the labels. It names class {label} "
                 f"{class_names[label]}, and {file_name} of that label is {found}; get the right label map"
             )
-
-
-def read_index(
-    directory: str | Path, split: str, image_size: int = 224, *, progress: Progress | None = None
-) -> RecordSplit:
-    """A split, from the index beside its shards, an earlier scan, or a scan; no image is read.
-
-    Args:
-        directory: Where the shards lie.
-        split: `"train"` or `"validation"`.
-        image_size: Side of the square views, in pixels.
-        progress: Called after every scanned shard with the number of shards scanned and of all.
-
-    Raises:
-        FileNotFoundError: if shards are missing.
-        ValueError: if shards are damaged, or an index or `dataset_info.json` does not fit them.
-    """
-    directory = str(directory)
-    paths = find_shards(directory, split)
-    sizes = [_stat(path).length for path in paths]
-    if empty := [path for path, size in zip(paths, sizes, strict=True) if not size]:
-        raise ValueError(f"{', '.join(empty[:NAMED])} must hold records, but is empty; get it again")
-    schema = find_schema(paths[0])
-    written = f"{directory}/{INDEX.format(split=split)}"
-    if tf.io.gfile.exists(written):
-        arrays = _read_written(written, paths, sizes)
-    else:
-        arrays = _scan_or_recall(directory, split, paths, schema, progress)
-    _check_counts(directory, split, np.bincount(arrays[0], minlength=len(paths)))
-    return RecordSplit(paths, *arrays, image_size, schema)
-
-
-def _stat(path: str) -> tf.io.gfile.FileStatistics:
-    try:
-        return tf.io.gfile.stat(path)
-    except tf.errors.OpError as error:  # a link to nowhere
-        raise FileNotFoundError(f"{path} cannot be read ({error.message})") from error
-
-
-def _check_counts(directory: str, split: str, counts: np.ndarray) -> None:
-    """Raises an error unless the records are as many as `dataset_info.json`, if there is one, says."""
-    path = f"{directory}/dataset_info.json"
-    if not tf.io.gfile.exists(path):
-        return
-    try:
-        splits = json.loads(tf.io.gfile.GFile(path).read())["splits"]
-        lengths = [int(length) for info in splits if info["name"] == split for length in info["shardLengths"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} must list the shards of {split} (splits, shardLengths); get it again") from error
-    if len(lengths) != len(counts):
-        raise ValueError(f"{path} lists {len(lengths)} {split} shards, but there are {len(counts)}; get them again")
-    for number in np.flatnonzero(counts != lengths)[:1]:
-        raise ValueError(
-            f"Shard {number} of the {split} split in {directory} must hold {lengths[number]} records, as "
-            f"dataset_info.json says. There are {counts[number]}; get it again"
-        )
-
-
-def _load_arrays(path: str) -> tuple[Arrays, str]:
-    """The arrays of an index or a scan, and the key of a scan.
-
-    Raises:
-        ValueError: if the file is none.
-    """
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file, np.load(io.BytesIO(file.read())) as arrays:
-            types = {"shard": np.int32, "offset": np.int64, "label": np.int64}
-            shard, offset, label = (arrays[name].astype(dtype) for name, dtype in types.items())
-            key = str(arrays["key"]) if "key" in arrays else ""
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile, tf.errors.OpError) as error:
-        raise ValueError(f"{path} is no index of shards") from error
-    if not (shard.ndim == 1 and shard.shape == offset.shape == label.shape and shard.size):
-        raise ValueError(f"{path} must hold as many shards as offsets and labels")
-    return (shard, offset, label), key
-
-
-def _read_written(path: str, paths: tuple[str, ...], sizes: list[int]) -> Arrays:
-    """The index that the preparation wrote.
-
-    Whether it fits the shards is seen from where each one's last record ends; the label of every record is compared
-    when the record is read.
-
-    Raises:
-        ValueError: if it does not fit.
-    """
-    remedy = "remove the index, so that the shards are scanned, or get the shards again"
-    try:
-        shard, offset, label = _load_arrays(path)[0]
-    except ValueError as error:
-        raise ValueError(f"{error}; {remedy}") from error
-    if shard.min() < 0 or shard.max() >= len(paths):
-        raise ValueError(f"{path} must speak of {len(paths)} shards. It has one numbered {shard.max()}; {remedy}")
-    last = np.full(len(paths), -1, np.int64)
-    np.maximum.at(last, shard, offset)
-    with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-        ends = list(pool.map(_end, paths, last.tolist()))
-    for shard_path, end, size in zip(paths, ends, sizes, strict=True):
-        if end != size:
-            raise ValueError(f"{shard_path} has {size} bytes, but {end} according to {path}; {remedy}")
-    return shard, offset, label
-
-
-def _end(path: str, offset: int) -> int:
-    """The byte after the record that begins at an offset; 0 if there is none."""
-    if offset < 0:
-        return 0
-    with tf.io.gfile.GFile(path, "rb") as file:
-        file.seek(offset)
-        header = file.read(HEADER)
-    return offset + HEADER + int.from_bytes(header[:8], "little") + FOOTER
-
-
-def _scan_or_recall(
-    directory: str, split: str, paths: tuple[str, ...], schema: Schema, progress: Progress | None
-) -> Arrays:
-    """The arrays of an earlier scan of the same files, or of a new one, which is kept if there is a place for it."""
-    key = _key(paths)
-    hidden = hashlib.sha256(f"{directory}/{split}".encode()).hexdigest()[:16]
-    cached = str(Path.home() / ".cache" / "keras_resnet" / f"{hidden}-{SCAN.format(split=split)}")
-    places = [f"{directory}/{SCAN.format(split=split)}", cached]
-    for place in places:
-        try:
-            arrays, found = _load_arrays(place)
-        except ValueError:  # none there, or cut while it was written
-            continue
-        if found == key:
-            return arrays
-    arrays = scan(paths, schema, progress)
-    _keep(places, arrays, key)
-    return arrays
-
-
-def _key(paths: Iterable[str]) -> str:
-    """Names, sizes and times of the shards in short; the times are whole seconds."""
-    seen = [(path.rpartition("/")[2], found.length, found.mtime_nsec) for path in paths for found in [_stat(path)]]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
-
-
-def _keep(places: list[str], arrays: Arrays, key: str) -> None:
-    """Writes a scan to the first place that takes it."""
-    shard, offset, label = arrays
-    content = io.BytesIO()
-    np.savez(content, shard=shard, offset=offset, label=label, key=key)
-    for place in places:
-        directory = place.rpartition("/")[0]
-        # A directory that nobody may write to stays as it is, even if this is root.
-        if Path(directory).is_dir() and not Path(directory).stat().st_mode & 0o222:
-            continue
-        # A name of its own for each process, so that two that scan at once do not write into one file.
-        unfinished = f"{place}.{os.getpid()}.unfinished"
-        try:
-            tf.io.gfile.makedirs(directory)
-            with tf.io.gfile.GFile(unfinished, "wb") as file:
-                file.write(content.getvalue())
-            tf.io.gfile.rename(unfinished, place, overwrite=True)
-        except (OSError, tf.errors.OpError):
-            continue
-        return

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import cifar, digits, folder
+from keras_resnet.data import cifar, digits, folder, imagenet
+from keras_resnet.data.photograph_splits import PhotographSplit
 from keras_resnet.data.splits import Split
+from keras_resnet.datasets import DATASETS
 
-Loader = Callable[[Path | None, int | None], tuple[Split, Split | None, tuple[str, ...]]]
+Tell = Callable[[str], None]
+"""Takes a line for the person who waits."""
+Loader = Callable[[Path | str | None, int | None, Tell], tuple[Split, Split | None, tuple[str, ...]]]
 
 LOADERS: dict[str, Loader] = {
-    "digits": lambda directory, image_size: digits.load(),
-    "cifar10": lambda directory, image_size: cifar.load("cifar10", directory),
-    "cifar100": lambda directory, image_size: cifar.load("cifar100", directory),
-    "folder": folder.load,
+    "digits": lambda directory, size, tell: digits.load(),
+    "cifar10": lambda directory, size, tell: cifar.load("cifar10", directory),
+    "cifar100": lambda directory, size, tell: cifar.load("cifar100", directory),
+    "imagenet": lambda directory, size, tell: imagenet.load(directory, size, progress=_telling_scan(tell)),
+    "folder": lambda directory, size, tell: folder.load(directory, size),
 }
-"""From data directory and image size to the training split, the test split if there is one, and the class names."""
+"""From data directory, image size and a way to tell what takes long, to the training split, the test split if there is
+one, and the class names."""
+
+REMOTE = ("imagenet",)
+"""The data sets that are read with TensorFlow's file systems, hence also from gs:// and the like."""
+CACHED_SHARE = 0.8
+"""The most of the machine's memory that cached photographs may take."""
+DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError)
+"""What TensorFlow raises at a damaged or missing file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +76,13 @@ class Data:
 
 
 def load(
-    name: str, data_directory: str | Path | None = None, *, holdout: int = 0, image_size: int | None = None
+    name: str,
+    data_directory: str | Path | None = None,
+    *,
+    holdout: int = 0,
+    image_size: int | None = None,
+    cache: bool = False,
+    tell: Tell = lambda line: None,
 ) -> Data:
     """Reads a data set.
 
@@ -71,7 +91,9 @@ def load(
         data_directory: Where the data set lies; see its loader. `digits` needs none.
         holdout: Training images, the last ones, that are kept from training and serve as validation. With 0 the test
             images serve as validation.
-        image_size: Side of the square views of a `folder`, in pixels. Defaults to 224.
+        image_size: Side of the square views of photographs (`imagenet`, `folder`), in pixels. Defaults to 224.
+        cache: Whether photographs stay in memory, encoded, once they were read.
+        tell: Told of what takes long.
 
     Raises:
         FileNotFoundError: if the data set is not there.
@@ -79,42 +101,83 @@ def load(
     """
     if name not in LOADERS:
         raise ValueError(f"`name` must be one of {', '.join(LOADERS)}. Received: name={name!r}")
-    if image_size is not None and name != "folder":
+    if image_size is not None and DATASETS[name].image_shape is not None:
         raise ValueError(f"`image_size` must be None: the images of {name} have one. Received: image_size={image_size}")
-    directory = None if data_directory is None else Path(data_directory).expanduser()
-    train, test, class_names = LOADERS[name](directory, image_size)
+    train, test, class_names = LOADERS[name](_place(name, data_directory), image_size, tell)
     if not 0 <= holdout < train.size:
         raise ValueError(
             f"`holdout` must be at least 0 and below {train.size}, the number of training images. "
             f"Received: holdout={holdout}"
         )
-    if not holdout:
-        if test is None:
-            raise ValueError(
-                f"{directory} has no validation images. Make a folder `validation` beside `train`, "
-                "or hold some training images out, for example a tenth of them: "
-                f"--data.holdout {max(1, train.size // 10)}"
-            )
-        return Data(train, test, None, class_names)
+    if not holdout and test is None:
+        raise ValueError(
+            f"{data_directory} has no validation images. Make a folder `validation` beside `train`, or hold some "
+            f"training images out, for example a tenth of them: --data.holdout {max(1, train.size // 10)}"
+        )
     trained = train.size - holdout
-    return Data(train.part(0, trained), train.part(trained, train.size), test, class_names)
+    validation = train.part(trained, train.size) if holdout else test
+    data = Data(train.part(0, trained), validation, test if holdout else None, class_names)
+    return cached(data) if cache else data
+
+
+def _telling_scan(tell: Tell) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if done == total or done % 32 == 0:
+            tell(f"looked through {done:,} of {total:,} shards for where each image begins")
+
+    return progress
+
+
+def _place(name: str, directory: str | Path | None) -> Path | str | None:
+    """The directory as the loader takes it.
+
+    Raises:
+        ValueError: if the loader cannot reach it.
+    """
+    if directory is None:
+        return None
+    if "://" not in str(directory):
+        return Path(directory).expanduser()
+    if name not in REMOTE:
+        raise ValueError(f"The data set '{name}' must be in a directory of this machine. Received: {directory}")
+    return str(directory)
+
+
+def cached(data: Data) -> Data:
+    """The same data, whose photographs stay in memory, encoded, once they were read.
+
+    Raises:
+        ValueError: if they are none, or take more memory than there is.
+    """
+    splits = {name: split for name, split in data.splits.items() if isinstance(split, PhotographSplit)}
+    if not splits:
+        raise ValueError("`cache` must be False: these images are in memory in any case. Received: cache=True")
+    needed = sum(split.encoded_bytes() for split in splits.values())
+    most = CACHED_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > most:
+        raise ValueError(
+            f"`cache` must be False for images of {needed / 1e9:.1f} GB in a memory of which {most / 1e9:.1f} GB may "
+            "be filled with them. Received: cache=True"
+        )
+    return replace(data, **{name: replace(split, cache=True) for name, split in splits.items()})
 
 
 @contextmanager
-def naming_damaged_images(data: Data) -> Iterator[None]:
-    """Looks for the cause of a decoding error: TensorFlow's message does not name the file.
+def naming_damaged_images(data: Data, tell: Tell = lambda line: None) -> Iterator[None]:
+    """Looks for the cause of a decoding error: TensorFlow's message does not name the image.
 
-    Loading reads only both ends of every file; damage in between, or after loading, shows when an image is decoded.
-    Should that happen in the `with` block, every file is decoded, and those that cannot be are named.
+    Loading reads little of every file; damage elsewhere, or after loading, shows when an image is decoded. Should that
+    happen in the `with` block, every image is decoded, and those that cannot be are named.
 
     Raises:
-        ValueError: if the block failed and there are damaged files.
+        ValueError: if the block failed and there are damaged images.
     """
     try:
         yield
-    except tf.errors.OpError as error:
-        damaged = [f"{path}: damaged" for split in data.splits.values() for path in split.damaged()]
-        if damaged:
-            images = sum(split.size for split in data.splits.values())
-            raise ValueError(folder.describe_faults(damaged, images)) from error
+    except DAMAGE as error:
+        images = sum(split.size for split in data.splits.values())
+        tell(f"an image may be damaged: looking through all {images:,}")
+        faults = [fault for split in data.splits.values() for fault in split.damaged()]
+        if faults:
+            raise ValueError(folder.describe_faults(faults, images)) from error
         raise

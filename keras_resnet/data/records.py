@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from keras_resnet.data.splits import PARALLEL_CALLS, Split
-from keras_resnet.data.transforms import PHOTOGRAPH_AUGMENTATIONS, Augmentation
+from keras_resnet.data.photograph_splits import PhotographSplit
+from keras_resnet.data.splits import PARALLEL_CALLS
 
 HEADER, FOOTER = 12, 4
 """Bytes of a record before its data (the length and its checksum) and after (the checksum of the data)."""
@@ -47,25 +47,9 @@ SCHEMAS = (
 """tensorflow-datasets' imagenet2012, and TensorFlow's older scripts."""
 
 
-def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """uint8 [height, width, 3] of the bytes of a JPEG or PNG file."""
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, 3])
-
-
-def _of_decoded(row: Augmentation) -> Augmentation:
-    return Augmentation(row.draws, lambda encoded, draws, size: row.apply(decode(encoded), draws, size))
-
-
-ENCODED_AUGMENTATIONS: dict[str, Augmentation] = {
-    name: _of_decoded(row) for name, row in PHOTOGRAPH_AUGMENTATIONS.items()
-}
-"""For single encoded photographs: from bytes, draws and the side of the square to uint8 [size, size, 3]."""
-
-
 @dataclass(frozen=True, eq=False)
-class RecordSplit(Split):
-    """JPEG and PNG images of any size in TFRecord shards, seen as square RGB images.
+class RecordSplit(PhotographSplit):
+    """Photographs in TFRecord shards.
 
     A record is read when its image is wanted, and checked: its checksum, its schema, and that its label is the one
     given here, for a label that belongs to another record would never crash, only ruin the training.
@@ -77,6 +61,7 @@ class RecordSplit(Split):
         labels: int64 [size], zero-based.
         image_size: Side of the squares, in pixels.
         schema: Of every record.
+        cache: Whether the encoded images stay in memory once they were read.
 
     Raises:
         ValueError: if the arrays have other types or shapes.
@@ -88,8 +73,7 @@ class RecordSplit(Split):
     labels: np.ndarray
     image_size: int
     schema: Schema = SCHEMAS[0]
-
-    augmentations = ENCODED_AUGMENTATIONS
+    cache: bool = False
 
     def __post_init__(self) -> None:
         for name, dtype in {"shard": np.int32, "offset": np.int64, "labels": np.int64}.items():
@@ -100,75 +84,40 @@ class RecordSplit(Split):
                     f"Received: {array.dtype} of shape {list(array.shape)}"
                 )
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of every view."""
-        return self.image_size, self.image_size, 3
-
     @cached_property
     def tensors(self) -> tuple[tf.Tensor, ...]:
-        """Paths, shard, offset and labels, made once and eagerly: pipelines refer to them."""
+        """Paths, shard and offset, made once and eagerly: pipelines refer to them."""
         with tf.init_scope(), tf.device("CPU:0"):
-            return (
-                tf.constant(self.paths),
-                tf.constant(self.shard),
-                tf.constant(self.offset),
-                tf.constant(self.labels, tf.int32),
-            )
+            return tf.constant(self.paths), tf.constant(self.shard), tf.constant(self.offset)
 
     def part(self, start: int, stop: int) -> RecordSplit:
         """The records from `start` to before `stop`."""
         arrays = (array[start:stop] for array in (self.shard, self.offset, self.labels))
-        return RecordSplit(self.paths, *arrays, self.image_size, self.schema)
+        return RecordSplit(self.paths, *arrays, self.image_size, self.schema, self.cache)
 
-    def read(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The encoded image, string [], and the label, int32 [], of a record."""
-        paths, shard, offset, labels = self.tensors
+    def read(self, index: tf.Tensor) -> tf.Tensor:
+        """The encoded image of a record, whose label is compared with the one given here."""
+        paths, shard, offset = self.tensors
         path, start = paths[shard[index]], offset[index]
         image, label = self.schema.image, self.schema.label
         features = {image: tf.io.FixedLenFeature([], tf.string), label: tf.io.FixedLenFeature([], tf.int64)}
         record = tf.io.parse_single_example(read_record(path, start), features)
-        found, expected = tf.cast(record[label], tf.int32) - self.schema.first_label, labels[index]
+        found, expected = tf.cast(record[label], tf.int32) - self.schema.first_label, self.label_tensor[index]
         told = ["The label of the record of", path, "at byte", start, "is", found, "but in the index", expected]
         with tf.control_dependencies([tf.debugging.Assert(found == expected, told)]):
-            return tf.identity(record[image]), expected
+            return tf.identity(record[image])
 
-    def batches(
-        self, elements: tf.data.Dataset, batch_size: int, augmentation: str, *, padding: int, drop_remainder: bool
-    ) -> tf.data.Dataset:
-        """Reads and augments records one by one in parallel, then batches them; see `Split.batches`."""
-        augment = self.augmentations[augmentation].apply
-
-        def view(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            encoded, label = self.read(index)
-            return tf.ensure_shape(augment(encoded, draws, self.image_size), self.image_shape), label
-
-        views = elements.map(view, num_parallel_calls=PARALLEL_CALLS, deterministic=True)
-        return views.batch(batch_size, drop_remainder)
-
-    def damaged(self) -> list[str]:
-        """The records that cannot be used, found by reading and decoding every one: "SHARD, byte N (FILE)".
-
-        Where a record holds another label than this split, that is said as well.
-        """
-
-        def use(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # The shape is asked for so that nothing leaves the decoding out.
-            return index, tf.shape(decode(self.read(index)[0]))
-
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        usable = tf.data.Dataset.range(self.size).map(use, num_parallel_calls=PARALLEL_CALLS, deterministic=True)
-        usable = usable.ignore_errors().with_options(options)
-        indices = np.array([index for index, _ in usable.as_numpy_iterator()], np.int64)
-        return [self._describe(index) for index in np.setdiff1d(np.arange(self.size), indices)]
-
-    def _describe(self, index: int) -> str:
+    def describe(self, index: int) -> str:
+        """The shard, the byte and, as far as it can be read, the file name of a record that cannot be used."""
         name, _, label = self.origin(index)
         place = f"{self.paths[self.shard[index]]}, byte {self.offset[index]}" + (f" ({name})" if name else "")
         if label in (None, self.labels[index]):
-            return place
+            return f"{place}: damaged"
         return f"{place}: its label is {label}, but {self.labels[index]} in the index, which is to be removed"
+
+    def encoded_bytes(self) -> int:
+        """Bytes of all shards that hold an image of this split."""
+        return sum(tf.io.gfile.stat(self.paths[shard]).length for shard in np.unique(self.shard))
 
     def origin(self, index: int) -> tuple[str | None, str | None, int | None]:
         """File name, class name and zero-based label that a record holds, as far as it has them and can be read.

@@ -1,20 +1,21 @@
-"""Splits: labelled images with random access, in memory or in files, and how a sequence of indices becomes batches."""
+"""Splits: labelled images with random access, and how a sequence of indices becomes batches."""
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.transforms import AUGMENTATIONS, PHOTOGRAPH_AUGMENTATIONS, Augmentation
+from keras_resnet import processors
+from keras_resnet.data.photographs import View
+from keras_resnet.data.transforms import AUGMENTATIONS, Augmentation
 
 # Explicit, because tf.data's own tuning can stall a pipeline for seconds when an iterator ends.
-PARALLEL_CALLS = os.cpu_count() or 1
+PARALLEL_CALLS = processors.count()
 
 
 class Split(ABC):
@@ -26,7 +27,7 @@ class Split(ABC):
     """
 
     labels: np.ndarray
-    augmentations: dict[str, Augmentation]
+    augmentations: Mapping[str, Augmentation | View]
 
     @property
     def size(self) -> int:
@@ -37,6 +38,11 @@ class Split(ABC):
     @abstractmethod
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) in a batch."""
+
+    @property
+    @abstractmethod
+    def view(self) -> str:
+        """What evaluation sees of an image, in words."""
 
     @abstractmethod
     def part(self, start: int, stop: int) -> Split:
@@ -61,7 +67,7 @@ class Split(ABC):
 
     @abstractmethod
     def damaged(self) -> list[str]:
-        """Paths of the images that cannot be decoded, found by decoding every one."""
+        """The images that cannot be decoded, and why, found by decoding every one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +86,7 @@ class ArraySplit(Split):
     labels: np.ndarray
 
     augmentations = AUGMENTATIONS
+    view = "whole image"
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
@@ -124,66 +131,3 @@ class ArraySplit(Split):
     def damaged(self) -> list[str]:
         """Nothing: these images are decoded already."""
         return []
-
-
-@dataclass(frozen=True, eq=False)
-class FileSplit(Split):
-    """JPEG and PNG files of any size, seen as square RGB images.
-
-    Args:
-        paths: One for each image.
-        labels: int64 [size].
-        image_size: Side of the squares, in pixels.
-    """
-
-    paths: tuple[str, ...]
-    labels: np.ndarray
-    image_size: int
-
-    augmentations = PHOTOGRAPH_AUGMENTATIONS
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of every view."""
-        return self.image_size, self.image_size, 3
-
-    def part(self, start: int, stop: int) -> FileSplit:
-        """The files from `start` to before `stop`."""
-        return FileSplit(self.paths[start:stop], self.labels[start:stop], self.image_size)
-
-    def batches(
-        self, elements: tf.data.Dataset, batch_size: int, augmentation: str, *, padding: int, drop_remainder: bool
-    ) -> tf.data.Dataset:
-        """Reads, decodes and augments images one by one in parallel, then batches them; see `Split.batches`."""
-        with tf.init_scope(), tf.device("CPU:0"):
-            paths, labels = tf.constant(self.paths), tf.constant(self.labels, tf.int32)
-        augment = self.augmentations[augmentation].apply
-
-        def read(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            image = augment(decode(paths[index]), draws, self.image_size)
-            return tf.ensure_shape(image, self.image_shape), labels[index]
-
-        return elements.map(read, num_parallel_calls=PARALLEL_CALLS).batch(batch_size, drop_remainder)
-
-    def damaged(self) -> list[str]:
-        """Paths of the images that cannot be decoded, found by decoding every one."""
-        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            return [path for path, intact in zip(self.paths, pool.map(decodes, self.paths), strict=True) if not intact]
-
-
-def decode(path: str | tf.Tensor) -> tf.Tensor:
-    """uint8 [height, width, 3] of a JPEG or PNG file.
-
-    Grey becomes RGB, transparency is dropped, and a rotation that a camera only noted down (EXIF) is ignored.
-    """
-    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, 3])
-
-
-def decodes(path: str) -> bool:
-    """Whether a file can be read and decoded to its end."""
-    try:
-        decode(path)
-    except tf.errors.OpError:
-        return False
-    return True

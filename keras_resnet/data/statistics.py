@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_resnet.data.batches import evaluation_batches
-from keras_resnet.data.splits import FileSplit, Split
+from keras_resnet.data.photograph_splits import PhotographSplit
+from keras_resnet.data.splits import Split
 
 SAMPLE = 10_000
-"""Files that are decoded for the statistics; they are in random order, so the first ones speak for all."""
+"""Photographs that are decoded for the statistics; they are in random order, so the first ones speak for all."""
 
 
 def per_pixel_mean(mean: np.ndarray, mean_square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +35,7 @@ NORMALIZATIONS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, n
 
 
 def mean_and_deviation(split: Split, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """The statistics of the training images before augmentation; of files, those of at most 10,000 center crops.
+    """The statistics of the training images before augmentation; of photographs, those of at most 10,000 center crops.
 
     Args:
         split: The training images.
@@ -46,10 +47,13 @@ def mean_and_deviation(split: Split, kind: str) -> tuple[np.ndarray, np.ndarray]
 
     Raises:
         ValueError: if `kind` is unknown.
+
+    Differs from the paper:
+        The mean of photographs is that of 10,000 training images, not of all.
     """
     if kind not in NORMALIZATIONS:
         raise ValueError(f"`kind` must be one of {', '.join(NORMALIZATIONS)}. Received: kind={kind!r}")
-    if isinstance(split, FileSplit):
+    if isinstance(split, PhotographSplit):
         split = split.part(0, SAMPLE)
     total, total_square = np.zeros(split.image_shape), np.zeros(split.image_shape)
     # Black images that fill up the last batch add nothing. Sums over 100 images are whole numbers below 2^24, which

@@ -3,5 +3,13 @@
 from keras_resnet.layers.batch_normalization import BatchNormalization
 from keras_resnet.layers.rematerialized import Rematerialized
 from keras_resnet.layers.shortcuts import SHORTCUTS, IdentityShortcut, ProjectionShortcut
+from keras_resnet.layers.space_to_depth import Conv2D as SpaceToDepthConv2D
 
-__all__ = ["SHORTCUTS", "BatchNormalization", "IdentityShortcut", "ProjectionShortcut", "Rematerialized"]
+__all__ = [
+    "SHORTCUTS",
+    "BatchNormalization",
+    "IdentityShortcut",
+    "ProjectionShortcut",
+    "Rematerialized",
+    "SpaceToDepthConv2D",
+]

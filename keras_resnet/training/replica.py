@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -27,6 +27,7 @@ class Replica:
         model: From images to logits; built, like everything here, in the scope of the strategy.
         optimizer: Only its `update_step` is used.
         global_batch_size: Images in an iteration, over all replicas and parts.
+        loss: From logits float32 [batch, classes] and labels int32 [batch] to the loss of each image, float32 [batch].
         global_clipnorm: The largest norm of the gradient over all weights.
         loss_scale: For float16.
         average: Follows the weights.
@@ -42,6 +43,7 @@ class Replica:
         optimizer: keras.optimizers.Optimizer,
         *,
         global_batch_size: int,
+        loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = metrics.cross_entropy,
         global_clipnorm: float | None = None,
         loss_scale: LossScale | None = None,
         average: Average | None = None,
@@ -54,6 +56,7 @@ class Replica:
         self.model = model
         self.optimizer = optimizer
         self.global_batch_size = global_batch_size
+        self.loss = loss
         self.global_clipnorm = global_clipnorm
         self.loss_scale = loss_scale
         self.average = average
@@ -83,7 +86,7 @@ class Replica:
         """
         with tf.GradientTape() as tape:
             logits = self.model(images, training=True)
-            loss = tf.reduce_sum(metrics.cross_entropy(logits, labels)) / self.global_batch_size
+            loss = tf.reduce_sum(self.loss(logits, labels)) / self.global_batch_size
             scaled = loss * self.loss_scale.scale.value if self.loss_scale else loss
         gradients = tape.gradient(scaled, self.model.trainable_variables)
         return loss, tf.math.count_nonzero(metrics.wrong(logits, labels)), gradients

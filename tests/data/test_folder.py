@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_resnet.data import loading
 from keras_resnet.data.batches import training_batches
-from keras_resnet.data.splits import decode
+from keras_resnet.data.photographs import decode
 
 
 def truncate(path, share):
@@ -66,7 +66,7 @@ def test_grey_and_transparent_pictures_become_rgb(tmp_path):
     for channels in (1, 2, 3, 4):
         path = tmp_path / f"{channels}.png"
         path.write_bytes(tf.io.encode_png(tf.fill([4, 5, channels], tf.constant(99, tf.uint8))).numpy())
-        np.testing.assert_array_equal(decode(str(path)), np.full((4, 5, 3), 99))
+        np.testing.assert_array_equal(decode(path.read_bytes()), np.full((4, 5, 3), 99))
 
 
 def test_other_and_hidden_files_are_passed_over(pictures):

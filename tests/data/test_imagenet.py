@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from keras_resnet.data import imagenet, records
 from keras_resnet.data.batches import evaluation_batches, training_batches
+from keras_resnet.data.photograph_splits import FileSplit
 from keras_resnet.data.records import RecordSplit
-from keras_resnet.data.splits import FileSplit
 
 NAMES = ("n01440764", "n01443537", "n01484850", "n01491361")
 TFDS_COUNTS = {"train": (5, 6, 4), "validation": (3, 4)}
@@ -39,7 +39,7 @@ def scans(monkeypatch) -> list[int]:
         done.append(len(paths))
         return records.scan(paths, *arguments)
 
-    monkeypatch.setattr(imagenet, "scan", counted)
+    monkeypatch.setattr("keras_resnet.data.index.scan", counted)
     return done
 
 
@@ -248,6 +248,17 @@ def test_a_wrong_label_map_is_named(tmp_path, template, names, match):
         imagenet.load(write(tmp_path, template, names))
 
 
+def test_a_label_map_that_is_no_text_is_named(directory):
+    (directory / "label.labels.txt").write_bytes(b"n01\xff\n")
+    with pytest.raises(ValueError, match=f"{directory / 'label.labels.txt'} must be a text in UTF-8"):
+        imagenet.load(directory)
+
+
+def test_the_lines_of_a_label_map_may_end_as_on_windows(directory):
+    (directory / "label.labels.txt").write_bytes("\r\n".join([*NAMES, ""]).encode())
+    assert imagenet.load(directory)[2] == NAMES
+
+
 def test_names_that_are_no_wnids_are_not_compared(tmp_path):
     names = ("tench", "goldfish", "great white shark", "tiger shark")
     assert imagenet.load(write(tmp_path, names=names))[2] == names
@@ -294,6 +305,7 @@ def test_a_written_index_of_other_labels_is_noticed_when_reading(directory):
     ("changes", "match"),
     [
         ({"shard": np.repeat(np.arange(4), 4)[:15]}, "must speak of 3 shards. It has one numbered 3; remove the"),
+        ({"shard": np.repeat(np.arange(-1, 2), 5)}, "must speak of 3 shards. It has one numbered -1; remove the"),
         ({"shard": np.repeat([0, 1], 8)[:15]}, "according to"),
         ({"offset": np.arange(15) * 100}, "according to"),
         ({"label": np.arange(14)}, "must hold as many shards as offsets and labels; remove the index"),
@@ -310,6 +322,15 @@ def test_a_written_index_that_does_not_fit_is_refused(directory, changes, match)
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 cut"])
 def test_a_damaged_written_index_is_named(directory, content):
     path = write_index(directory)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{path} is no index of shards; remove the index, so that"):
+        imagenet.load(directory)
+
+
+def test_a_written_index_of_another_compression_is_named(directory):
+    path = write_index(directory)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 10] = 99
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{path} is no index of shards; remove the index, so that"):
         imagenet.load(directory)

@@ -20,7 +20,7 @@ def test_loaders_facts_and_recipes_name_the_same_data_sets():
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
 def test_facts_agree_with_themselves(dataset):
     assert dataset.name in DATASETS
-    if dataset.classes is not None:
+    if dataset.class_names is not None:
         assert len(set(dataset.class_names)) == dataset.classes
 
 
@@ -58,7 +58,7 @@ def test_a_holdout_must_leave_images(holdout):
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(
-        ValueError, match="`name` must be one of digits, cifar10, cifar100, folder. Received: name='mnist'"
+        ValueError, match="`name` must be one of digits, cifar10, cifar100, imagenet, folder. Received: name='mnist'"
     ):
         loading.load("mnist")
 
@@ -66,3 +66,18 @@ def test_an_unknown_name_is_refused():
 def test_an_image_size_belongs_to_folders():
     with pytest.raises(ValueError, match="`image_size` must be None: .* Received: image_size=32"):
         loading.load("digits", image_size=32)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "folder"])
+def test_a_distant_directory_is_refused_where_it_cannot_be_read(name):
+    with pytest.raises(ValueError, match=f"'{name}' must be in a directory of this machine. Received: gs://bucket"):
+        loading.load(name, "gs://bucket")
+
+
+def test_a_distant_directory_stays_as_it_was_written(monkeypatch):
+    """A path would make one slash of two."""
+    seen = []
+    monkeypatch.setattr(loading.imagenet, "load", lambda directory, *_, **__: seen.append(directory) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        loading.load("imagenet", "gs://bucket/imagenet")
+    assert seen == ["gs://bucket/imagenet"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet.data import preparation, repairs
-from keras_resnet.data.preparation import Entry, Plan
+from keras_resnet.data.preparation import Entry, Plan, preparing
+from keras_resnet.data.preparation.workers import in_parallel
 
 CLASSES = ("n01", "n02", "n03")
 
@@ -111,9 +115,103 @@ def test_tensorflow_datasets_reads_it(prepared):
 
 def test_a_finished_preparation_is_left_as_it_is(prepared):
     plan, directory, manifest = prepared
-    before = {path: path.stat().st_mtime_ns for path in directory.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in [directory, *directory.iterdir()]}
     assert preparation.prepare(plan, directory) == manifest
-    assert {path: path.stat().st_mtime_ns for path in directory.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in [directory, *directory.iterdir()]} == before
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def copy(prepared, tmp_path) -> Path:
+    """A finished preparation that a test may damage."""
+    shutil.copytree(prepared[1], tmp_path / "to")
+    return tmp_path / "to"
+
+
+@pytest.mark.parametrize("damage", [lambda shard: shard.unlink(), lambda shard: os.truncate(shard, 100)])
+def test_lost_shards_of_a_finished_preparation_are_made_again(prepared, copy, damage):
+    plan, directory, manifest = prepared
+    damage(copy / TRAIN)
+    before = {path: path.stat().st_mtime_ns for path in copy.iterdir() if path.name != TRAIN}
+    told = []
+    assert preparation.prepare(plan, copy, progress=lambda record, new: told.append((record["file"], new))) == manifest
+    assert contents(copy) == contents(directory) and told == [(TRAIN, True)]
+    assert {path: path.stat().st_mtime_ns for path in copy.iterdir() if path.name != TRAIN} == before
+
+
+def test_a_lost_shard_of_changed_images_is_not_made_again(prepared, copy, tmp_path):
+    plan, *_ = prepared
+    (copy / TRAIN).unlink()
+    before = contents(copy)
+    entries = [write(tmp_path, e.name, encoded(seed=200 + e.label), e.label) for e in plan.splits["train"]]
+    changed = replace(plan, splits={**plan.splits, "train": entries})
+    with pytest.raises(ValueError, match=f"{TRAIN} cannot be made again as before"):
+        preparation.prepare(changed, copy)
+    assert {name: data for name, data in contents(copy).items() if not name.startswith(".")} == before
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"plan": 1}', b"\xff", None])
+def test_a_damaged_manifest_is_named_and_nothing_is_overwritten(prepared, copy, content):
+    file = copy / "manifest.json"
+    if content is None:
+        content = file.read_bytes().replace(b'"sha256"', b'"sha"', 1)
+    file.write_bytes(content)
+    before = contents(copy)
+    for refused in (lambda: preparation.prepare(prepared[0], copy), lambda: preparation.verify(copy)):
+        with pytest.raises(ValueError, match=f"{file} is damaged. Put a copy of it back, or prepare again"):
+            refused()
+    assert contents(copy) == before
+
+
+@pytest.fixture
+def stopped(prepared, tmp_path, monkeypatch) -> Path:
+    """A preparation that ended before its last shard."""
+
+    class PowerFailure(BaseException):
+        pass
+
+    def fail(record, new):
+        if len(list(tmp_path.glob("stopped/*.tfrecord-*"))) == 5:
+            raise PowerFailure
+
+    with pytest.raises(PowerFailure):
+        preparation.prepare(prepared[0], tmp_path / "stopped", progress=fail)
+    return tmp_path / "stopped"
+
+
+@pytest.mark.parametrize("content", ["", "null", "[1]", "{}", '{"bytes": 1}'])
+def test_a_shard_of_a_damaged_record_is_made_again(prepared, stopped, content):
+    plan, directory, _ = prepared
+    (stopped / ".preparation" / f"{TRAIN}.json").write_text(content)
+    told = []
+    preparation.prepare(plan, stopped, progress=lambda record, new: told.append(record["file"]) if new else None)
+    assert contents(stopped) == contents(directory) and len(told) == 2 and TRAIN in told
+
+
+@pytest.mark.parametrize("missing", ["refused", "lost", "offsets"])
+def test_a_shard_of_a_record_that_says_too_little_is_made_again(prepared, stopped, missing):
+    record = stopped / ".preparation" / f"{TRAIN}.json"
+    record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != missing}))
+    preparation.prepare(prepared[0], stopped)
+    assert contents(stopped) == contents(prepared[1])
+
+
+def test_a_damaged_plan_is_named_and_nothing_is_overwritten(prepared, stopped):
+    (stopped / ".preparation" / "plan.json").write_text("{")
+    before = contents(stopped)
+    with pytest.raises(ValueError, match=r"plan\.json is damaged. Choose another DESTINATION, or empty this one"):
+        preparation.prepare(prepared[0], stopped)
+    assert contents(stopped) == before
+
+
+def test_what_killed_processes_left_is_removed(prepared, stopped):
+    for name in (".manifest.json.4711", f".preparation/{TRAIN}.4711", f".preparation/.{TRAIN}.json.4711"):
+        (stopped / name).write_bytes(b"half")
+    preparation.prepare(prepared[0], stopped)
+    assert contents(stopped) == contents(prepared[1])
 
 
 @pytest.mark.parametrize("change", [{"shorter_side": 10}, {"shards": {"train": 3, "validation": 2}}])
@@ -133,7 +231,7 @@ def test_foreign_files_are_refused(tmp_path):
 def test_two_preparations_of_one_directory_do_not_meet(tmp_path):
     hidden = tmp_path / "to" / ".preparation"
     hidden.mkdir(parents=True)
-    with preparation.locked(hidden), pytest.raises(BlockingIOError, match="Another process prepares"):
+    with preparing.locked(hidden), pytest.raises(BlockingIOError, match="Another process prepares"):
         preparation.prepare(make_plan(tmp_path / "from"), tmp_path / "to")
 
 
@@ -158,6 +256,10 @@ BAD = {
     "empty.JPEG": (b"", "empty"),
     "cut.JPEG": (encoded(size=(40, 40))[:-200], "damaged or truncated JPEG"),
     "cut.PNG": (encoded("PNG")[:-40], "damaged or truncated PNG"),
+    "corrupted.JPEG": (
+        encoded().replace(b"\xff\xc4", b"\xff\xc4\x00\x1f\x00\xff\xff\xff", 1),
+        "damaged or truncated JPEG",
+    ),
     "text.JPEG": (b"<html>404</html>", "neither JPEG nor PNG"),
     "animated.JPEG": (
         encoded("GIF", save_all=True, append_images=[Image.new("RGB", (24, 16))]),
@@ -173,7 +275,7 @@ BAD = {
 
 def test_unusable_images_are_all_named_and_refused_then_left_out_if_allowed(tmp_path):
     plan = make_plan(tmp_path / "from", {name: data for name, (data, _) in BAD.items()}, shards={"train": 12})
-    with pytest.raises(ValueError, match="7 images cannot be used; .*--allow-unreadable") as refusal:
+    with pytest.raises(ValueError, match="8 images cannot be used; .*--allow-unreadable") as refusal:
         preparation.prepare(plan, tmp_path / "to")
     for name, (_, reason) in BAD.items():
         assert f"\n  train/n01/{name}: {reason}" in str(refusal.value)
@@ -203,6 +305,31 @@ def test_an_image_that_vanished_or_shrank_is_named(tmp_path):
         preparation.prepare(plan, tmp_path / "to")
     assert "train/n01/3.JPEG: No such file or directory" in str(refusal.value)
     assert "4.JPEG: " in str(refusal.value) and "ends within it" in str(refusal.value)
+
+
+def test_an_image_that_cannot_be_read_is_never_left_out(tmp_path):
+    plan = make_plan(tmp_path / "from", {"empty.JPEG": b""})
+    (tmp_path / "from" / "3.JPEG").unlink()  # as if the disk had been unplugged
+    with pytest.raises(ValueError, match="^1 images cannot be used; repair them and start again:\n.*/3.JPEG: No such"):
+        preparation.prepare(plan, tmp_path / "to", allow_unreadable=True)
+    assert not (tmp_path / "to" / "manifest.json").exists()
+    plan = make_plan(tmp_path / "from", {"empty.JPEG": b""})
+    manifest = preparation.prepare(plan, tmp_path / "to", allow_unreadable=True)
+    assert manifest["images"]["train"] == 36 and len(manifest["refused"]) == 1
+
+
+def test_a_shard_without_images_is_refused(tmp_path):
+    plan = make_plan(tmp_path / "from", {f"{k}.PNG": b"" for k in range(40)}, shards={"train": 76})
+    with pytest.raises(ValueError, match="No image for imagenet2012-train.* is usable, .* choose fewer --shards"):
+        preparation.prepare(plan, tmp_path / "to", allow_unreadable=True)
+    assert not (tmp_path / "to" / "manifest.json").exists()
+
+
+def test_of_thousands_of_unusable_images_a_hundred_are_named(tmp_path):
+    plan = make_plan(tmp_path / "from", {f"{k}.PNG": b"" for k in range(150)})
+    with pytest.raises(ValueError, match="^150 images cannot be used") as refusal:
+        preparation.prepare(plan, tmp_path / "to")
+    assert str(refusal.value).count(": empty") == 100 and str(refusal.value).endswith("… and 50 more")
 
 
 def test_larger_images_are_made_smaller(tmp_path):
@@ -259,6 +386,31 @@ def test_verification_decodes_every_image(prepared, monkeypatch):
 def test_verification_needs_a_finished_preparation(tmp_path):
     with pytest.raises(ValueError, match="holds no finished preparation"):
         preparation.verify(tmp_path)
+
+
+def test_a_killed_worker_is_an_error_that_says_what_to_do():
+    with (
+        pytest.raises(OSError, match="A worker was killed.* fewer --workers: finished shards are kept"),
+        in_parallel(os._exit, [9, 9, 9], 2, os.getpid) as results,
+    ):
+        list(results)
+
+
+def test_ctrl_c_ends_the_workers_at_once():
+    def press(result):
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), in_parallel(time.sleep, [0, 100, 100], 2, os.getpid) as results:
+        press(next(results))
+    assert time.monotonic() - began < 50
+
+
+def test_after_an_error_the_tasks_at_hand_are_finished(tmp_path):
+    folders = [str(tmp_path), *(str(tmp_path / f"{number}") for number in range(2))]
+    with pytest.raises(FileExistsError), in_parallel(os.mkdir, folders, 2, os.getpid) as results:
+        list(results)
+    assert (tmp_path / "0").is_dir()
 
 
 def test_real_photographs_keep_their_bytes(shared_data, tmp_path):

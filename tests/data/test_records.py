@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +195,7 @@ def test_a_flipped_bit_is_noticed_and_named(split, place):
     assert indices(next(read(split, others))).tolist() == others.tolist()
     [named] = split.damaged()
     name = "" if place == "length" else " (9.png)"
-    assert named == f"{path}, byte {start}{name}"
+    assert named == f"{path}, byte {start}{name}: damaged"
     begin = start + HEADER if "data" in place else start
     with pytest.raises(ValueError, match=rf"{path} is damaged or cut; get it again \(corrupted record at {begin}\)"):
         records.scan(split.paths, TFDS)
@@ -208,9 +209,8 @@ def test_a_cut_shard_is_named_with_the_byte(split, left):
         file.truncate(start + left if left > 0 else stop + left)
     with pytest.raises(ValueError, match=rf"{path} is damaged or cut; get it again \(truncated record at {start}\b"):
         records.scan(split.paths[:2], TFDS)
-    assert [name.split(" (")[0] for name in split.damaged()] == [
-        f"{path}, byte {offset}" for offset in split.offset[11:19]
-    ]
+    named = [re.split(r" \(|: ", name)[0] for name in split.damaged()]
+    assert named == [f"{path}, byte {offset}" for offset in split.offset[11:19]]
 
 
 def test_an_empty_shard_is_named(split, tmp_path):
@@ -228,7 +228,7 @@ def test_a_shard_that_vanished_is_named(split, tmp_path):
 @pytest.mark.parametrize("content", [b"no image", b""])
 def test_a_whole_record_of_a_damaged_image_is_named(tmp_path, content):
     split = index((write(tmp_path / "shard", [example(0), example(1, image=content), example(2)]),))
-    assert split.damaged() == [f"{split.paths[0]}, byte {split.offset[1]} (1.png)"]
+    assert split.damaged() == [f"{split.paths[0]}, byte {split.offset[1]} (1.png): damaged"]
     with pytest.raises(tf.errors.InvalidArgumentError):
         list(read(split, [0, 1, 2]))
 

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import tensorflow as tf
 
 from keras_resnet import datasets
 from keras_resnet.config import Recipe
 from keras_resnet.data.loading import Data
-from keras_resnet.data.splits import ArraySplit
+from keras_resnet.data.photograph_splits import PhotographSplit
+from keras_resnet.data.splits import ArraySplit, Split
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedSplit(PhotographSplit):
+    """Photographs in memory, as files would hold them."""
+
+    encoded: tuple[bytes, ...]
+    labels: np.ndarray
+    image_size: int
+    cache: bool = False
+
+    def part(self, start: int, stop: int) -> EncodedSplit:
+        return EncodedSplit(self.encoded[start:stop], self.labels[start:stop], self.image_size)
+
+    def read(self, index: tf.Tensor) -> tf.Tensor:
+        return tf.constant(self.encoded)[index]
+
+    def describe(self, index: int) -> str:
+        return f"image {index}"
+
+    def encoded_bytes(self) -> int:
+        return sum(map(len, self.encoded))
 
 
 def stand_in(recipe: Recipe) -> Data:
     """Random images of the data set's shape and classes."""
     facts = datasets.DATASETS[recipe.data.dataset]
-    shape = facts.image_shape or (recipe.data.image_size, recipe.data.image_size, 3)
     names = facts.class_names or ("cat", "dog", "fish")
-    noise = np.random.default_rng(0)
-    images = noise.integers(0, 256, (8, *shape), np.uint8)
-    split = ArraySplit(images, np.arange(8) % len(names))
+    noise, labels = np.random.default_rng(0), np.arange(8) % len(names)
+    if facts.image_shape:
+        split: Split = ArraySplit(noise.integers(0, 256, (8, *facts.image_shape), np.uint8), labels)
+    else:
+        images = noise.integers(0, 256, (8, 40, 30, 3), np.uint8)
+        split = EncodedSplit(
+            tuple(tf.io.encode_jpeg(image).numpy() for image in images), labels, recipe.data.image_size
+        )
     return Data(split, split, None, names)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from interruptions import At, press_ctrl_c
 
+from interruptions import At, press_ctrl_c
 from keras_resnet.schedules import ErrorGate, Plateau, Steps
 from keras_resnet.training.checkpoints import Checkpoints
 from keras_resnet.training.history import History

@@ -16,8 +16,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from interruptions import At, press_ctrl_c
 
+from interruptions import At, press_ctrl_c
 from keras_resnet.evaluation.errors import Errors
 from keras_resnet.schedules import Steps
 from keras_resnet.training import checkpoints, loop

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ports import free_ports
 
 from keras_resnet import distribution
+from ports import free_ports
 
 PROGRAM = Path(__file__).with_name("trajectory.py")
 program = runpy.run_path(str(PROGRAM))

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from keras_resnet import files
+
+
+@pytest.fixture
+def small_disk():
+    """Lets no file grow beyond 1,000 bytes."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, usual[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_file_is_replaced_wholly(tmp_path):
+    files.write(tmp_path / "a.json", files.as_json({"ä": 1}), "")
+    files.write(tmp_path / "a.json", files.as_json({"ä": [2]}, indent=1), "")
+    assert contents(tmp_path) == {"a.json": '{\n "ä": [\n  2\n ]\n}\n'.encode()}
+
+
+def test_a_file_that_does_not_fit_leaves_the_old_one_and_no_other(tmp_path, small_disk):
+    files.write(tmp_path / "a.bin", b"o" * 1000, "")
+    with pytest.raises(OSError, match=f"{tmp_path / 'a.bin'} cannot be written: File too large. Buy a disk"):
+        files.write(tmp_path / "a.bin", bytes(1001), "Buy a disk")
+    assert contents(tmp_path) == {"a.bin": b"o" * 1000}
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_a_folder_that_is_none_is_named(tmp_path, kind):
+    folder = tmp_path / "folder"
+    if kind == "file":
+        folder.touch()
+    with pytest.raises(OSError, match=f"{folder / 'a.txt'} cannot be written: N.* directory. Make it"):
+        files.write(folder / "a.txt", b"", "Make it")
