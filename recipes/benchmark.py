@@ -1,9 +1,12 @@
-"""Measure the speed of training a CIFAR network on noise.
+"""Measure the speed of the input, or of training a CIFAR network on noise.
 
+    python recipes/benchmark.py input [RECIPE] --run.data-directory DIR [--images 1024] [--rounds 5] [flags of train.py]
     python recipes/benchmark.py training [DEPTH] [--batch 128] [--precision mixed_bfloat16] [--rounds 5]
     python recipes/benchmark.py strategies [DEPTH] [--batch 128] [--precision mixed_bfloat16] [--rounds 5]
     python recipes/benchmark.py start [DEPTH] [--batch 128] [--precision mixed_bfloat16]
 
+input: images per second of reading, decoding, augmenting and all together, beside what the recipe's network consumes,
+    and a verdict; where torch or simplejpeg is installed, beside a DataLoader with PIL, and libjpeg-turbo, too.
 training: images per second, in turns with the same network with Keras's own batch normalization, and the ratio.
 strategies: the same of this machine's devices together (mirrored: its GPUs, or its CPU divided), and of one device.
 start: seconds from the start of the program to the end of the first iteration, and the memory that it took.
@@ -12,28 +15,28 @@ start: seconds from the start of the program to the end of the first iteration, 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import multiprocessing
 import resource
-import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
+from collections.abc import Sequence
 
+import input_speed
 import startup
-
 from keras_resnet import architectures
+from turns import Contender, compare, elsewhere
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what was measured."""
     began = time.perf_counter()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["input"]:
+        return input_speed.main(arguments[1:])
     first, _, rest = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(
         description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("subject", choices=["training", "strategies", "start"])
+    parser.add_argument("subject", choices=["input", "training", "strategies", "start"])
     parser.add_argument("depth", nargs="?", type=int, default=20, metavar="DEPTH", help="6n+2; defaults to 20")
     parser.add_argument("--batch", type=int, default=128, help="images in an iteration")
     parser.add_argument("--precision", default="mixed_bfloat16", choices=["float32", "mixed_bfloat16"])
@@ -44,15 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         architectures.cifar(options.depth)
     except ValueError as error:
         parser.error(str(error))
-    measured = {"rounds": options.rounds, "images": options.batch * options.iterations}
     if options.subject == "strategies":
-        compare({name: process(name, options) for name in ("mirrored", "one_device")}, **measured)
+        compare({name: elsewhere(on, name, options) for name in ("mirrored", "one_device")}, options.rounds)
         return 0
     prepare(options)
     if options.subject == "start":
         start(options, began)
     else:
-        compare(contenders(options), **measured)
+        compare(contenders(options), options.rounds)
     return 0
 
 
@@ -64,32 +66,15 @@ def prepare(options: argparse.Namespace) -> None:
     keras.config.set_dtype_policy(options.precision)
 
 
-def process(strategy: str, options: argparse.Namespace) -> Callable[[], object]:
-    """A function that runs the iterations of one measurement in a process of its own, where the devices are divided."""
-    context = multiprocessing.get_context("spawn")
-    ours, its = context.Pipe()
-    context.Process(target=serve, args=(its, strategy, options), daemon=True).start()
-
-    def run() -> object:
-        ours.send("run")
-        return ours.recv()
-
-    return run
-
-
-def serve(connection: Connection, strategy: str, options: argparse.Namespace) -> None:
-    """Runs the iterations of a measurement whenever it is told to."""
+def on(strategy: str, options: argparse.Namespace) -> Contender:
+    """Trains on the devices of a strategy; for a process of its own, where a CPU can be divided."""
     prepare(options)
     from keras_resnet import distribution, networks
 
     devices = distribution.STRATEGIES[strategy](None, options.batch, 0.0)
     with devices.scope():
         network = networks.CifarResNet(options.depth, classifier_activation=None)
-        run = trainer(network, devices, options, options.iterations)
-    with contextlib.suppress(EOFError):  # the other side is done
-        while connection.recv():
-            run()
-            connection.send("done")
+        return trainer(network, devices, options, options.iterations)
 
 
 def start(options: argparse.Namespace, began: float) -> None:
@@ -110,8 +95,8 @@ def start(options: argparse.Namespace, began: float) -> None:
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 
-def contenders(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
-    """What is measured: a name, and a function that runs the iterations of one measurement."""
+def contenders(options: argparse.Namespace) -> dict[str, Contender]:
+    """The network, and the same with Keras's batch normalization."""
     import keras
 
     from keras_resnet import layers, networks
@@ -131,8 +116,8 @@ def contenders(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
         }
 
 
-def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Callable[[], object]:
-    """A function that trains a model for some iterations on noise."""
+def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Contender:
+    """Trains a model for some iterations on noise."""
     import tensorflow as tf
 
     from keras_resnet import distribution
@@ -152,23 +137,12 @@ def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Ca
     replica = Replica(model, optimizer, global_batch_size=options.batch)
     run = compiled(replica, strategy=strategy, most=iterations)
     rates = tf.fill([iterations], 0.01)
-    return lambda: run(batches, rates)[0].numpy()
 
+    def train() -> int:
+        run(batches, rates)[0].numpy()
+        return options.batch * iterations
 
-def compare(contenders: dict[str, Callable[[], object]], *, rounds: int, images: int) -> None:
-    """Measures everybody in turns, and prints images per second and the ratio of the first to each other one."""
-    speeds: dict[str, list[float]] = {name: [] for name in contenders}
-    for done in range(rounds + 1):
-        for name, run in contenders.items():
-            start = time.perf_counter()
-            run()
-            if done:
-                speeds[name].append(images / (time.perf_counter() - start))
-    reference = next(iter(speeds.values()))
-    for name, measured in speeds.items():
-        ratio = statistics.median(one / other for one, other in zip(reference, measured, strict=True))
-        listed = " ".join(f"{speed:8,.0f}" for speed in measured)
-        print(f"{name:38}{listed}   median {statistics.median(measured):8,.0f} images/s   ratio {ratio:.2f}")
+    return train
 
 
 if __name__ == "__main__":

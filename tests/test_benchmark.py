@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import benchmark
 import pytest
+
+import turns
 
 PROGRAM = Path(__file__).parents[1] / "recipes" / "benchmark.py"
 
@@ -15,9 +16,9 @@ def run(*arguments):
 
 
 def test_everybody_is_measured_in_every_counted_round_in_turns(capsys):
-    turns = []
-    benchmark.compare({name: lambda name=name: turns.append(name) for name in ("ours", "theirs")}, rounds=2, images=10)
-    assert turns == ["ours", "theirs"] * 3
+    measured = []
+    turns.compare({name: lambda name=name: measured.append(name) or 10 for name in ("ours", "theirs")}, rounds=2)
+    assert measured == ["ours", "theirs"] * 3
     ours, theirs = capsys.readouterr().out.splitlines()
     assert ours.startswith("ours") and "ratio 1.00" in ours
     assert theirs.startswith("theirs")

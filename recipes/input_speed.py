@@ -1,0 +1,284 @@
+"""How fast images come from the disk to the network, stage by stage, and whether the network waits for them.
+
+Flags are those of train.py; --run.cache keeps the encoded images in memory. All of it is measured in turns on the
+training images of RECIPE (imagenet-resnet50 unless said), --images of them in each of --rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import command_line
+import startup
+from rivals import rivals
+from turns import Contender, measure, ratio
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_resnet.config import Recipe, Run
+    from keras_resnet.data.loading import Data
+    from keras_resnet.data.photograph_splits import FileSplit, PhotographSplit
+    from keras_resnet.data.splits import Split
+
+WHOLE, NETWORK = "the whole input", "the network"
+SAME_VIEW = "keras_resnet, the same view of the same files"
+FILES = 1000
+"""Photographs that are written to files for the comparison, at most."""
+CPU_BATCH = 32
+"""Images that a network is given at a time on a CPU, at most: a whole batch might not fit its memory."""
+AMPLE = 1.2
+"""Images that come in the time of one that is wanted, from which on nothing needs to be changed."""
+
+REMEDIES = {
+    "read": "keep the images in memory (--run.cache), on a faster disk, or make them smaller "
+    "(prepare_imagenet.py --shorter-side 500)",
+    "decode": "make the images smaller (prepare_imagenet.py --shorter-side 500)",
+    "augment": "choose a cheaper augmentation (--data.augmentation crop-flip has no colour)",
+    "batch": "choose a smaller --data.image-size",
+}
+"""What helps where a stage takes most of the time."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints what was measured, and what follows from it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    options, words = parser.parse_known_args(arguments)
+    if min(options.images, options.rounds) < 1:
+        command_line.fail(f"--images and --rounds must be at least 1. Received: {options.images}, {options.rounds}")
+    if not words or (words[0].startswith("--") and words[0] not in ("--help", "--list")):
+        words = ["imagenet-resnet50", *words]
+    recipe, run = command_line.read(words, usage=__doc__.strip())
+    if run.strategy not in ("one_device", "mirrored"):
+        command_line.fail(f"the input of one host is measured: choose --run.strategy one_device, not {run.strategy}")
+    try:
+        return report(recipe, run, options.images, options.rounds)
+    except (ValueError, OSError) as error:
+        command_line.fail(error)
+
+
+def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
+    """Measures, prints; returns the exit status.
+
+    Raises:
+        ValueError, OSError: if the data are not there, or do not fit.
+    """
+    with startup.quiet():
+        from keras_resnet import assembly, distribution, processors
+        from keras_resnet.data.photograph_splits import PhotographSplit
+
+    strategy = distribution.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
+    data = assembly.load_data(recipe, run, tell)
+    split, batch = data.train, min(recipe.training.global_batch_size, images)
+    images = images // batch * batch
+    cores = processors.count()
+    tell(f"{recipe.name}: {describe(split)}; {images:,} images in a round, {rounds} rounds, {cores} cores")
+
+    with tempfile.TemporaryDirectory(prefix="keras_resnet-") as folder:
+        contenders = stages(split, recipe, batch, images)
+        compared: dict[str, Contender] = {}
+        if isinstance(split, PhotographSplit):
+            files = as_files(split, Path(folder))
+            others = rivals(files.paths, size=split.image_size, batch=batch, images=images, cores=cores)
+            if others:
+                compared = {SAME_VIEW: consumer(whole(files, "crop-flip", batch, recipe), images, batch), **others}
+        with strategy.scope():
+            contenders[NETWORK] = network(recipe, run, data, strategy)
+        speeds = measure(contenders | compared, rounds)
+
+    medians = {name: statistics.median(measured) for name, measured in speeds.items()}
+    print(table({name: medians[name] for name in contenders}, cores))
+    for name in compared:
+        print(f"{name:46}{medians[name]:9,.0f} images/s   {ratio(speeds[SAME_VIEW], speeds[name]):.2f}")
+    print("\n".join(verdict({name: medians[name] for name in contenders}, cores=cores, shared=on_cpu(strategy))))
+    return 0
+
+
+def on_cpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the network computes on the cores that prepare its input."""
+    from keras_resnet import distribution
+
+    return "CPU" in distribution.device_names(strategy)[0].upper()
+
+
+tell = print
+
+
+def describe(split: Split) -> str:
+    """The images in words."""
+    height, width, _ = split.image_shape
+    return f"{split.size:,} training images, seen as {width}x{height}"
+
+
+def stages(split: Split, recipe: Recipe, batch: int, images: int) -> dict[str, Contender]:
+    """The pipeline up to each of its stages, the last being the whole one; all of a stage but its result is dropped."""
+    from keras_resnet.data.photograph_splits import PhotographSplit
+
+    augmentation = recipe.data.augmentation
+    found = {}
+    if isinstance(split, PhotographSplit):
+        for name, stage in steps(split, augmentation).items():
+            found[name] = consumer(staged(split, stage, augmentation, batch, recipe), images, batch)
+    found[WHOLE] = consumer(whole(split, augmentation, batch, recipe), images, batch)
+    return found
+
+
+def steps(split: PhotographSplit, augmentation: str) -> dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]:
+    """What is done to one image, each step with all before it, giving no more than a number or a few."""
+    import tensorflow as tf
+
+    from keras_resnet.data import photographs
+
+    view, size = split.augmentations[augmentation], split.image_size
+    found = {"read": lambda index, draws: tf.strings.length(split.encoded(index))}
+    if view.window is not None:
+
+        def decode(index: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+            encoded = split.encoded(index)
+            window = view.window(photographs.shape_of(encoded), draws[: view.places])
+            return tf.shape(photographs.decode_window(encoded, window, size))
+
+        found["decode"] = decode
+    found["augment"] = lambda index, draws: view.apply(split.encoded(index), draws, size)[0, 0]
+    return found
+
+
+def staged(split: PhotographSplit, stage: Callable, augmentation: str, batch: int, recipe: Recipe) -> tf.data.Dataset:
+    """Batches of what a stage gives, made as those of the whole pipeline are."""
+    from keras_resnet.data import batches, order, splits
+
+    draws = split.augmentations[augmentation].draws
+    elements = order.stream(split.size, draws, seed=recipe.training.seed)
+    results = elements.map(stage, num_parallel_calls=2 * splits.PARALLEL_CALLS, deterministic=True)
+    return results.batch(batch).prefetch(2).with_options(batches.options())
+
+
+def whole(split: Split, augmentation: str, batch: int, recipe: Recipe) -> tf.data.Dataset:
+    """The pipeline as training has it."""
+    from keras_resnet.data import batches
+
+    return batches.training_batches(
+        split,
+        global_batch_size=batch,
+        augmentation=augmentation,
+        padding=recipe.data.padding,
+        seed=recipe.training.seed,
+    )
+
+
+def consumer(dataset: tf.data.Dataset, images: int, batch: int) -> Contender:
+    """Takes so many images from the beginning of a pipeline."""
+
+    def run() -> int:
+        for _ in dataset.take(images // batch):
+            pass
+        return images
+
+    return run
+
+
+def as_files(split: PhotographSplit, folder: Path) -> FileSplit:
+    """Some of the photographs of a split, in files of their own."""
+    from keras_resnet.data.photograph_splits import FileSplit
+
+    count = min(split.size, FILES)
+    paths = [folder / f"{index}.jpg" for index in range(count)]
+    for index, path in enumerate(paths):
+        path.write_bytes(split.read(index).numpy())
+    return FileSplit(tuple(map(str, paths)), split.labels[:count], split.image_size)
+
+
+def network(recipe: Recipe, run: Run, data: Data, strategy: tf.distribute.Strategy) -> Contender:
+    """Trains the network of a recipe on noise that is on the devices already."""
+    import tensorflow as tf
+
+    from keras_resnet import assembly, distribution
+    from keras_resnet.training.iterations import iterations
+
+    settings, replicas = recipe.training, strategy.num_replicas_in_sync
+    share = distribution.per_replica_batch_size(settings.global_batch_size, strategy)
+    share = min(share, CPU_BATCH) if on_cpu(strategy) else share
+    normalized = settings.normalization_batch_size
+    normalized = normalized if normalized and share % normalized == 0 else None
+    smaller = replace(settings, global_batch_size=share * replicas, accumulation=1, normalization_batch_size=normalized)
+    replica = assembly.build_replica(replace(recipe, training=smaller), data, xla=run.xla)
+
+    def make(**_: int) -> tf.data.Dataset:
+        images = tf.cast(tf.random.stateless_uniform([share, *data.image_shape], [0, 0], maxval=256), tf.uint8)
+        labels = tf.random.stateless_uniform([share], [0, 1], maxval=len(data.class_names), dtype=tf.int32)
+        return tf.data.Dataset.from_tensors((images, labels)).repeat()
+
+    count = 1 if on_cpu(strategy) else 20
+    train, noise = iterations(replica, strategy=strategy, most=count), iter(distribution.batches(strategy, make))
+    rates = tf.zeros([count])
+
+    def run_once() -> int:
+        train(noise, rates)[0].numpy()
+        return share * replicas * count
+
+    return run_once
+
+
+def table(medians: dict[str, float], cores: int) -> str:
+    """Images per second of each stage with all before it, and the time that it adds."""
+    lines = [f"{'':18}images/s   per core   ms of a core that it adds to an image"]
+    before = 0.0
+    for name, speed in medians.items():
+        if name == NETWORK:
+            lines.append(f"{name:16}{speed:10,.1f}")
+            continue
+        spent = 1000 * cores / speed
+        lines.append(f"{name:16}{speed:10,.0f}{speed / cores:11,.0f}{max(0.0, spent - before):12.3f}")
+        before = spent
+    return "\n".join(lines)
+
+
+def slowest(medians: dict[str, float]) -> str:
+    """The stage that adds most to the time of an image."""
+    times = {name: 1 / speed for name, speed in medians.items() if name != NETWORK}
+    times["batch"] = times.pop(WHOLE)
+    names = list(times)
+    added = {name: times[name] - (times[names[k - 1]] if k else 0.0) for k, name in enumerate(names)}
+    return max(added, key=lambda name: added[name])
+
+
+def verdict(medians: dict[str, float], *, cores: int, shared: bool) -> list[str]:
+    """Whether the network waits for its input, and what to change.
+
+    Args:
+        medians: Images per second of the stages, of `WHOLE` and of `NETWORK`.
+        cores: That prepare the input.
+        shared: Whether the network computes on the same cores.
+    """
+    supply, demand = medians[WHOLE], medians[NETWORK]
+    much = f"{supply:,.0f} images/s come, and the network takes {demand:,.0f}"
+    if shared:
+        share = 100 * (1 / supply) / (1 / supply + 1 / demand)
+        lines = [f"{much} when it has all cores. Both share them: the input takes {share:.0f}% of the time"]
+        if share < 100 * (1 - 1 / AMPLE):
+            return [*lines, "not input-bound: leave the input as it is"]
+        lines.append(f"input-bound in part. What takes most of the input's time is: {slowest(medians)}")
+        return [*lines, f"to change it, {REMEDIES[slowest(medians)]}"]
+    if supply >= AMPLE * demand:
+        return [f"{much}: not input-bound, leave the input as it is"]
+    needed = math.ceil(cores * AMPLE * demand / supply)
+    degree = "input-bound" if supply < demand else "about to be input-bound"
+    waits = f", and the devices wait {100 * (1 - supply / demand):.0f}% of the time" if supply < demand else ""
+    return [
+        f"{much}: {degree}{waits}. What takes most of the input's time is: {slowest(medians)}",
+        f"to change it, {REMEDIES[slowest(medians)]}; or have {needed} cores instead of {cores}",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

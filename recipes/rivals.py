@@ -1,0 +1,99 @@
+"""Other ways to read photographs, which a user would have instead: a `DataLoader` with PIL, and libjpeg-turbo alone.
+
+Each reads files, and is left out where its library is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from turns import Contender, elsewhere
+
+AREA, ASPECT_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
+"""Of a random crop, as torchvision's RandomResizedCrop has them by default."""
+
+
+def rivals(paths: Sequence[str], *, size: int, batch: int, images: int, cores: int) -> dict[str, Contender]:
+    """Everyone who can be measured here, by what it does.
+
+    Args:
+        paths: JPEG or PNG files.
+        size: Side of the square views, in pixels.
+        batch: Images in a batch.
+        images: Images in a measurement.
+        cores: Processes or threads.
+    """
+    found = {}
+    if importlib.util.find_spec("torch") and importlib.util.find_spec("PIL"):
+        # In a process of its own: the DataLoader forks, and TensorFlow's threads do not survive that.
+        found["PIL DataLoader"] = elsewhere(data_loader, paths, size, batch, images, cores)
+    if importlib.util.find_spec("simplejpeg"):
+        found["libjpeg-turbo, decoding alone"] = decoding_alone(paths, images, cores)
+    return found
+
+
+def data_loader(paths: Sequence[str], size: int, batch: int, images: int, workers: int) -> Contender:
+    """torch's DataLoader over files that PIL decodes, crops at random, resizes and mirrors, to batches of uint8."""
+    from torch.utils.data import DataLoader, RandomSampler
+
+    pictures = Pictures(paths, size)
+    loader = DataLoader(
+        pictures,
+        batch,
+        sampler=RandomSampler(pictures, replacement=True, num_samples=images),
+        num_workers=workers,
+        persistent_workers=True,
+    )
+    return lambda: sum(len(batch) for batch in loader)
+
+
+class Pictures:
+    """What torch calls a map-style data set: uint8 [3, size, size] of each file, as torchvision's usual transforms."""
+
+    def __init__(self, paths: Sequence[str], size: int) -> None:
+        self.paths, self.size = paths, size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int):
+        import numpy as np
+        import torch
+        from PIL import Image
+
+        with Image.open(self.paths[index]) as file:
+            image = file.convert("RGB")
+        image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=self.window(image.size))
+        if torch.rand(1) < 0.5:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+    @staticmethod
+    def window(shape: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of a random crop of an image of a width and a height."""
+        import torch
+
+        (width, height), draws = shape, torch.rand(4).tolist()
+        area = width * height * (AREA[0] + (AREA[1] - AREA[0]) * draws[0])
+        narrowest, widest = map(math.log, ASPECT_RATIO)
+        ratio = math.exp(narrowest + (widest - narrowest) * draws[1])
+        across, down = min(width, round(math.sqrt(area * ratio))), min(height, round(math.sqrt(area / ratio)))
+        left, top = int(draws[2] * (width - across + 1)), int(draws[3] * (height - down + 1))
+        return left, top, left + max(1, across), top + max(1, down)
+
+
+def decoding_alone(paths: Sequence[str], images: int, threads: int) -> Contender:
+    """libjpeg-turbo, through simplejpeg: whole images are decoded, and nothing else is done with them."""
+    from simplejpeg import decode_jpeg
+
+    jpegs = [path for path in paths if Path(path).read_bytes().startswith(b"\xff\xd8")]
+    pool = ThreadPoolExecutor(threads)
+
+    def decode(number: int) -> int:
+        return len(decode_jpeg(Path(jpegs[number % len(jpegs)]).read_bytes()))
+
+    return lambda: len(list(pool.map(decode, range(images), chunksize=8)))
