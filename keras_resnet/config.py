@@ -26,6 +26,7 @@ Normalization = Literal["per-pixel-mean", "per-channel"]
 OptimizerName = Literal["sgd", "lars"]
 ScheduleName = Literal["steps", "plateau", "error-gate", "cosine", "polynomial"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Cache = Literal["encoded", "decoded"]
 Strategy = Literal["one_device", "mirrored", "multi_worker", "tpu", "auto"]
 
 SMALL_IMAGE_AUGMENTATIONS = ("none", "crop", "crop-flip")
@@ -351,8 +352,9 @@ class Run(Checked):
     """Where the run is kept. None: runs/NAME-FINGERPRINT."""
     data_directory: str | None = None
     """Where the images are: a tensorflow-datasets directory, or the folder with the pictures."""
-    cache: bool = False
-    """Keep photographs in memory, encoded, once they were read: for a slow or distant disk."""
+    cache: Cache | None = None
+    """Keep photographs in memory once they were read: encoded, for a slow or distant disk; or decoded, which takes
+    several times the memory and spares the cores most of their work. None: read them anew in every epoch."""
     strategy: Strategy = "one_device"
     """The devices, and how they share the work; auto takes the most that there are."""
     replicas: int | None = None

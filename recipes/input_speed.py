@@ -1,7 +1,7 @@
 """How fast images come from the disk to the network, stage by stage, and whether the network waits for them.
 
-Flags are those of train.py; --run.cache keeps the encoded images in memory. All of it is measured in turns on the
-training images of RECIPE (imagenet-resnet50 unless said), --images of them in each of --rounds.
+Flags are those of train.py; --run.cache keeps the images in memory, encoded or decoded. All of it is measured in turns
+on the training images of RECIPE (imagenet-resnet50 unless said), --images of them in each of --rounds.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ AMPLE = 1.2
 """Images that come in the time of one that is wanted, from which on nothing needs to be changed."""
 
 REMEDIES = {
-    "read": "keep the images in memory (--run.cache), on a faster disk, or make them smaller "
+    "read": "keep the images in memory (--run.cache encoded), on a faster disk, or make them smaller "
     "(prepare_imagenet.py --shorter-side 500)",
-    "decode": "make the images smaller (prepare_imagenet.py --shorter-side 500)",
+    "decode": "make the images smaller (prepare_imagenet.py --shorter-side 500), or keep them decoded in memory "
+    "(--run.cache decoded)",
     "augment": "choose a cheaper augmentation (--data.augmentation crop-flip has no colour)",
     "batch": "choose a smaller --data.image-size",
 }
@@ -137,19 +138,11 @@ def steps(split: PhotographSplit, augmentation: str) -> dict[str, Callable[[tf.T
     """What is done to one image, each step with all before it, giving no more than a number or a few."""
     import tensorflow as tf
 
-    from keras_resnet.data import photographs
-
     view, size = split.augmentations[augmentation], split.image_size
-    found = {"read": lambda index, draws: tf.strings.length(split.encoded(index))}
+    found = {"read": lambda index, draws: tf.strings.length(split.fetch(index))}
     if view.window is not None:
-
-        def decode(index: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-            encoded = split.encoded(index)
-            window = view.window(photographs.shape_of(encoded), draws[: view.places])
-            return tf.shape(photographs.decode_window(encoded, window, size))
-
-        found["decode"] = decode
-    found["augment"] = lambda index, draws: view.apply(split.encoded(index), draws, size)[0, 0]
+        found["decode"] = lambda index, draws: split.see(lambda seen: tf.shape(view.part(seen, draws, size)), index)
+    found["augment"] = lambda index, draws: split.see(lambda seen: view.apply(seen, draws, size)[0, 0], index)
     return found
 
 

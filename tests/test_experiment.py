@@ -253,24 +253,27 @@ def test_every_exit_status_is_documented():
 @pytest.mark.timeout(1200)  # ResNet-1202
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_two_iterations_and_is_measured(name, tmp_path, request, monkeypatch):
-    """The network at its full depth, on a few images: real ones where there are some."""
+    """The network at its full depth, on a few images: real ones where there are some, small photographs mostly."""
     recipe = RECIPES[name]
     directory = None
-    if recipe.data.dataset == "cifar10":
+    if recipe.data.dataset in ("cifar10", "imagenet"):
         directory = request.getfixturevalue("shared_data") / "tfds"
     elif recipe.data.dataset == "folder":
         directory = request.getfixturevalue("pictures")
+    small = recipe.data.dataset == "imagenet" and name != "imagenet-resnet50"
+    normalized = recipe.training.normalization_batch_size and 2
     recipe = replace(
         recipe,
-        schedule=replace(recipe.schedule, iterations=2, boundaries=(), warmup_iterations=0),
-        training=replace(recipe.training, global_batch_size=4),
+        data=replace(recipe.data, image_size=64) if small else recipe.data,
+        schedule=replace(recipe.schedule, iterations=2, boundaries=(), warmup_iterations=0, warmup_learning_rate=0.0),
+        training=replace(recipe.training, global_batch_size=4, normalization_batch_size=normalized),
     )
     load = assembly.load_data
 
-    def few(recipe: Recipe, run: Run) -> Data:
+    def few(recipe: Recipe, run: Run, tell: loading.Tell) -> Data:
         if recipe.data.dataset == "cifar100":  # no copy lies beside the repository
             return stand_in(recipe)
-        data = load(recipe, run)
+        data = load(recipe, run, tell)
         return replace(data, train=data.train.part(0, 50), validation=data.validation.part(0, 6))
 
     monkeypatch.setattr(assembly, "load_data", few)

@@ -81,7 +81,7 @@ def load(
     *,
     holdout: int = 0,
     image_size: int | None = None,
-    cache: bool = False,
+    cache: str | None = None,
     tell: Tell = lambda line: None,
 ) -> Data:
     """Reads a data set.
@@ -92,7 +92,8 @@ def load(
         holdout: Training images, the last ones, that are kept from training and serve as validation. With 0 the test
             images serve as validation.
         image_size: Side of the square views of photographs (`imagenet`, `folder`), in pixels. Defaults to 224.
-        cache: Whether photographs stay in memory, encoded, once they were read.
+        cache: What stays in memory of photographs once they were read: `"encoded"`, `"decoded"` or nothing; see
+            `PhotographSplit`.
         tell: Told of what takes long.
 
     Raises:
@@ -117,7 +118,7 @@ def load(
     trained = train.size - holdout
     validation = train.part(trained, train.size) if holdout else test
     data = Data(train.part(0, trained), validation, test if holdout else None, class_names)
-    return cached(data) if cache else data
+    return cached(data, cache) if cache else data
 
 
 def _telling_scan(tell: Tell) -> Callable[[int, int], None]:
@@ -143,23 +144,26 @@ def _place(name: str, directory: str | Path | None) -> Path | str | None:
     return str(directory)
 
 
-def cached(data: Data) -> Data:
-    """The same data, whose photographs stay in memory, encoded, once they were read.
+def cached(data: Data, cache: str) -> Data:
+    """The same data, whose photographs stay in memory once they were read.
 
     Raises:
         ValueError: if they are none, or take more memory than there is.
     """
-    splits = {name: split for name, split in data.splits.items() if isinstance(split, PhotographSplit)}
+    splits = {
+        name: replace(split, cache=cache) for name, split in data.splits.items() if isinstance(split, PhotographSplit)
+    }
     if not splits:
-        raise ValueError("`cache` must be False: these images are in memory in any case. Received: cache=True")
-    needed = sum(split.encoded_bytes() for split in splits.values())
+        raise ValueError(f"`cache` must be None: these images are in memory in any case. Received: cache={cache!r}")
+    needed = sum(split.cached_bytes() for split in splits.values())
     most = CACHED_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > most:
+        others = "None" + " or 'encoded'" * (cache == "decoded")
         raise ValueError(
-            f"`cache` must be False for images of {needed / 1e9:.1f} GB in a memory of which {most / 1e9:.1f} GB may "
-            "be filled with them. Received: cache=True"
+            f"`cache` must be {others} for images of {needed / 1e9:.1f} GB in a memory of which {most / 1e9:.1f} GB "
+            f"may be filled with them. Received: cache={cache!r}"
         )
-    return replace(data, **{name: replace(split, cache=True) for name, split in splits.items()})
+    return replace(data, **splits)
 
 
 @contextmanager

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.photographs import VIEWS, decode, evaluation_view
+from keras_resnet.data.photographs import Decoded, Encoded, Photograph, decode, is_seen_finely
 from keras_resnet.data.splits import PARALLEL_CALLS, Split
+from keras_resnet.data.views import VIEWS, View, evaluation_view
+
+SAMPLE = 100
+"""Photographs whose sizes tell how much memory the pixels of all will take."""
+PIXELS = b"\x08"
+"""What a serialized tensor begins with, and neither a JPEG nor a PNG does."""
 
 
 class PhotographSplit(Split):
@@ -18,11 +25,12 @@ class PhotographSplit(Split):
 
     Attributes:
         image_size: Side of the squares, in pixels.
-        cache: Whether the encoded images stay in memory once they were read.
+        cache: What stays in memory of an image once it was read: its file (`"encoded"`), its pixels (`"decoded"`; of a
+            photograph so large that parts of it are decoded coarsely, its file), or nothing (`None`).
     """
 
     image_size: int
-    cache: bool
+    cache: str | None
 
     augmentations = VIEWS
 
@@ -56,32 +64,62 @@ class PhotographSplit(Split):
 
     @cached_property
     def memory(self) -> tf.lookup.experimental.MutableHashTable:
-        """The encoded images that were read, by index; all pipelines of this split share it."""
+        """What stays of the images that were read, by index; all pipelines of this split share it."""
         with tf.init_scope(), tf.device("CPU:0"):
             return tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, default_value="")
 
-    def encoded(self, index: tf.Tensor) -> tf.Tensor:
-        """What `read` gives; with `cache`, from memory if it was read before."""
+    def fetch(self, index: tf.Tensor) -> tf.Tensor:
+        """The file of an image, or its pixels as a serialized tensor; from memory where there is a cache, string []."""
         if not self.cache:
             return self.read(index)
         found = self.memory.lookup(index)
 
         def first_time() -> tf.Tensor:
-            encoded = self.read(index)
-            with tf.control_dependencies([self.memory.insert(index, encoded)]):
-                return tf.identity(encoded)
+            kept = self.keep(self.read(index))
+            with tf.control_dependencies([self.memory.insert(index, kept)]):
+                return tf.identity(kept)
 
         return tf.cond(tf.strings.length(found) > 0, lambda: found, first_time)
+
+    def keep(self, content: tf.Tensor) -> tf.Tensor:
+        """What the cache keeps of a file."""
+        if self.cache == "encoded":
+            return content
+        fine = is_seen_finely(Encoded(content).shape, self.image_size)
+        return tf.cond(fine, lambda: tf.io.serialize_tensor(decode(content)), lambda: content)
+
+    def see(self, see: Callable[[Photograph], tf.Tensor], index: tf.Tensor) -> tf.Tensor:
+        """Something of an image, whatever the cache made of it; the pixels are the same."""
+        fetched = self.fetch(index)
+        if self.cache != "decoded":
+            return see(Encoded(fetched))
+        is_file = tf.strings.substr(fetched, 0, 1) != PIXELS
+        return tf.cond(
+            is_file,
+            lambda: see(Encoded(fetched)),
+            lambda: see(Decoded(tf.ensure_shape(tf.io.parse_tensor(fetched, tf.uint8), [None, None, 3]))),
+        )
+
+    def cached_bytes(self) -> int:
+        """Bytes of what the cache will hold, about."""
+        return self.encoded_bytes() if self.cache != "decoded" else self.size * self.pixels_bytes()
+
+    def pixels_bytes(self) -> int:
+        """Bytes of the pixels of a photograph, on the average of a sample."""
+        sample = np.linspace(0, self.size - 1, min(self.size, SAMPLE), dtype=np.int64)
+        shapes = [Encoded(self.read(tf.constant(index))).shape.numpy() for index in sample]
+        return int(3 * np.mean(np.prod(shapes, axis=1)))
 
     def batches(
         self, elements: tf.data.Dataset, batch_size: int, augmentation: str, *, padding: int, drop_remainder: bool
     ) -> tf.data.Dataset:
         """Reads and augments images one by one in parallel, then batches them; see `Split.batches`."""
-        see = self.augmentations[augmentation].apply
+        chosen: View = self.augmentations[augmentation]
         labels = self.label_tensor
 
         def view(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return see(self.encoded(index), draws, self.image_size), labels[index]
+            seen = self.see(lambda photograph: chosen.apply(photograph, draws, self.image_size), index)
+            return tf.ensure_shape(seen, self.image_shape), labels[index]
 
         # They stay in order, so a large photograph holds up the smaller ones after it: the cores need more to do.
         views = elements.map(view, num_parallel_calls=2 * PARALLEL_CALLS, deterministic=True)
@@ -110,13 +148,13 @@ class FileSplit(PhotographSplit):
         paths: One for each image.
         labels: int64 [size].
         image_size: Side of the squares, in pixels.
-        cache: Whether the files stay in memory once they were read.
+        cache: As in `PhotographSplit`.
     """
 
     paths: tuple[str, ...]
     labels: np.ndarray
     image_size: int
-    cache: bool = False
+    cache: str | None = None
 
     @cached_property
     def path_tensor(self) -> tf.Tensor:

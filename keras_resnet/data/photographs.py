@@ -1,39 +1,15 @@
-"""Views of photographs that are still encoded: only what is seen of them is decoded.
-
-A view is a window of the photograph, resized to a square, and perhaps mirrored and coloured. The window is a function
-of the photograph's size and of a few uniform numbers in [0, 1), so it is known before anything is decoded.
-"""
+"""Photographs, of which only what is seen is decoded."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import tensorflow as tf
 
-RESIZE = 256 / 224
-"""Shorter side of a photograph over the side of its center crop in evaluation (He et al., 2015, Section 3.4)."""
-SCALES = (256 / 224, 480 / 224)
-"""Smallest and largest shorter side of a photograph over the side of its crop (He et al., 2015, Section 3.4)."""
-AREA = (0.08, 1.0)
-"""Smallest and largest share of a photograph in its window (Szegedy et al., 2015, Section 6)."""
-ASPECT_RATIO = (3 / 4, 4 / 3)
-"""Narrowest and widest window, width over height (Szegedy et al., 2015, Section 6)."""
-
-PRINCIPAL_COLOURS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
-"""Red, green and blue (rows) of the principal components (columns) of ImageNet's pixels (fb.resnet.torch)."""
-COLOUR_VARIANCES = (0.2175, 0.0188, 0.0045)
-"""How much the pixels vary along each, for pixels of 0 to 1 (fb.resnet.torch)."""
-COLOUR_NOISE = 0.1
-"""Standard deviation of the noise, in those units (Krizhevsky et al., 2012, Section 4.1)."""
-JITTER = 0.4
-"""Largest relative change of brightness, contrast and saturation (fb.resnet.torch)."""
-
-RATIOS = (1, 2, 4, 8)
-"""The fractions of its size at which a JPEG can be decoded at less cost."""
+RATIOS = (2, 4, 8)
+"""How many times smaller a JPEG can be decoded, at less cost."""
 MARGIN = 4
-"""Pixels around a window that make its own exact: the colours of a JPEG are interpolated between neighbours."""
+"""Pixels around a window of a JPEG whose colours its own depend on."""
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
@@ -45,252 +21,93 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def shape_of(encoded: tf.Tensor) -> tf.Tensor:
-    """int32 [2], height and width of an encoded photograph; of a JPEG without decoding it."""
-    return tf.cond(
-        tf.io.is_jpeg(encoded),
-        lambda: tf.io.extract_jpeg_shape(encoded)[:2],
-        lambda: tf.shape(decode(encoded))[:2],
-    )
-
-
-def evaluation_view(size: int) -> str:
-    """What `center_crop` shows, in words."""
-    return f"center {size}x{size} of shorter side {round(size * RESIZE)}, bilinear with antialiasing"
-
-
-def center_crop(encoded: tf.Tensor, size: int) -> tf.Tensor:
-    """The square in the middle of a photograph whose shorter side is resized to 256/224 of the square's.
-
-    Only what is seen is decoded, and resized: the result is that of decoding, resizing and cropping the whole.
+class Encoded:
+    """A photograph as a JPEG or PNG file.
 
     Args:
-        encoded: A JPEG or PNG file.
-        size: Side of the square, in pixels.
-
-    Returns:
-        uint8 [size, size, 3].
-
-    Reference:
-        He et al., 2015, Section 3.4; `PIL.Image.resize`, whose bilinear filter is antialiased in the same way.
+        content: The bytes of the file, string [].
     """
-    shape = tf.cast(shape_of(encoded), tf.float32)
-    extent = tf.round(shape * (round(size * RESIZE) / tf.reduce_min(shape)))
-    scale, corner = extent / shape, (extent - size) // 2
-    # A pixel of the resized photograph is an average over its neighbourhood in the photograph.
-    reach = 1 + tf.maximum(1 / scale, 1.0)
-    top_left = tf.cast(tf.maximum(tf.floor(corner / scale - reach) - MARGIN, 0), tf.int32)
-    bottom_right = tf.cast(tf.minimum(tf.math.ceil((corner + size) / scale + reach) + MARGIN, shape), tf.int32)
-    window = tf.concat([top_left, bottom_right - top_left], 0)
-    part = tf.cond(
-        tf.io.is_jpeg(encoded),
-        lambda: _part_of_jpeg(encoded, window),
-        lambda: _part_of_other(encoded, window),
-    )
-    image = tf.raw_ops.ScaleAndTranslate(
-        images=part[None],
-        size=[size, size],
-        scale=scale,
-        translation=tf.cast(top_left, tf.float32) * scale - corner,
-        kernel_type="triangle",
-        antialias=True,
-    )[0]
-    return tf.cast(tf.clip_by_value(image, 0.0, 255.0) + 0.5, tf.uint8)  # rounds: there is nothing below 0
 
-
-def _part_of_jpeg(encoded: tf.Tensor, window: tf.Tensor, ratio: int = 1) -> tf.Tensor:
-    """uint8 [height / ratio, width / ratio, 3] of a window, where nothing else is decoded."""
-    # A scaled photograph has a pixel for each `ratio` of the whole one, the last perhaps for fewer.
-    corner, end = window[:2] // ratio, (window[:2] + window[2:] + ratio - 1) // ratio
-    scaled = tf.concat([corner, end - corner], 0)
-    return tf.raw_ops.DecodeAndCropJpeg(contents=encoded, crop_window=scaled, channels=3, ratio=ratio)
-
-
-def _part_of_other(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-    """uint8 [height, width, 3] of a window of a PNG."""
-    top, left, height, width = tf.unstack(window)
-    return decode(encoded)[top : top + height, left : left + width]
-
-
-def random_scale(shape: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-    """The window of a square crop from a photograph whose shorter side was resized to a random length.
-
-    Args:
-        shape: int32 [2], height and width of the photograph.
-        draws: float32 [3]: length, vertical position, horizontal position.
-
-    Returns:
-        int32 [4]: top, left, height, width.
-
-    Reference:
-        He et al., 2015, Section 3.4: shorter side uniform in [256, 480] for crops of 224.
-    """
-    scale = SCALES[0] + (SCALES[1] - SCALES[0]) * draws[0]
-    side = tf.cast(tf.round(tf.cast(tf.reduce_min(shape), tf.float32) / scale), tf.int32)
-    return _placed(shape, tf.maximum([side, side], 1), draws[1:])
-
-
-def random_area(shape: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-    """A window of random area and aspect ratio; one that would stick out is cut to the photograph.
-
-    Args:
-        shape: int32 [2], height and width of the photograph.
-        draws: float32 [4]: area, aspect ratio, vertical position, horizontal position.
-
-    Returns:
-        int32 [4]: top, left, height, width.
-
-    Reference:
-        Szegedy et al., 2015, Section 6.
-    """
-    area = tf.cast(tf.reduce_prod(shape), tf.float32) * (AREA[0] + (AREA[1] - AREA[0]) * draws[0])
-    narrowest, widest = (tf.math.log(float(ratio)) for ratio in ASPECT_RATIO)
-    ratio = tf.exp(narrowest + (widest - narrowest) * draws[1])
-    extent = tf.cast(tf.round(tf.sqrt(tf.stack([area / ratio, area * ratio]))), tf.int32)
-    return _placed(shape, tf.clip_by_value(extent, 1, shape), draws[2:])
-
-
-def _placed(shape: tf.Tensor, extent: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-    corner = tf.cast(draws * tf.cast(shape - extent + 1, tf.float32), tf.int32)
-    return tf.concat([corner, extent], 0)
-
-
-def decode_window(encoded: tf.Tensor, window: tf.Tensor, size: int) -> tf.Tensor:
-    """A window of a photograph, of which nothing else is decoded, as `squared` wants it.
-
-    A JPEG is decoded no finer than a square of that size needs. Where the window ends within a JPEG's block, its last
-    column is a few grey levels off: the colours of a JPEG are interpolated, and a neighbour is missing.
-
-    Args:
-        encoded: A JPEG or PNG file.
-        window: int32 [4]: top, left, height, width, in pixels of the whole photograph.
-        size: Side of the square, in pixels.
-
-    Returns:
-        uint8 [height / ratio, width / ratio, 3], where the ratio is 1, 2, 4 or 8.
-    """
-    finer = tf.reduce_min(window[2:]) // size >= tf.constant(RATIOS[1:], tf.int32)
-    coarsest_that_serves = tf.reduce_sum(tf.cast(finer, tf.int32))
-    of_jpeg = [functools.partial(_part_of_jpeg, encoded, window, ratio) for ratio in RATIOS]
-    return tf.cond(
-        tf.io.is_jpeg(encoded),
-        lambda: tf.switch_case(coarsest_that_serves, of_jpeg),
-        lambda: _part_of_other(encoded, window),
-    )
-
-
-def squared(image: tf.Tensor, size: int) -> tf.Tensor:
-    """A window as a square.
-
-    Args:
-        image: uint8 [height, width, 3].
-        size: Side of the square, in pixels.
-
-    Returns:
-        float32 [size, size, 3], 0 to 255.
-
-    Differs from the paper:
-        A photograph is not resized before it is cropped: a crop is cut out in whole pixels, and resized.
-    """
-    # Both take a third of the time of an antialiased `tf.image.resize`, which a window that shrinks would need.
-    shrinks = tf.reduce_all(tf.shape(image)[:2] >= size)
-    image = tf.cond(
-        shrinks,
-        lambda: tf.image.resize(image, [size, size], method="area"),
-        lambda: tf.image.resize(image, [size, size], method="bilinear"),
-    )
-    return tf.ensure_shape(image, [size, size, 3])
-
-
-def colour_noise(image: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-    """Adds one random colour to all pixels, along the principal components of ImageNet's.
-
-    Args:
-        image: float32 [height, width, 3], 0 to 255.
-        draws: float32 [3].
-
-    Reference:
-        Krizhevsky et al., 2012, Section 4.1.
-    """
-    # A draw is a multiple of 2**-23: the middle of its interval has a finite quantile.
-    alphas = COLOUR_NOISE * tf.math.ndtri(tf.clip_by_value(draws + 2.0**-24, 2.0**-24, 1 - 2.0**-24))
-    colour = 255.0 * tf.linalg.matvec(PRINCIPAL_COLOURS, alphas * COLOUR_VARIANCES)
-    # Added to whole rows: to add three numbers to each pixel takes several times as long, a tenth of the whole view.
-    shape = tf.shape(image)
-    rows = tf.reshape(image, [shape[0], shape[1] * 3]) + tf.tile(colour, [shape[1]])
-    return tf.reshape(rows, shape)
-
-
-def colour_jitter(image: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-    """Changes brightness, contrast and saturation, in this order, each by a random factor in 1 ± `JITTER`.
-
-    Args:
-        image: float32 [height, width, 3], 0 to 255.
-        draws: float32 [3].
-
-    Reference:
-        fb.resnet.torch, `datasets/transforms.lua`, which changes the order at random.
-    """
-    brightness, contrast, saturation = tf.unstack(1.0 - JITTER + 2.0 * JITTER * draws)
-    image = _clipped(image * brightness)
-    mean = tf.reduce_mean(tf.image.rgb_to_grayscale(image))
-    image = _clipped(mean + (image - mean) * contrast)
-    grey = tf.image.rgb_to_grayscale(image)
-    return grey + (image - grey) * saturation
-
-
-def _clipped(image: tf.Tensor) -> tf.Tensor:
-    # One pass over the image, where `tf.clip_by_value` makes two.
-    return tf.raw_ops.ClipByValue(t=image, clip_value_min=0.0, clip_value_max=255.0)
-
-
-@dataclass(frozen=True)
-class View:
-    """A row of the table below."""
-
-    window: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None
-    """From shape and draws to a window; None: the center crop of evaluation."""
-    places: int
-    """Draws that the window takes."""
-    mirrors: bool = False
-    colours: tuple[Callable[[tf.Tensor, tf.Tensor], tf.Tensor], ...] = ()
-    """Each takes three draws."""
+    def __init__(self, content: tf.Tensor) -> None:
+        self.content = content
+        self.is_jpeg = tf.io.is_jpeg(content)
 
     @property
-    def draws(self) -> int:
-        """Uniform numbers for each image."""
-        return self.places + self.mirrors + 3 * len(self.colours)
+    def shape(self) -> tf.Tensor:
+        """int32 [2], height and width; of a JPEG without decoding it."""
+        return tf.cond(
+            self.is_jpeg,
+            lambda: tf.io.extract_jpeg_shape(self.content)[:2],
+            lambda: tf.shape(decode(self.content))[:2],
+        )
 
-    def apply(self, encoded: tf.Tensor, draws: tf.Tensor, size: int) -> tf.Tensor:
-        """The view of an encoded photograph.
+    def part(self, window: tf.Tensor) -> tf.Tensor:
+        """uint8 [height, width, 3] of a window, to the bit that of the whole; of a JPEG, little else is decoded."""
+        return tf.cond(
+            self.is_jpeg,
+            lambda: self._exact_part_of_jpeg(window),
+            lambda: sliced(decode(self.content), window),
+        )
 
-        Args:
-            encoded: A JPEG or PNG file.
-            draws: float32 [draws].
-            size: Side of the square, in pixels.
+    def coarse_part(self, window: tf.Tensor, size: int) -> tf.Tensor:
+        """A window; of a JPEG no finer than a square of `size` pixels needs: a half, a quarter or an eighth."""
+        finer = tf.reduce_min(window[2:]) // size >= tf.constant(RATIOS, tf.int32)
+        coarsest_that_serves = tf.where(self.is_jpeg, tf.reduce_sum(tf.cast(finer, tf.int32)), 0)
+        exact = functools.partial(self.part, window)
+        return tf.switch_case(
+            coarsest_that_serves,
+            [exact, *(functools.partial(self._part_of_smaller_jpeg, window, ratio) for ratio in RATIOS)],
+        )
 
-        Returns:
-            uint8 [size, size, 3].
-        """
-        if self.window is None:
-            return center_crop(encoded, size)
-        window = self.window(shape_of(encoded), draws[: self.places])
-        image = squared(decode_window(encoded, window, size), size)
-        for number, colour in enumerate(self.colours):
-            first = self.places + self.mirrors + 3 * number
-            image = _clipped(colour(image, draws[first : first + 3]))
-        image = tf.cast(image + 0.5, tf.uint8)  # rounds: there is nothing below 0
-        if not self.mirrors:
-            return image
-        return tf.cond(draws[self.places] < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
+    def _exact_part_of_jpeg(self, window: tf.Tensor) -> tf.Tensor:
+        # The colours of a JPEG are interpolated between neighbours, which must therefore be decoded, too.
+        corner = tf.maximum(window[:2] - MARGIN, 0)
+        end = tf.minimum(window[:2] + window[2:] + MARGIN, tf.io.extract_jpeg_shape(self.content)[:2])
+        larger = self._decode(tf.concat([corner, end - corner], 0))
+        return sliced(larger, tf.concat([window[:2] - corner, window[2:]], 0))
+
+    def _part_of_smaller_jpeg(self, window: tf.Tensor, ratio: int) -> tf.Tensor:
+        # A scaled photograph has a pixel for each `ratio` of the whole one, the last perhaps for fewer.
+        corner, end = window[:2] // ratio, (window[:2] + window[2:] + ratio - 1) // ratio
+        return self._decode(tf.concat([corner, end - corner], 0), ratio)
+
+    def _decode(self, window: tf.Tensor, ratio: int = 1) -> tf.Tensor:
+        return tf.raw_ops.DecodeAndCropJpeg(contents=self.content, crop_window=window, channels=3, ratio=ratio)
 
 
-VIEWS: dict[str, View] = {
-    "none": View(None, 0),
-    "crop": View(random_area, 4),
-    "crop-flip": View(random_area, 4, mirrors=True),
-    "crop-flip-colour": View(random_area, 4, mirrors=True, colours=(colour_jitter, colour_noise)),
-    "scale-flip": View(random_scale, 3, mirrors=True),
-    "scale-flip-colour": View(random_scale, 3, mirrors=True, colours=(colour_noise,)),
-}
-"""The augmentations of photographs: the paper's is `scale-flip-colour`, the later standard `crop-flip`."""
+class Decoded:
+    """A photograph as its pixels, seen as its file would be.
+
+    Args:
+        pixels: uint8 [height, width, 3], of which one is below twice the side of any view.
+    """
+
+    def __init__(self, pixels: tf.Tensor) -> None:
+        self.pixels = pixels
+
+    @property
+    def shape(self) -> tf.Tensor:
+        """int32 [2], height and width."""
+        return tf.shape(self.pixels)[:2]
+
+    def part(self, window: tf.Tensor) -> tf.Tensor:
+        """uint8 [height, width, 3] of a window."""
+        return sliced(self.pixels, window)
+
+    def coarse_part(self, window: tf.Tensor, size: int) -> tf.Tensor:
+        """A window."""
+        return self.part(window)
+
+
+Photograph = Encoded | Decoded
+
+
+def is_seen_finely(shape: tf.Tensor, size: int) -> tf.Tensor:
+    """Whether no view of a photograph is decoded coarsely, so that `Decoded` shows what `Encoded` does."""
+    return tf.reduce_min(shape) < RATIOS[0] * size
+
+
+def sliced(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    """The pixels of a window."""
+    top, left, height, width = tf.unstack(window)
+    return image[top : top + height, left : left + width]

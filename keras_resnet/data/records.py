@@ -61,7 +61,7 @@ class RecordSplit(PhotographSplit):
         labels: int64 [size], zero-based.
         image_size: Side of the squares, in pixels.
         schema: Of every record.
-        cache: Whether the encoded images stay in memory once they were read.
+        cache: As in `PhotographSplit`.
 
     Raises:
         ValueError: if the arrays have other types or shapes.
@@ -73,7 +73,7 @@ class RecordSplit(PhotographSplit):
     labels: np.ndarray
     image_size: int
     schema: Schema = SCHEMAS[0]
-    cache: bool = False
+    cache: str | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in {"shard": np.int32, "offset": np.int64, "labels": np.int64}.items():

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet import processors
-from keras_resnet.data.photographs import View
 from keras_resnet.data.transforms import AUGMENTATIONS, Augmentation
+from keras_resnet.data.views import View
 
 # Explicit, because tf.data's own tuning can stall a pipeline for seconds when an iterator ends.
 PARALLEL_CALLS = processors.count()

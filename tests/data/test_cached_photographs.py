@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_resnet.data import loading
+from keras_resnet import config
+from keras_resnet.data import loading, photograph_splits
 from keras_resnet.data.batches import evaluation_batches, training_batches
+from keras_resnet.data.photographs import decode
 
 
 def first(data, count: int) -> list[np.ndarray]:
@@ -16,16 +21,21 @@ def first(data, count: int) -> list[np.ndarray]:
     return [part for batch in batches.take(count).as_numpy_iterator() for part in batch]
 
 
-def test_the_images_are_the_same(pictures):
+CACHES = get_args(config.Cache)
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_the_images_are_the_same(pictures, cache):
     plain = loading.load("folder", pictures, image_size=16)
-    cached = loading.load("folder", pictures, image_size=16, cache=True)
+    cached = loading.load("folder", pictures, image_size=16, cache=cache)
     for one, other in zip(first(plain, 9), first(cached, 9), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_every_file_is_read_once(pictures):
+@pytest.mark.parametrize("cache", CACHES)
+def test_every_file_is_read_once(pictures, cache):
     """After one epoch the files may go; a pipeline made anew, as after a resume in this process, remembers them."""
-    data = loading.load("folder", pictures, image_size=16, cache=True)
+    data = loading.load("folder", pictures, image_size=16, cache=cache)
     seen = first(data, 3)
     for path in data.train.paths:
         Path(path).unlink()
@@ -34,22 +44,49 @@ def test_every_file_is_read_once(pictures):
     list(evaluation_batches(data.validation, batch_size=2))  # has a memory of its own
 
 
+def test_what_is_decoded_is_kept_decoded_unless_it_is_large(tmp_path):
+    """Of a photograph that is not small against the view, windows may be decoded coarsely, which needs the file."""
+    for name, side in {"small": 31, "large": 32}.items():
+        (tmp_path / "cat").mkdir(exist_ok=True)
+        image = np.random.default_rng(side).integers(0, 256, (side, 50, 3), np.uint8)
+        (tmp_path / "cat" / f"{name}.jpg").write_bytes(tf.io.encode_jpeg(image).numpy())
+    split = replace(loading.folder.load(tmp_path, 16)[0], cache="decoded")
+    for index, path in enumerate(split.paths):
+        kept = split.fetch(tf.constant(index, tf.int64)).numpy()
+        content = Path(path).read_bytes()
+        if "large" in path:
+            assert kept == content
+        else:
+            np.testing.assert_array_equal(tf.io.parse_tensor(kept, tf.uint8), tf.io.decode_jpeg(content))
+
+
 def test_more_than_the_memory_is_refused(pictures, monkeypatch):
     monkeypatch.setattr(loading, "CACHED_SHARE", 1e-9)
-    with pytest.raises(ValueError, match="`cache` must be False for images of .* GB"):
-        loading.load("folder", pictures, image_size=16, cache=True)
+    with pytest.raises(ValueError, match="`cache` must be None for images of .* Received: cache='encoded'"):
+        loading.load("folder", pictures, image_size=16, cache="encoded")
+    with pytest.raises(ValueError, match="`cache` must be None or 'encoded' for images of .* cache='decoded'"):
+        loading.load("folder", pictures, image_size=16, cache="decoded")
+
+
+def test_the_memory_that_pixels_will_take_is_known_from_a_sample(pictures, monkeypatch):
+    split = replace(loading.folder.load(pictures, 16)[0], cache="decoded")
+    pixels = [decode(tf.io.read_file(path)).numpy().size for path in split.paths]
+    assert split.cached_bytes() == pytest.approx(sum(pixels), rel=0.01)
+    monkeypatch.setattr(photograph_splits, "SAMPLE", 6)
+    assert split.cached_bytes() == pytest.approx(sum(pixels), rel=0.3)
 
 
 def test_images_in_memory_need_no_cache():
-    with pytest.raises(ValueError, match="`cache` must be False: these images are in memory in any case"):
-        loading.load("digits", cache=True)
+    with pytest.raises(ValueError, match="`cache` must be None: these images are in memory in any case"):
+        loading.load("digits", cache="encoded")
 
 
-def test_records_are_cached_as_well(shared_data):
-    data = loading.load("imagenet", shared_data / "tfds", image_size=32, cache=True)
+@pytest.mark.parametrize("cache", CACHES)
+def test_records_are_cached_as_well(shared_data, cache):
+    data = loading.load("imagenet", shared_data / "tfds", image_size=200, cache=cache)
     assert data.train.encoded_bytes() > 200 * 50_000
     batches = training_batches(data.train, global_batch_size=8, augmentation="scale-flip-colour", seed=0)
-    plain = loading.load("imagenet", shared_data / "tfds", image_size=32)
+    plain = loading.load("imagenet", shared_data / "tfds", image_size=200)
     others = training_batches(plain.train, global_batch_size=8, augmentation="scale-flip-colour", seed=0)
     for one, other in zip(batches.take(30).as_numpy_iterator(), others.take(30).as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(one[0], other[0])

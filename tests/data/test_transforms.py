@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet import config
-from keras_resnet.data.photographs import VIEWS
 from keras_resnet.data.transforms import AUGMENTATIONS, crop, flip
+from keras_resnet.data.views import VIEWS
 
 
 def test_the_tables_hold_what_a_recipe_can_name():

@@ -21,7 +21,7 @@ class EncodedSplit(PhotographSplit):
     encoded: tuple[bytes, ...]
     labels: np.ndarray
     image_size: int
-    cache: bool = False
+    cache: str | None = None
 
     def part(self, start: int, stop: int) -> EncodedSplit:
         return EncodedSplit(self.encoded[start:stop], self.labels[start:stop], self.image_size)

@@ -1,0 +1,106 @@
+"""`recipes/benchmark.py input`: what it says of measurements, and that it measures real photographs."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+import benchmark
+from input_speed import NETWORK, REMEDIES, WHOLE, slowest, table, verdict
+from rivals import AREA, ASPECT_RATIO, Pictures
+
+STAGES = {"read": 8000.0, "decode": 1000.0, "augment": 800.0, WHOLE: 750.0}
+
+
+def said(network: float, *, shared: bool = False, **changes: float) -> str:
+    return "\n".join(verdict({**STAGES, **changes, NETWORK: network}, cores=8, shared=shared))
+
+
+def test_an_input_that_is_fast_enough_is_left_alone():
+    assert said(600.0) == "750 images/s come, and the network takes 600: not input-bound, leave the input as it is"
+
+
+def test_a_slow_input_is_named_with_how_long_the_devices_wait_and_what_to_change():
+    told = said(1500.0)
+    assert "750 images/s come, and the network takes 1,500: input-bound, and the devices wait 50% of the time" in told
+    assert f"most of the input's time is: decode\nto change it, {REMEDIES['decode']}; or have 20 cores instead" in told
+
+
+def test_an_input_that_is_hardly_fast_enough_is_told():
+    assert "about to be input-bound. What takes" in said(700.0)
+
+
+def test_on_a_shared_processor_the_times_add_up():
+    assert "the input takes 1% of the time\nnot input-bound" in said(7.5, shared=True)
+    assert "the input takes 50% of the time\ninput-bound in part" in said(750.0, shared=True)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "stage"),
+    [
+        ({"read": 900.0, "decode": 850.0, "augment": 800.0}, "read"),
+        ({}, "decode"),
+        ({"augment": 400.0, WHOLE: 390.0}, "augment"),
+        ({WHOLE: 300.0}, "batch"),
+    ],
+)
+def test_the_stage_that_adds_most_is_the_slowest(speeds, stage):
+    assert slowest({**STAGES, **speeds, NETWORK: 1.0}) == stage
+    assert stage in REMEDIES
+
+
+def test_images_in_memory_have_no_stages():
+    assert slowest({WHOLE: 60_000.0, NETWORK: 1000.0}) == "batch"
+
+
+def test_the_table_adds_up():
+    rows = table({**STAGES, NETWORK: 100.0}, cores=2).splitlines()[1:-1]
+    added = [float(row.split()[-1]) for row in rows]
+    assert sum(added) == pytest.approx(1000 * 2 / STAGES[WHOLE], abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["imagenet-resnet51"], "is no recipe. Did you mean 'imagenet-resnet50'?"),
+        (["--rounds", "0"], "--images and --rounds must be at least 1. Received: 1024, 0"),
+        (["digits-resnet8", "--run.strategy", "multi_worker"], "choose --run.strategy one_device, not multi_worker"),
+        ([], "The data set 'imagenet' needs the directory of its files"),
+    ],
+)
+def test_a_bad_command_line_is_refused(words, told, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["input", *words])
+    assert told in capsys.readouterr().err
+
+
+def test_the_crops_of_the_rival_are_those_of_torchvision():
+    pytest.importorskip("torch", reason="the rival is a DataLoader of torch")
+    windows = np.array([Pictures.window((640, 480)) for _ in range(500)])
+    widths, heights = windows[:, 2] - windows[:, 0], windows[:, 3] - windows[:, 1]
+    assert (windows[:, :2] >= 0).all() and (windows[:, 2] <= 640).all() and (windows[:, 3] <= 480).all()
+    free = (widths < 640) & (heights < 480)
+    ratios, areas = widths[free] / heights[free], widths * heights / (640 * 480)
+    assert ASPECT_RATIO[0] - 0.02 < ratios.min() < 0.8 and 1.25 < ratios.max() < ASPECT_RATIO[1] + 0.02
+    assert AREA[0] - 0.01 < areas.min() < 0.15 and areas.max() > 0.8
+
+
+@pytest.mark.slow
+def test_real_photographs_are_measured_stage_by_stage(shared_data, capsys):
+    words = ["imagenet-resnet18", "--run.data-directory", str(shared_data / "tfds"), "--data.image-size", "64"]
+    assert benchmark.main(["input", *words, "--images", "64", "--rounds", "1"]) == 0
+    told = capsys.readouterr().out
+    assert [row.split("  ")[0] for row in told.splitlines()[2:7]] == ["read", "decode", "augment", WHOLE, NETWORK]
+    assert re.search(r"[\d,]+ images/s come, and the network takes [\d,]+", told)
+    for library, name in {"torch": "PIL DataLoader", "simplejpeg": "libjpeg-turbo, decoding alone"}.items():
+        assert (name in told) == (find_spec(library) is not None)
+
+
+@pytest.mark.slow
+def test_images_in_memory_are_measured_as_a_whole(capsys):
+    assert benchmark.main(["input", "digits-resnet8", "--images", "64", "--rounds", "1"]) == 0
+    told = capsys.readouterr().out
+    assert WHOLE in told and "decode" not in told.splitlines()[2]
