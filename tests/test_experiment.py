@@ -21,6 +21,7 @@ from catalog import RECIPES
 from keras_resnet import architectures, assembly, distribution, experiment
 from keras_resnet.config import DataConfig, ModelConfig, Recipe, Run, ScheduleConfig, TrainingConfig
 from keras_resnet.data import loading
+from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.loading import Data
 from keras_resnet.reporting import console
 from keras_resnet.runs import RunDirectory
@@ -291,3 +292,25 @@ def test_a_recipe_trains_two_iterations_and_is_measured(name, tmp_path, request,
         classes=len(result["class_names"]),
     )
     assert model.count_params() == counts.total
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_imagenet_recipe_learns_fifty_photographs_by_heart(shared_data, tmp_path):
+    """The whole path, from a JPEG in a shard to a gradient and back to the classes of the saved network."""
+    recipe = RECIPES["imagenet-resnet50"]
+    recipe = replace(
+        recipe,
+        data=replace(recipe.data, holdout=150, image_size=64, augmentation="none"),
+        schedule=ScheduleConfig("steps", learning_rate=0.02, iterations=30, boundaries=(24,)),
+        training=TrainingConfig(global_batch_size=50, log_every=2, validate_every=30),
+    )
+    asked = Run(directory=str(tmp_path), data_directory=str(shared_data / "tfds"))
+    assert experiment.train(recipe, asked) == 0
+    last = History(tmp_path / "history.csv").rows()[-1]
+    assert last.loss < 0.1 and last.training_error == 0
+
+    train = loading.load("imagenet", asked.data_directory, holdout=150, image_size=64).train
+    [(images, labels)] = evaluation_batches(train, batch_size=50).as_numpy_iterator()
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    assert (model.predict(images, verbose=0).argmax(-1) == labels).mean() > 0.9

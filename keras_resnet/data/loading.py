@@ -148,14 +148,15 @@ def cached(data: Data, cache: str) -> Data:
     """The same data, whose photographs stay in memory once they were read.
 
     Raises:
-        ValueError: if they are none, or take more memory than there is.
+        ValueError: if they are none, are damaged, or take more memory than there is.
     """
     splits = {
         name: replace(split, cache=cache) for name, split in data.splits.items() if isinstance(split, PhotographSplit)
     }
     if not splits:
         raise ValueError(f"`cache` must be None: these images are in memory in any case. Received: cache={cache!r}")
-    needed = sum(split.cached_bytes() for split in splits.values())
+    with naming_damaged_images(data):
+        needed = sum(split.cached_bytes() for split in splits.values())
     most = CACHED_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > most:
         others = "None" + " or 'encoded'" * (cache == "decoded")

@@ -88,16 +88,15 @@ class PhotographSplit(Split):
         fine = is_seen_finely(Encoded(content).shape, self.image_size)
         return tf.cond(fine, lambda: tf.io.serialize_tensor(decode(content)), lambda: content)
 
-    def see(self, see: Callable[[Photograph], tf.Tensor], index: tf.Tensor) -> tf.Tensor:
+    def see(self, through: Callable[[Photograph], tf.Tensor], index: tf.Tensor) -> tf.Tensor:
         """Something of an image, whatever the cache made of it; the pixels are the same."""
         fetched = self.fetch(index)
         if self.cache != "decoded":
-            return see(Encoded(fetched))
-        is_file = tf.strings.substr(fetched, 0, 1) != PIXELS
+            return through(Encoded(fetched))
         return tf.cond(
-            is_file,
-            lambda: see(Encoded(fetched)),
-            lambda: see(Decoded(tf.ensure_shape(tf.io.parse_tensor(fetched, tf.uint8), [None, None, 3]))),
+            tf.strings.substr(fetched, 0, 1) == PIXELS,
+            lambda: through(Decoded(tf.ensure_shape(tf.io.parse_tensor(fetched, tf.uint8), [None, None, 3]))),
+            lambda: through(Encoded(fetched)),
         )
 
     def cached_bytes(self) -> int:

@@ -68,6 +68,13 @@ def test_more_than_the_memory_is_refused(pictures, monkeypatch):
         loading.load("folder", pictures, image_size=16, cache="decoded")
 
 
+def test_a_damaged_photograph_is_named(pictures):
+    path = pictures / "train" / "cat" / "0.jpg"
+    path.write_bytes(b"\xff\xd8\xff" + bytes(100) + b"\xff\xd9")
+    with pytest.raises(ValueError, match=rf"1 of 17 images cannot be used.*\n  {path}: damaged"):
+        loading.load("folder", pictures, image_size=16, cache="decoded")
+
+
 def test_the_memory_that_pixels_will_take_is_known_from_a_sample(pictures, monkeypatch):
     split = replace(loading.folder.load(pictures, 16)[0], cache="decoded")
     pixels = [decode(tf.io.read_file(path)).numpy().size for path in split.paths]
