@@ -92,7 +92,7 @@ def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
             files = as_files(split, Path(folder))
             others = rivals(files.paths, size=split.image_size, batch=batch, images=images, cores=cores)
             if others:
-                compared = {SAME_VIEW: consumer(whole(files, "crop-flip", batch, recipe), images, batch), **others}
+                compared = {SAME_VIEW: consumer(whole(files, "crop-flip", batch, images, 0), images), **others}
         with strategy.scope():
             contenders[NETWORK] = network(recipe, run, data, strategy)
         speeds = measure(contenders | compared, rounds)
@@ -129,8 +129,8 @@ def stages(split: Split, recipe: Recipe, batch: int, images: int) -> dict[str, C
     found = {}
     if isinstance(split, PhotographSplit):
         for name, stage in steps(split, augmentation).items():
-            found[name] = consumer(staged(split, stage, augmentation, batch, recipe), images, batch)
-    found[WHOLE] = consumer(whole(split, augmentation, batch, recipe), images, batch)
+            found[name] = consumer(staged(split, stage, augmentation, batch, images), images)
+    found[WHOLE] = consumer(whole(split, augmentation, batch, images, recipe.data.padding), images)
     return found
 
 
@@ -146,34 +146,37 @@ def steps(split: PhotographSplit, augmentation: str) -> dict[str, Callable[[tf.T
     return found
 
 
-def staged(split: PhotographSplit, stage: Callable, augmentation: str, batch: int, recipe: Recipe) -> tf.data.Dataset:
-    """Batches of what a stage gives, made as those of the whole pipeline are."""
-    from keras_resnet.data import batches, order, splits
+def elements(split: Split, augmentation: str, images: int) -> tf.data.Dataset:
+    """What images are drawn by, in training's order; an end, so that nothing is prepared that nobody will count."""
+    from keras_resnet.data import order
 
-    draws = split.augmentations[augmentation].draws
-    elements = order.stream(split.size, draws, seed=recipe.training.seed)
-    results = elements.map(stage, num_parallel_calls=2 * splits.PARALLEL_CALLS, deterministic=True)
+    return order.stream(split.size, split.augmentations[augmentation].draws, seed=0).take(images)
+
+
+def staged(split: PhotographSplit, stage: Callable, augmentation: str, batch: int, images: int) -> tf.data.Dataset:
+    """Batches of what a stage gives, made as those of the whole pipeline are."""
+    from keras_resnet.data import batches, splits
+
+    results = elements(split, augmentation, images).map(
+        stage, num_parallel_calls=2 * splits.PARALLEL_CALLS, deterministic=True
+    )
     return results.batch(batch).prefetch(2).with_options(batches.options())
 
 
-def whole(split: Split, augmentation: str, batch: int, recipe: Recipe) -> tf.data.Dataset:
+def whole(split: Split, augmentation: str, batch: int, images: int, padding: int) -> tf.data.Dataset:
     """The pipeline as training has it."""
     from keras_resnet.data import batches
 
-    return batches.training_batches(
-        split,
-        global_batch_size=batch,
-        augmentation=augmentation,
-        padding=recipe.data.padding,
-        seed=recipe.training.seed,
-    )
+    drawn = elements(split, augmentation, images)
+    made = split.batches(drawn, batch, augmentation, padding=padding, drop_remainder=True)
+    return made.prefetch(2).with_options(batches.options())
 
 
-def consumer(dataset: tf.data.Dataset, images: int, batch: int) -> Contender:
-    """Takes so many images from the beginning of a pipeline."""
+def consumer(dataset: tf.data.Dataset, images: int) -> Contender:
+    """Takes all images of a pipeline."""
 
     def run() -> int:
-        for _ in dataset.take(images // batch):
+        for _ in dataset:
             pass
         return images
 
