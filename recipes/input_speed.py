@@ -72,10 +72,11 @@ def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
     """Measures, prints; returns the exit status.
 
     Raises:
-        ValueError, OSError: if the data are not there, or do not fit.
+        ValueError, OSError: if the data are not there, damaged, or do not fit.
     """
     with startup.quiet():
         from keras_resnet import assembly, distribution, processors
+        from keras_resnet.data.loading import naming_damaged_images
         from keras_resnet.data.photograph_splits import PhotographSplit
 
     strategy = distribution.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
@@ -85,7 +86,7 @@ def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
     cores = processors.count()
     tell(f"{recipe.name}: {describe(split)}; {images:,} images in a round, {rounds} rounds, {cores} cores")
 
-    with tempfile.TemporaryDirectory(prefix="keras_resnet-") as folder:
+    with tempfile.TemporaryDirectory(prefix="keras_resnet-") as folder, naming_damaged_images(data, tell):
         contenders = stages(split, recipe, batch, images)
         compared: dict[str, Contender] = {}
         if isinstance(split, PhotographSplit):
@@ -202,7 +203,7 @@ def network(recipe: Recipe, run: Run, data: Data, strategy: tf.distribute.Strate
     from keras_resnet.training.iterations import iterations
 
     settings, replicas = recipe.training, strategy.num_replicas_in_sync
-    share = distribution.per_replica_batch_size(settings.global_batch_size, strategy)
+    share = distribution.per_replica_batch_size(settings.global_batch_size, strategy, settings.accumulation)
     share = min(share, CPU_BATCH) if on_cpu(strategy) else share
     normalized = settings.normalization_batch_size
     normalized = normalized if normalized and share % normalized == 0 else None

@@ -31,8 +31,9 @@ def rivals(paths: Sequence[str], *, size: int, batch: int, images: int, cores: i
     if importlib.util.find_spec("torch") and importlib.util.find_spec("PIL"):
         # In a process of its own: the DataLoader forks, and TensorFlow's threads do not survive that.
         found["PIL DataLoader"] = elsewhere(data_loader, paths, size, batch, images, cores)
-    if importlib.util.find_spec("simplejpeg"):
-        found["libjpeg-turbo, decoding alone"] = decoding_alone(paths, images, cores)
+    jpegs = [path for path in paths if Path(path).read_bytes().startswith(b"\xff\xd8")]
+    if jpegs and importlib.util.find_spec("simplejpeg"):
+        found["libjpeg-turbo, decoding alone"] = decoding_alone(jpegs, images, cores)
     return found
 
 
@@ -86,11 +87,10 @@ class Pictures:
         return left, top, left + max(1, across), top + max(1, down)
 
 
-def decoding_alone(paths: Sequence[str], images: int, threads: int) -> Contender:
+def decoding_alone(jpegs: Sequence[str], images: int, threads: int) -> Contender:
     """libjpeg-turbo, through simplejpeg: whole images are decoded, and nothing else is done with them."""
     from simplejpeg import decode_jpeg
 
-    jpegs = [path for path in paths if Path(path).read_bytes().startswith(b"\xff\xd8")]
     pool = ThreadPoolExecutor(threads)
 
     def decode(number: int) -> int:

@@ -88,6 +88,18 @@ def test_the_crops_of_the_rival_are_those_of_torchvision():
     assert AREA[0] - 0.01 < areas.min() < 0.15 and areas.max() > 0.8
 
 
+def test_damaged_photographs_are_named(tmp_path, capsys):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.jpg").write_bytes(b"\xff\xd8\xff" + bytes(100) + b"\xff\xd9")
+    words = ["folder-resnet18", "--run.data-directory", str(tmp_path), "--data.holdout", "1", "--data.image-size", "32"]
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["input", *words, "--images", "2", "--rounds", "1"])
+    told = capsys.readouterr().err
+    assert "2 of 2 images cannot be used; repair or remove them:" in told
+    assert f"{tmp_path / 'dog' / '0.jpg'}: damaged" in told
+
+
 @pytest.mark.slow
 def test_real_photographs_are_measured_stage_by_stage(shared_data, capsys):
     words = ["imagenet-resnet18", "--run.data-directory", str(shared_data / "tfds"), "--data.image-size", "64"]
