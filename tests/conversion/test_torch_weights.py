@@ -1,0 +1,146 @@
+"""Logits of PyTorch's networks and of ours with their weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import keras_resnet
+from keras_resnet import conversion
+from keras_resnet.conversion.torch_weights import export_weights, import_weights
+
+torch = pytest.importorskip("torch", reason="the other side of the conversion is PyTorch")
+
+from torch_networks import Network, stirred, torch_logits  # noqa: E402  # after torch is known to be there
+
+TORCHVISION = {"pool_padding": "symmetric", "bottleneck_stride": "3x3"}
+CASES = {
+    "torchvision 18": (
+        ((2, 2, 2, 2), 1, "B", 7, "fc"),
+        lambda **o: keras_resnet.ResNet18(input_shape=(64, 64, 3), classes=7, **TORCHVISION, **o),
+    ),
+    "torchvision 50": (
+        ((3, 4, 6, 3), 4, "B", 7, "fc"),
+        lambda **o: keras_resnet.ResNet50(input_shape=(64, 64, 3), classes=7, **TORCHVISION, **o),
+    ),
+    "akamaster A": (((3, 3, 3), 1, "A", 10, "linear"), keras_resnet.CifarResNet20),
+    "akamaster B": (((2, 2, 2), 1, "B", 10, "linear"), lambda **o: keras_resnet.CifarResNet(14, shortcut="B", **o)),
+}
+
+
+def pair(case: str):
+    """A network of PyTorch with weights of no meaning, one of ours, and the layout."""
+    arguments, build = CASES[case]
+    return stirred(Network(*arguments)), build(classifier_activation=None), case.split()[0]
+
+
+def state_of(network) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+
+
+@pytest.fixture(params=CASES)
+def converted(request):
+    theirs, ours, layout = pair(request.param)
+    import_weights(ours, state_of(theirs), layout)
+    return theirs, ours, layout
+
+
+def test_logits_agree(converted):
+    theirs, ours, _ = converted
+    side = 64 if ours.name.startswith("resnet") else 32
+    images = np.random.default_rng(0).normal(size=(4, side, side, 3)).astype("float32")
+    expected, logits = torch_logits(theirs, images), np.array(ours(images))
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.ptp(expected))
+    assert np.ptp(expected) > 0.1
+
+
+def test_they_come_back_to_the_bit(converted):
+    theirs, ours, layout = converted
+    state, back = state_of(theirs), export_weights(ours, layout)
+    assert set(back) == {name for name in state if not name.endswith("num_batches_tracked")}
+    for name, array in back.items():
+        np.testing.assert_array_equal(array, state[name], err_msg=name)
+
+
+def test_the_layout_is_found_by_its_names(converted):
+    theirs, _, layout = converted
+    assert conversion.detect(state_of(theirs)) == layout
+
+
+def test_centred_channels_cannot_be_taken_as_they_are():
+    """The permutation matters: without it every shape fits and the logits are wrong."""
+    theirs, ours, layout = pair("akamaster A")
+    import_weights(ours, state_of(theirs), layout)
+    images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    right = np.array(ours(images))
+    kernel = ours.get_layer("conv3_block1_1_conv").kernel
+    block = ours.get_layer("conv4_block1_1_conv").kernel
+    assert kernel.shape == (3, 3, 16, 32)
+    block.assign(np.array(block)[:, :, ::-1])
+    assert np.abs(np.array(ours(images)) - right).max() > 1e-2
+
+
+REFUSED = {
+    "missing": (lambda s: s.pop("layer2.0.bn1.weight"), "must have layer2.0.bn1.weight, for conv3_block1_1_bn"),
+    "shape": (
+        lambda s: s.update({"linear.weight": np.zeros((100, 64), "float32")}),
+        r"linear.weight must have the shape \(64, 10\) of predictions .* Received: \(64, 100\)",
+    ),
+    "deeper": (
+        lambda s: s.update({"layer1.3.conv1.weight": np.zeros((16, 16, 3, 3), "float32")}),
+        "It has none for 1, such as layer1.3.conv1.weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_weights_of_another_network_are_refused_and_none_is_taken(case):
+    theirs, ours, layout = pair("akamaster A")
+    state, before = state_of(theirs), [np.array(variable) for variable in ours.weights]
+    change, message = REFUSED[case]
+    change(state)
+    with pytest.raises(ValueError, match=message):
+        import_weights(ours, state, layout)
+    for variable, value in zip(ours.weights, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bottleneck_stride": "3x3"}, "need a network of pool_padding='symmetric'. Received: 'same'"),
+        ({"pool_padding": "symmetric"}, "need a network of bottleneck_stride='3x3'. Received: '1x1'"),
+    ],
+)
+def test_a_form_that_no_shape_tells_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        export_weights(keras_resnet.ResNet50(**options), "torchvision")
+
+
+def test_a_network_without_counterpart_is_refused():
+    with pytest.raises(ValueError, match="conv2_block1_preact_bn of 'cifar_resnet20' has weights, and no counterpart"):
+        export_weights(keras_resnet.CifarResNet20(preactivation=True), "akamaster")
+    with pytest.raises(ValueError, match="Weights of torchvision are for networks of the family imagenet"):
+        export_weights(keras_resnet.CifarResNet20(), "torchvision")
+
+
+def test_the_wrong_answers_of_published_networks(shared_data):
+    """ResNet-20 of akamaster: 8.5% on the first 1,000 test images, and the logits of PyTorch."""
+    from keras_resnet.data import cifar
+
+    test = cifar.load("cifar10", shared_data / "tfds")[1]
+    layout = conversion.LAYOUTS["akamaster"]
+    images = ((test.images - np.array(layout.mean)) / np.array(layout.deviation)).astype("float32")
+    for depth, file, most in ((20, "resnet20-12fca82f.th", 8.5), (32, "resnet32-d509ac18.th", 8.5)):
+        state = conversion.read_state(shared_data / "weights" / file)
+        ours = keras_resnet.CifarResNet(depth, classifier_activation=None)
+        import_weights(ours, state, conversion.detect(state))
+        logits = ours.predict(images, batch_size=250, verbose=0)
+        error = 100 * np.mean(logits.argmax(-1) != test.labels)
+        n = (depth - 2) // 6
+        theirs = Network((n, n, n), 1, "A", 10, "linear")
+        theirs.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, strict=False)
+        expected = torch_logits(theirs, images[:250])
+        np.testing.assert_allclose(logits[:250], expected, atol=1e-4 * np.ptp(expected))
+
+        assert error == most if depth == 20 else error <= most
