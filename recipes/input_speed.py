@@ -156,11 +156,14 @@ def elements(split: Split, augmentation: str, images: int) -> tf.data.Dataset:
 
 def staged(split: PhotographSplit, stage: Callable, augmentation: str, batch: int, images: int) -> tf.data.Dataset:
     """Batches of what a stage gives, made as those of the whole pipeline are."""
+    import tensorflow as tf
+
     from keras_resnet.data import batches, splits
 
-    results = elements(split, augmentation, images).map(
-        stage, num_parallel_calls=2 * splits.PARALLEL_CALLS, deterministic=True
-    )
+    # Left as it is: AutoGraph would lose what the functions of a stage refer to.
+    stage = tf.autograph.experimental.do_not_convert(stage)
+    drawn = elements(split, augmentation, images)
+    results = drawn.map(stage, num_parallel_calls=2 * splits.PARALLEL_CALLS, deterministic=True)
     return results.batch(batch).prefetch(2).with_options(batches.options())
 
 
