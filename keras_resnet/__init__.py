@@ -26,6 +26,8 @@ _NAMES = {
     ),
     "layers": ("BatchNormalization", "IdentityShortcut", "ProjectionShortcut", "Rematerialized", "SpaceToDepthConv2D"),
     "residual_network": ("ResidualNetwork",),
+    "preprocessing": ("decode_predictions", "preprocess_input"),
+    "folding": ("fold_batch_norm",),
     "optimizers": ("LARS", "SGD"),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

@@ -14,10 +14,12 @@ from typing import Any, Literal, get_args
 Block = Literal["basic", "bottleneck"]
 Shortcut = Literal["A", "B", "C"] | None
 BottleneckStride = Literal["1x1", "3x3"]
+Preactivation = bool | Literal["slim"]
 
 BLOCKS: tuple[str, ...] = get_args(Block)
 SHORTCUTS: tuple[str | None, ...] = ("A", "B", "C", None)
 BOTTLENECK_STRIDES: tuple[str, ...] = get_args(BottleneckStride)
+PREACTIVATIONS: tuple[bool | str, ...] = (False, True, "slim")
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
 """Output channels of a block over the channels of its 3x3 convolution (Figure 5)."""
@@ -63,9 +65,9 @@ class BlockPlan:
         return f"conv{self.stage}_block{self.index}"
 
     @property
-    def changes_shape(self) -> bool:
-        """Whether the output differs from the input in size or in channels, so that a bare identity cannot be added."""
-        return self.strides != 1 or self.in_filters != self.out_filters
+    def changes_channels(self) -> bool:
+        """Whether the output has other channels than the input, so that option B projects."""
+        return self.in_filters != self.out_filters
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,19 @@ class Architecture:
         """Input pixels per position of the last feature map, along one axis; also the smallest input."""
         return int(self.stem_strides * 2 ** (len(self.blocks) - 1))
 
-    def plan(self) -> Iterator[BlockPlan]:
-        """Every block, from the input to the output."""
+    def plan(self, preactivation: Preactivation = False) -> Iterator[BlockPlan]:
+        """Every block, from the input to the output.
+
+        The first block of a stage has the stride; with `preactivation="slim"`, the last block of the stage before.
+        """
         in_filters = self.stem.filters
+        last_stage = len(self.blocks) + 1
         for stage, (blocks, filters) in enumerate(zip(self.blocks, self.filters, strict=True), start=2):
             out_filters = filters * EXPANSION[self.block]
             for index in range(1, blocks + 1):
-                strides = 2 if index == 1 and stage > 2 else 1
+                late = index == blocks and stage < last_stage
+                early = index == 1 and stage > 2
+                strides = 2 if (late if preactivation == "slim" else early) else 1
                 yield BlockPlan(stage, index, strides, in_filters, filters, out_filters)
                 in_filters = out_filters
 
@@ -151,9 +159,18 @@ def cifar(depth: int, block: Block = "basic") -> Architecture:
     return Architecture(depth, CIFAR_STEM, block, (n, n, n), (16, 32, 64), image_size=32, classes=10)
 
 
+def of(family: str, depth: int, block: Block) -> Architecture:
+    """The network of a family, `"imagenet"` or `"cifar"`; the block of the former follows from its depth.
+
+    Raises:
+        ValueError: if there is no such depth.
+    """
+    return imagenet(depth) if family == "imagenet" else cifar(depth, block)
+
+
 @dataclass(frozen=True)
 class Layer:
-    """A layer that has weights: a convolution without bias, a batch normalization, or the classifier.
+    """A layer that has weights: a convolution, a batch normalization, or the classifier.
 
     `height` and `width` are those of the output.
     """
@@ -166,17 +183,14 @@ class Layer:
     height: int = 1
     width: int = 1
     shortcut: bool = False
+    bias: bool = False
 
     @property
     def trainable(self) -> int:
-        """Trainable weights: kernels; gamma and beta; kernel and bias of the classifier."""
-        match self.kind:
-            case "convolution":
-                return self.kernel**2 * self.in_filters * self.filters
-            case "batch_normalization":
-                return 2 * self.filters
-            case "dense":
-                return (self.in_filters + 1) * self.filters
+        """Trainable weights: kernels and biases; gamma and beta."""
+        if self.kind == "batch_normalization":
+            return 2 * self.filters
+        return (self.kernel**2 * self.in_filters + self.bias) * self.filters
 
     @property
     def non_trainable(self) -> int:
@@ -187,7 +201,7 @@ class Layer:
     def multiply_adds(self) -> int:
         """Multiply-adds for one image, the paper's "FLOPs".
 
-        Taps on zero padding count; batch normalization does not.
+        Taps on zero padding count; batch normalization and biases do not.
         """
         match self.kind:
             case "convolution":
@@ -203,7 +217,7 @@ def layers(
     *,
     shortcut: Shortcut = "B",
     bottleneck_stride: BottleneckStride = "1x1",
-    preactivation: bool = False,
+    preactivation: Preactivation = False,
     input_shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
 ) -> Iterator[Layer]:
@@ -213,7 +227,8 @@ def layers(
         architecture: The network.
         shortcut: `"A"`, `"B"`, `"C"`, or `None` for the plain network.
         bottleneck_stride: The convolution of a bottleneck that has the stride.
-        preactivation: Batch normalization and ReLU before each convolution (He et al., 2016).
+        preactivation: Batch normalization and ReLU before each convolution (He et al., 2016). With `"slim"`, the stride
+            of a stage is in the last block of the stage before, and the first convolution has a bias.
         input_shape: (height, width, channels). Defaults to the architecture's image size and 3 channels.
         classes: Outputs of the classifier. Defaults to the architecture's.
     """
@@ -224,19 +239,19 @@ def layers(
         nonlocal height, width
         height, width = -(-height // strides), -(-width // strides)
 
-    def convolution(name: str, kernel: int, in_filters: int, filters: int, shortcut: bool = False) -> Layer:
-        return Layer(f"{name}_conv", "convolution", in_filters, filters, kernel, height, width, shortcut)
+    def convolution(name: str, kernel: int, in_filters: int, filters: int, **more: bool) -> Layer:
+        return Layer(f"{name}_conv", "convolution", in_filters, filters, kernel, height, width, **more)
 
     def normalization(name: str, filters: int, shortcut: bool = False) -> Layer:
         return Layer(f"{name}_bn", "batch_normalization", filters, filters, 1, height, width, shortcut)
 
     shrink(stem.strides)
-    yield convolution("conv1", stem.kernel, channels, stem.filters)
+    yield convolution("conv1", stem.kernel, channels, stem.filters, bias=preactivation == "slim")
     if not preactivation:
         yield normalization("conv1", stem.filters)
     if stem.pool:
         shrink(2)
-    for block in architecture.plan():
+    for block in architecture.plan(preactivation):
         if preactivation:
             yield normalization(f"{block.name}_preact", block.in_filters)
         path = convolutions(architecture.block, block.filters, block.strides, bottleneck_stride)
@@ -247,13 +262,13 @@ def layers(
             if not (preactivation and k == len(path)):
                 yield normalization(f"{block.name}_{k}", filters)
             in_filters = filters
-        if shortcut == "C" or (shortcut == "B" and block.changes_shape):
+        if shortcut == "C" or (shortcut == "B" and block.changes_channels):
             yield convolution(f"{block.name}_0", 1, block.in_filters, block.out_filters, shortcut=True)
             if not preactivation:
                 yield normalization(f"{block.name}_0", block.out_filters, shortcut=True)
     if preactivation:
         yield normalization("post", architecture.out_filters)
-    yield Layer("predictions", "dense", architecture.out_filters, classes or architecture.classes)
+    yield Layer("predictions", "dense", architecture.out_filters, classes or architecture.classes, bias=True)
 
 
 @dataclass(frozen=True)

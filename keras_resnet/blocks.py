@@ -12,8 +12,18 @@ from keras_resnet.layers import SHORTCUTS, BatchNormalization, ProjectionShortcu
 from keras_resnet.layers.shortcuts import he_normal
 
 
-def conv(x, filters: int, kernel: int, strides: int = 1, *, data_format: str, name: str, space_to_depth: bool = False):
-    """A convolution without bias, padded by (kernel - 1) / 2 on each side.
+def conv(
+    x,
+    filters: int,
+    kernel: int,
+    strides: int = 1,
+    *,
+    data_format: str,
+    name: str,
+    bias: bool = False,
+    space_to_depth: bool = False,
+):
+    """A convolution padded by (kernel - 1) / 2 on each side, without bias unless asked for.
 
     `padding="same"` would pad a strided convolution on one side only, so that padding is a layer of its own there.
     With `space_to_depth`, for a strided convolution alone, a layer of the same weights computes the same by blocks.
@@ -27,7 +37,7 @@ def conv(x, filters: int, kernel: int, strides: int = 1, *, data_format: str, na
         kernel,
         strides,
         padding,
-        use_bias=False,
+        use_bias=bias,
         kernel_initializer=he_normal(),
         data_format=data_format,
         name=f"{name}_conv",

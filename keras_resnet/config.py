@@ -85,9 +85,7 @@ class ModelConfig(Checked):
         Raises:
             ValueError: if there is no such depth.
         """
-        if self.family == "imagenet":
-            return architectures.imagenet(self.depth)
-        return architectures.cifar(self.depth, self.block)
+        return architectures.of(self.family, self.depth, self.block)
 
 
 @dataclass(frozen=True)
@@ -251,6 +249,9 @@ class TrainingConfig(Checked):
     normalization_batch_size: int | None = None
     """Images over which batch normalization takes its statistics, whatever the devices: global_batch_size for all of an
     iteration. None: those that a device has at a time."""
+    precise_statistics: int = 0
+    """Training images over which batch statistics are recomputed as an exact average after training; 0: the moving
+    averages stay."""
     label_smoothing: float = 0.0
     """The share of the training target that all classes have in equal parts, from 0 to below 1."""
     accumulation: int = 1
@@ -265,6 +266,7 @@ class TrainingConfig(Checked):
     def _check(self) -> None:
         for name in ("global_batch_size", "accumulation", "log_every", "validate_every"):
             checks.positive(name, getattr(self, name))
+        checks.at_least("precise_statistics", self.precise_statistics, 0)
         checks.fraction("label_smoothing", self.label_smoothing)
         if self.global_batch_size % self.accumulation:
             checks.refuse("accumulation", f"a divisor of global_batch_size={self.global_batch_size}", self.accumulation)

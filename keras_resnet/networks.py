@@ -7,13 +7,13 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from keras_resnet import architectures
-from keras_resnet.architectures import Architecture, BlockPlan
+from keras_resnet import architectures, pretrained
+from keras_resnet import weights as weight_files
+from keras_resnet.architectures import Architecture, BlockPlan, Preactivation
 from keras_resnet.blocks import BLOCKS, bn, conv, relu
 from keras_resnet.layers import Rematerialized
 from keras_resnet.layers.shortcuts import he_normal
 from keras_resnet.residual_network import ResidualNetwork
-from keras_resnet.weights import load_weights
 
 REMAT_DEPTH = 200
 """Networks deeper than this are built of rematerialized blocks unless told otherwise."""
@@ -23,6 +23,7 @@ POOLING = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2
 ALLOWED = {
     "shortcut": architectures.SHORTCUTS,
     "bottleneck_stride": architectures.BOTTLENECK_STRIDES,
+    "preactivation": architectures.PREACTIVATIONS,
     "pooling": (None, *POOLING),
     "pool_padding": ("same", "symmetric"),
     "data_format": ("channels_last", "channels_first"),
@@ -63,10 +64,12 @@ def _input(architecture: Architecture, input_tensor, input_shape, include_top: b
     return x
 
 
-def _stem(x, architecture: Architecture, preactivation: bool, pool_padding: str, space_to_depth: bool, common: dict):
+def _stem(
+    x, architecture: Architecture, preactivation: Preactivation, pool_padding: str, space_to_depth: bool, common: dict
+):
     """conv1 and the max-pool (Table 1, first two rows)."""
     stem = architecture.stem
-    how = {"data_format": common["data_format"], "space_to_depth": space_to_depth}
+    how = {"data_format": common["data_format"], "space_to_depth": space_to_depth, "bias": preactivation == "slim"}
     x = conv(x, stem.filters, stem.kernel, stem.strides, name="conv1", **how)
     if not preactivation:
         x = relu(bn(x, name="conv1", **common), "conv1_relu")
@@ -78,10 +81,11 @@ def _stem(x, architecture: Architecture, preactivation: bool, pool_padding: str,
     return layers.MaxPooling2D(3, 2, padding, data_format=common["data_format"], name="pool1_pool")(x)
 
 
-def _blocks(x, architecture: Architecture, remat: bool, options: dict):
+def _blocks(x, architecture: Architecture, preactivation: Preactivation, remat: bool, options: dict):
     """conv2_x and the stages after it."""
     build = BLOCKS[architecture.block]
-    for block in architecture.plan():
+    options = options | {"preactivation": bool(preactivation)}
+    for block in architecture.plan(preactivation):
         x = (_rematerialized if remat else _apply)(build, x, block, options)
     return x
 
@@ -118,14 +122,15 @@ def _network(
     name: str | None = None,
     *,
     shortcut: str | None,
-    bottleneck_stride: str = "1x1",
-    preactivation: bool = False,
+    bottleneck_stride: str | None = None,
+    preactivation: Preactivation = False,
     zero_gamma: bool = False,
     synchronized: bool = False,
-    pool_padding: str = "same",
+    pool_padding: str | None = None,
     space_to_depth: bool = False,
     remat: bool | None = None,
     data_format: str | None = None,
+    new_top: bool = False,
 ) -> ResidualNetwork:
     """The network of an architecture; `ResNet` documents the arguments."""
     data_format = data_format or keras.config.image_data_format()
@@ -137,10 +142,17 @@ def _network(
             "exceed Python's recursion limit. Received: remat=False"
         )
     remat = deep if remat is None else remat
+    found = None if weights is None else _weights(weights, architecture.depth, preactivation)
+    meant = found.carried.form if found and found.carried else None
+    if bottleneck_stride is None:
+        bottleneck_stride = meant.bottleneck_stride if meant else "1x1"
+    if pool_padding is None:
+        pool_padding = meant.pool_padding if meant else "same"
     _check(
         classes=classes,
         shortcut=shortcut,
         bottleneck_stride=bottleneck_stride,
+        preactivation=preactivation,
         pooling=pooling,
         pool_padding=pool_padding,
         data_format=data_format,
@@ -151,13 +163,13 @@ def _network(
             f"Received: space_to_depth={space_to_depth!r}"
         )
     common = {"data_format": data_format, "synchronized": synchronized}
-    options = common | {"shortcut": shortcut, "zero_gamma": zero_gamma, "preactivation": preactivation}
+    options = common | {"shortcut": shortcut, "zero_gamma": zero_gamma}
     if architecture.block == "bottleneck":
         options["bottleneck_stride"] = bottleneck_stride
 
     image = _input(architecture, input_tensor, input_shape, include_top, data_format)
     x = _stem(image, architecture, preactivation, pool_padding, space_to_depth, common)
-    x = _blocks(x, architecture, remat, options)
+    x = _blocks(x, architecture, preactivation, remat, options)
     if preactivation:
         x = relu(bn(x, name="post", **common), "post_relu")
     x = _head(
@@ -171,9 +183,16 @@ def _network(
     inputs = [image] if input_tensor is None else keras.utils.get_source_inputs(image)
     # As in a network without `input_tensor`: a list of one tensor would be asked for a list of one array.
     network = ResidualNetwork(inputs[0] if len(inputs) == 1 else inputs, x, name=name)
-    if weights is not None:
-        load_weights(network, weights)
+    if found:
+        weight_files.load_weights(network, found, new_top=new_top, source=str(weights))
     return network
+
+
+def _weights(source, depth: int, preactivation: Preactivation) -> weight_files.Weights:
+    """What is meant by the argument `weights`."""
+    if isinstance(source, weight_files.Weights):
+        return source
+    return pretrained.imagenet(depth, preactivation) if source == "imagenet" else weight_files.read(source)
 
 
 def ResNet(
@@ -195,8 +214,10 @@ def ResNet(
     Args:
         depth: 18, 34, 50, 101 or 152.
         include_top: Whether the network ends in average pooling and the classifier.
-        weights: None, or the path of a file that `save_weights` has written (`.weights.h5`) for a network of the same
-            arguments.
+        weights: None; the path of a file that `save_weights` has written (`.weights.h5`), or of any layout in
+            `conversion.LAYOUTS`, for a network of the same arguments; or `"imagenet"` for those that Keras downloads.
+            Without the top, those of a classifier are passed over. For other channels than three, the first kernel is
+            adapted.
         input_tensor: Symbolic tensor to start from, instead of a new input.
         input_shape: (height, width, channels), or with the channels first; height and width may be None. Any number of
             channels, and any size from the product of the strides on (32 for ImageNet, 4 for CIFAR networks). Defaults
@@ -205,22 +226,25 @@ def ResNet(
         classes: Outputs of the classifier. Defaults to 1000, for CIFAR networks to 10.
         classifier_activation: Activation of the classifier; None for logits.
         name: Name of the model.
-        shortcut: `"A"` (identity with zero padding), `"B"` (projection where the shape changes), `"C"` (projections
-            everywhere), or None (plain network).
+        shortcut: `"A"` (identity with zero padding), `"B"` (projection where the channels change), `"C"` (projections
+            everywhere), or None (plain network). An identity is subsampled where only the size changes.
         bottleneck_stride: The convolution of a bottleneck that has the stride: `"1x1"`, as in the paper's release, or
-            `"3x3"`, as in torchvision ("v1.5").
-        preactivation: Batch normalization and ReLU before the convolutions (He et al., 2016).
+            `"3x3"`, as in torchvision ("v1.5"). Defaults to that of the weights, without any to `"1x1"`.
+        preactivation: Batch normalization and ReLU before the convolutions (He et al., 2016). `"slim"` is that as
+            TF-slim and keras.applications' V2 have it: the stride of a stage is in the last block of the stage before,
+            and the first convolution has a bias. Theirs also have `bottleneck_stride="3x3"`.
         zero_gamma: Whether the last gamma of each block starts at zero, so that blocks start as the identity (Goyal et
             al., 2017).
         synchronized: Whether batch normalization takes its statistics over all replicas.
         pool_padding: `"same"` pads the max-pool as the paper's release does; `"symmetric"` pads one pixel on each side
-            as torchvision and keras.applications do.
+            as torchvision and keras.applications do. Defaults to that of the weights, without any to `"same"`.
         space_to_depth: Whether the first convolution, 7x7 with stride 2, is computed as one of 4x4 without a stride on
             blocks of 2x2 pixels, which suits TPUs. Its weights stay those of the 7x7 convolution, and so does every
             file; outputs differ by rounding. For ImageNet networks only.
         remat: Whether blocks are rematerialized for the gradient, which saves memory and costs a second forward pass.
             Defaults to networks of more than 200 layers, which have no other form.
         data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's setting.
+        new_top: Whether the classifier starts anew, for other classes than those of the weights.
 
     Input shape:
         (batch, height, width, channels), float.
@@ -234,6 +258,7 @@ def ResNet(
 
     Raises:
         ValueError: for a depth, an option, a size or weights that do not fit.
+        FileNotFoundError, ConnectionError: if the weights are not there, or cannot be downloaded.
 
     Reference:
         He et al., 2015, Table 1 and Section 3.3.

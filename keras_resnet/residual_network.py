@@ -3,33 +3,87 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import keras
 
-STAGE_OUTPUT = re.compile(r"conv(\d+)_block\d+_out")
+from keras_resnet import carried
+from keras_resnet.carried import Carried
+from keras_resnet.forms import Form
 
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
 class ResidualNetwork(keras.Model):
-    """A functional Keras model that knows its feature pyramid, also after it was saved, loaded or cloned.
+    """A functional Keras model that knows its feature pyramid and its form, also after it was saved, loaded or cloned.
 
-    The pyramid is read off the names of the layers, so that a network has no state beside its graph.
+    Both are read off the names of the layers. Beside its graph a network has only what its weights bring along, which
+    is saved with it, also by `save_weights`.
+
+    Attributes:
+        preprocessing: What images must be turned into, as a key of `preprocessing.PREPROCESSING`; None where the
+            network normalizes images itself, or where it was given no weights that say so.
+        class_names: One for each class, or None.
     """
+
+    preprocessing: str | None = None
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def carried(self) -> Carried:
+        """What is saved with the weights."""
+        return Carried(self.form, self.preprocessing, self.class_names)
+
+    @property
+    def form(self) -> Form:
+        """What decides the meaning of the weights.
+
+        Raises:
+            ValueError: if the layers are not those of a network of ours.
+        """
+        return form(self)
+
+    def get_config(self) -> dict[str, Any]:
+        """The graph, and what the weights brought along."""
+        names = None if self.class_names is None else list(self.class_names)
+        return super().get_config() | {"preprocessing": self.preprocessing, "class_names": names}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects=None) -> ResidualNetwork:
+        """The network of a configuration."""
+        graph = dict(config)
+        preprocessing, names = graph.pop("preprocessing", None), graph.pop("class_names", None)
+        network = super().from_config(graph, custom_objects=custom_objects)
+        network.preprocessing = preprocessing
+        network.class_names = None if names is None else tuple(names)
+        return network
+
+    def save_weights(self, filepath, overwrite: bool = True, **options) -> None:
+        """Keras's `save_weights`; what must be known of the network lies in the file beside the weights."""
+        super().save_weights(filepath, overwrite=overwrite, **options)
+        if Path(filepath).is_file() and has_form(self):  # neither shards nor layers of the user's own
+            carried.write(filepath, self.carried)
 
     @property
     def pyramid_outputs(self) -> dict:
         """Level -> symbolic output of the last block with that stride.
 
-        Level "P3" has 2^3 input pixels per position along one axis.
+        Level "P3" has 2^3 input pixels per position along one axis. Its block is the last one of a stage, or with
+        `preactivation="slim"` the one before, where the last one has a stride.
         """
-        stages = {}
-        for layer in self.layers:
-            if match := STAGE_OUTPUT.fullmatch(layer.name):
-                stages[int(match[1])] = layer.output
-        names = {layer.name for layer in self.layers}
-        first = self.get_layer("conv1_conv").strides[0] * (2 if "pool1_pool" in names else 1)
-        return {f"P{first.bit_length() + stage - 3}": output for stage, output in sorted(stages.items())}
+        layers = {layer.name: layer for layer in self.layers}
+        strides: dict[tuple[int, int], int] = defaultdict(lambda: 1)
+        for layer in inner_layers(self):
+            if (match := BLOCK_LAYER.fullmatch(layer.name)) and match["number"] != "0":
+                strides[int(match["stage"]), int(match["block"])] *= layer.strides[0]
+        stride = self.get_layer("conv1_conv").strides[0] * (2 if "pool1_pool" in layers else 1)
+        outputs = {}
+        for (stage, block), own in sorted(strides.items()):
+            stride *= own
+            outputs[f"P{stride.bit_length() - 1}"] = layers[f"conv{stage}_block{block}_out"].output
+        return outputs
 
     @property
     def image_shape(self) -> tuple:
@@ -48,6 +102,56 @@ class ResidualNetwork(keras.Model):
             return super().get_layer(name=name, index=index)
         inner = {layer.name: layer for layer in inner_layers(self)}
         return inner[name] if name in inner else super().get_layer(name=name)
+
+
+BLOCK_LAYER = re.compile(r"conv(?P<stage>\d+)_block(?P<block>\d+)_(?P<number>\d)_conv")
+"""A convolution of a block: number 0 is the projection."""
+
+
+def form(network: keras.Model) -> Form:
+    """The form of a network, read off its layers.
+
+    Raises:
+        ValueError: if they are not those of a network of ours.
+    """
+    layers = {layer.name: layer for layer in inner_layers(network)}
+    found = [(name, match) for name in layers if (match := BLOCK_LAYER.fullmatch(name))]
+    if "conv1_conv" not in layers or not found:
+        raise ValueError(
+            f"{network.name!r} must be a network of this package: it has no layer conv1_conv, or no blocks"
+        )
+    convolutions = Counter(int(match["number"]) for _, match in found)
+    bottleneck, classifier = bool(convolutions[3]), layers.get("predictions")
+    early = any(match["stage"] == "2" and layers[name].strides != (1, 1) for name, match in found)
+    strided = any(match["number"] == "2" and layers[name].strides != (1, 1) for name, match in found)
+    return Form(
+        family="imagenet" if "pool1_pool" in layers else "cifar",
+        depth=convolutions[1] * (3 if bottleneck else 2) + 2,
+        shortcut=_shortcut(layers, bottleneck),
+        block="bottleneck" if bottleneck else "basic",
+        bottleneck_stride="3x3" if bottleneck and strided else "1x1",
+        preactivation=("slim" if early else True) if "post_bn" in layers else False,
+        pool_padding="symmetric" if "pool1_pad" in layers else "same",
+        classes=classifier.units if classifier else None,
+        channels=layers["conv1_conv"].kernel.shape[-2],
+    )
+
+
+def has_form(network: keras.Model) -> bool:
+    """Whether the layers have the names of a network of ours."""
+    names = {layer.name for layer in inner_layers(network)}
+    return "conv1_conv" in names and any(BLOCK_LAYER.fullmatch(name) for name in names)
+
+
+def _shortcut(layers: dict[str, keras.layers.Layer], bottleneck: bool) -> str | None:
+    if not any(isinstance(layer, keras.layers.Add) for layer in layers.values()):
+        return None
+    projections = {match.groups()[:2] for name in layers if (match := BLOCK_LAYER.fullmatch(name)) and match[3] == "0"}
+    # A projection where the shape stays tells C from B; the first bottleneck changes its shape even in conv2_x.
+    same = {("2", "1")} if not bottleneck else set()
+    if any(block != "1" or (stage, block) in same for stage, block in projections):
+        return "C"
+    return "B" if projections else "A"
 
 
 def inner_layers(layer) -> Iterator[keras.layers.Layer]:

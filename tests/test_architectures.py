@@ -40,6 +40,10 @@ IMAGENET = [
     (50, "B", {"preactivation": True}, 25_549_352, 45_440, 3_857_973_248),
     (101, "B", {"preactivation": True}, 44_541_480, 97_664, 7_570_194_432),
     (152, "B", {"preactivation": True}, 60_185_128, 143_744, 11_282_415_616),
+    # ResNet50V2 and the deeper ones of keras.applications, without the biases that batch normalization takes in.
+    (50, "B", {"preactivation": "slim", "bottleneck_stride": "3x3"}, 25_549_416, 45_440, 3_482_255_360),
+    (101, "B", {"preactivation": "slim", "bottleneck_stride": "3x3"}, 44_541_544, 97_664, 7_194_476_544),
+    (152, "B", {"preactivation": "slim", "bottleneck_stride": "3x3"}, 60_185_192, 143_744, 10_906_697_728),
     # The paper's networks at the scales of Section 3.4.
     (34, "B", {"input_shape": (256, 256, 3)}, 21_797_672, 17_024, 4_785_164_288),
     (34, "B", {"input_shape": (384, 384, 3)}, 21_797_672, 17_024, 10_765_979_648),
@@ -133,7 +137,7 @@ def test_the_tables_above_are_complete():
     assert {depth for depth, *_ in IMAGENET} == set(architectures.IMAGENET)
     published = {(depth, shortcut) for depth, shortcut, *_ in CIFAR}
     assert {(depth, s) for depth in (20, 32, 44, 56, 110, 1202) for s in architectures.SHORTCUTS} <= published
-    assert (len(IMAGENET), len(CIFAR)) == (55, 34)
+    assert (len(IMAGENET), len(CIFAR)) == (58, 34)
 
 
 def test_total_is_what_keras_calls_total_params():
@@ -152,7 +156,7 @@ def test_cifar_depth_counts_weighted_layers(depth, block):
     assert sum(layer.kind != "batch_normalization" for layer in layers) == depth
 
 
-@pytest.mark.parametrize("preactivation", [False, True])
+@pytest.mark.parametrize("preactivation", architectures.PREACTIVATIONS)
 @pytest.mark.parametrize("shortcut", architectures.SHORTCUTS)
 def test_layer_names_are_unique(shortcut, preactivation):
     layers = architectures.layers(architectures.imagenet(50), shortcut=shortcut, preactivation=preactivation)
@@ -183,6 +187,31 @@ def test_the_stride_moves_work_but_no_weights():
     v1, v1_5 = (architectures.count(network, bottleneck_stride=stride) for stride in ("1x1", "3x3"))
     assert v1_5.multiply_adds - v1.multiply_adds == 231_211_008
     assert (v1.trainable, v1.non_trainable) == (v1_5.trainable, v1_5.non_trainable)
+
+
+NETWORKS = [
+    *map(architectures.imagenet, architectures.IMAGENET),
+    *map(architectures.cifar, (8, 20)),
+    architectures.cifar(11, "bottleneck"),
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: f"{network.block} {network.depth}")
+@pytest.mark.parametrize("shortcut", architectures.SHORTCUTS)
+def test_the_stride_of_slim_moves_work_and_its_only_new_weights_are_a_bias(shortcut, network):
+    first, last = (
+        architectures.count(network, shortcut=shortcut, preactivation=preactivation) for preactivation in (True, "slim")
+    )
+    assert last.trainable == first.trainable + network.stem.filters
+    assert last.non_trainable == first.non_trainable
+    assert last.multiply_adds < first.multiply_adds
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: f"{network.block} {network.depth}")
+def test_slim_has_the_stride_of_a_stage_one_block_earlier(network):
+    """And so nowhere before the first block of all, nor in the last one."""
+    first, last = ([block.strides for block in network.plan(preactivation)] for preactivation in (True, "slim"))
+    assert last == [*first[1:], 1]
 
 
 def test_odd_sizes_are_rounded_up():

@@ -96,6 +96,15 @@ def test_weights_of_every_cifar_network(depth, shortcut):
     assert weights_of(network) == counted(architectures.cifar(depth), shortcut=shortcut)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("shortcut", architectures.SHORTCUTS)
+@pytest.mark.parametrize("depth", architectures.IMAGENET)
+def test_weights_of_every_imagenet_network_of_slim(depth, shortcut):
+    options = {"shortcut": shortcut, "preactivation": "slim"}
+    network = ResNet(depth, input_shape=(32, 32, 3), **options)
+    assert weights_of(network) == counted(architectures.imagenet(depth), **options)
+
+
 @pytest.mark.parametrize(
     ("build", "options"),
     [
@@ -107,6 +116,11 @@ def test_weights_of_every_cifar_network(depth, shortcut):
         ("basic", {"shortcut": None, "input_shape": (9, 4, 3)}),
         ("basic", {"shortcut": "C", "preactivation": True, "input_shape": (29, 31, 3)}),
         ("bottleneck", {"shortcut": "B", "bottleneck_stride": "3x3", "preactivation": True}),
+        (18, {"shortcut": "A", "preactivation": "slim", "input_shape": (65, 97, 3)}),
+        (50, {"shortcut": "B", "bottleneck_stride": "3x3", "preactivation": "slim", "input_shape": (97, 64, 4)}),
+        ("basic", {"shortcut": "B", "preactivation": "slim", "input_shape": (29, 31, 3)}),
+        ("basic", {"shortcut": None, "preactivation": "slim"}),
+        ("bottleneck", {"shortcut": "C", "preactivation": "slim"}),
     ],
     ids=str,
 )
@@ -137,6 +151,7 @@ def assert_is_layer_by_layer(network, architecture, options):
         else:
             window = (row.kernel, row.kernel) if row.kind == "convolution" else ()
             assert tuple(layer.kernel.shape) == (*window, row.in_filters, row.filters)
+            assert layer.use_bias == row.bias
         # A projection is one layer with a convolution and a batch normalization inside.
         outputs = network.get_layer(row.name.rpartition("_")[0]) if row.shortcut else layer
         size = (row.height, row.width) if row.kind != "dense" else ()
@@ -177,6 +192,21 @@ def test_layers_have_the_names_and_shapes_of_keras_applications():
             assert layer.output.shape == theirs.output.shape, theirs.name
     names = {layer.name for layer in ResNet18().layers}
     assert "pool1_pad" not in names and {"conv1_pad", "pool1_pool"} <= names
+
+
+@pytest.mark.parametrize("depth", [50, *(pytest.param(depth, marks=pytest.mark.slow) for depth in (101, 152))])
+def test_slim_has_the_layers_of_keras_applications_v2(depth):
+    """Their names, shapes and weights, but for the biases that batch normalization takes in."""
+    options = {"preactivation": "slim", "bottleneck_stride": "3x3"}
+    ours = ResNet(depth, pool_padding="symmetric", **options)
+    network = getattr(keras.applications, f"ResNet{depth}V2")(weights=None)
+    for theirs in network.layers[1:]:
+        # Without a stride, our convolution pads by itself; their pooling of one pixel is our shortcut of a block.
+        if not theirs.name.endswith(("_0_conv", "_2_pad")) and "max_pooling" not in theirs.name:
+            layer = ours.get_layer(theirs.name)
+            assert (layer.output.shape, type(layer).__name__) == (theirs.output.shape, type(theirs).__name__)
+    biases = sum(layer.filters for layer in network.layers if layer.name.endswith(("_0_conv", "_3_conv")))
+    assert architectures.count(architectures.imagenet(depth), **options).total == network.count_params() - biases
 
 
 @pytest.mark.parametrize("options", [{}, {"remat": True}, {"preactivation": True}, {"shortcut": None}], ids=str)
@@ -285,6 +315,7 @@ KINDS = [
     {"depth": 20, "block": "bottleneck", "shortcut": "B"},
     {"depth": 14, "shortcut": "B", "preactivation": True},
     {"depth": 20, "block": "bottleneck", "shortcut": "A", "preactivation": True},
+    {"depth": 14, "shortcut": "B", "preactivation": "slim"},
 ]
 
 
@@ -294,14 +325,15 @@ def test_with_zero_gamma_blocks_start_as_their_shortcut(options):
     network = CifarResNet(**options, zero_gamma=True)
     zero = [layer.name for layer in layer_of(keras_resnet.BatchNormalization, network) if not value(layer.gamma).any()]
     bottleneck, preactivation = options.get("block") == "bottleneck", options.get("preactivation", False)
-    last = 2 + bottleneck - preactivation
+    last = 2 + bottleneck - bool(preactivation)
     assert zero == [f"conv{stage}_block{block}_{last}_bn" for stage in (2, 3, 4) for block in (1, 2)]
     x = images(2, 32, 32, 3)
     for stage in (2, 3, 4):
         blocks = [network.get_layer(f"conv{stage}_block{block}_out").output for block in (1, 2)]
         before, after = keras.Model(network.input, blocks)(x, training=True)
         assert value(before).any()
-        np.testing.assert_array_equal(value(after), value(before))
+        kept = slice(None, None, 2 if preactivation == "slim" and stage < 4 else 1)
+        np.testing.assert_array_equal(value(after), value(before)[:, kept, kept])
 
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
@@ -311,9 +343,10 @@ def test_without_zero_gamma_every_gamma_starts_at_one(options):
 
 
 @pytest.mark.parametrize("options", [*KINDS, {"depth": 14, "shortcut": "C", "remat": True}], ids=str)
-def test_convolutions_have_no_bias_and_normalizations_the_papers_constants(options):
+def test_blocks_have_no_bias_and_normalizations_the_papers_constants(options):
     network = CifarResNet(**options)
-    assert not any(layer.use_bias for layer in layer_of(keras.layers.Conv2D, network))
+    biased = [layer.name for layer in layer_of(keras.layers.Conv2D, network) if layer.use_bias]
+    assert biased == (["conv1_conv"] if options.get("preactivation") == "slim" else [])
     constants = {(layer.epsilon, layer.momentum) for layer in layer_of(keras_resnet.BatchNormalization, network)}
     assert constants == {(1e-5, 0.9)}
     assert keras.regularizers.L2 not in {type(getattr(x, "kernel_regularizer", None)) for x in inner_layers(network)}
@@ -371,7 +404,7 @@ def test_the_stem_pads_on_both_sides_of_odd_and_even_images_by_blocks_as_well():
         np.testing.assert_array_equal(by_blocks, strided)
 
 
-@pytest.mark.parametrize("options", [{}, {"preactivation": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"preactivation": True}, {"preactivation": "slim"}], ids=str)
 def test_by_blocks_a_network_is_the_same_layer_by_layer(options):
     """Names, shapes, variables, and what it computes of them, also in training."""
     options = {"input_shape": (65, 64, 3), "classes": 5, "name": "network", **options}
@@ -420,6 +453,31 @@ def test_a_preactivation_block_projects_what_is_activated():
     assert network.layers[-3].name == "post_relu"
 
 
+@pytest.mark.parametrize("shortcut", ["A", "B", "C"])
+def test_the_shortcut_of_slim_is_strided_where_the_last_block_of_a_stage_is(shortcut):
+    """A and B subsample what is not yet activated there; C projects as everywhere."""
+    network = CifarResNet(14, shortcut=shortcut, preactivation="slim")
+    kinds = {layer.name: type(layer) for layer in network.layers if re.fullmatch(r"conv\d_block\d_0", layer.name)}
+    identity, projection = keras_resnet.IdentityShortcut, keras_resnet.ProjectionShortcut
+    widened, strided = ("conv3_block1_0", "conv4_block1_0"), ("conv2_block2_0", "conv3_block2_0")
+    every = [f"conv{stage}_block{block}_0" for stage in (2, 3, 4) for block in (1, 2)]
+    assert (
+        kinds
+        == {
+            "A": dict.fromkeys(widened + strided, identity),
+            "B": dict.fromkeys(widened, projection) | dict.fromkeys(strided, identity),
+            "C": dict.fromkeys(every, projection),
+        }[shortcut]
+    )
+    names = ("conv2_block1_out", "conv2_block2_preact_relu", "conv2_block2_2_conv", "conv2_block2_out")
+    tensors = [network.get_layer(name).output for name in names]
+    before, activated, path, after = map(value, keras.Model(network.input, tensors)(images(2, 32, 32, 3)))
+    kernel = value(network.get_layer("conv2_block2_0_conv").kernel)[0, 0] if shortcut == "C" else np.eye(16)
+    added = (activated if shortcut == "C" else before)[:, ::2, ::2] @ kernel
+    assert after.shape == (2, 16, 16, 16)
+    np.testing.assert_allclose(after, path + added, rtol=1e-4, atol=1e-5)
+
+
 # Input
 
 
@@ -432,7 +490,7 @@ def test_imagenet_networks_take_any_size_that_the_strides_admit(shape):
     np.testing.assert_allclose(scores.sum(-1), 1.0, rtol=1e-5)
 
 
-@pytest.mark.parametrize("options", KINDS[2:4], ids=str)
+@pytest.mark.parametrize("options", [*KINDS[2:4], KINDS[5]], ids=str)
 def test_an_unknown_size_computes_as_a_known_one(options):
     free = CifarResNet(**options, input_shape=(None, None, 3))
     for size in [(4, 4), (13, 9)]:
@@ -460,6 +518,7 @@ REFUSED = [
     (CifarResNet, {"depth": 20, "block": "wide"}, "`block` must be one of basic, bottleneck. Received: block='wide'"),
     (ResNet50, {"shortcut": "D"}, "`shortcut` must be one of ('A', 'B', 'C', None). Received: shortcut='D'"),
     (ResNet50, {"bottleneck_stride": "2x2"}, "`bottleneck_stride` must be one of ('1x1', '3x3'). Received:"),
+    (ResNet50, {"preactivation": "Slim"}, "`preactivation` must be one of (False, True, 'slim'). Received:"),
     (ResNet50, {"classes": 0}, "`classes` must be a positive integer. Received: classes=0"),
     (ResNet50, {"classes": -10}, "`classes` must be a positive integer. Received: classes=-10"),
     (ResNet50, {"classes": 10.0}, "`classes` must be a positive integer. Received: classes=10.0"),
@@ -495,7 +554,18 @@ def pyramid(network) -> dict:
     return {level: output.shape for level, output in network.pyramid_outputs.items()}
 
 
-@pytest.mark.parametrize("options", [{}, {"remat": True}, {"preactivation": True}, {"include_top": False}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"remat": True},
+        {"preactivation": True},
+        {"preactivation": "slim"},
+        {"preactivation": "slim", "remat": True},
+        {"include_top": False},
+    ],
+    ids=str,
+)
 def test_pyramid_levels_are_powers_of_two(options):
     network = ResNet18(input_shape=(64, 128, 3), **options)
     for level, (exponent, channels) in zip(
@@ -504,6 +574,17 @@ def test_pyramid_levels_are_powers_of_two(options):
         assert level == f"P{exponent}"
         assert pyramid(network)[level] == (None, 64 >> exponent, 128 >> exponent, channels)
     assert network.pyramid_outputs["P5"] is network.get_layer("conv5_block2_out").output
+
+
+def test_the_pyramid_of_slim_has_the_last_block_before_each_stride():
+    """Also where no size is known; the last block of a stage has the next stride already."""
+    network = ResNet18(input_shape=(None, None, 3), preactivation="slim")
+    blocks = {"P2": "conv2_block1", "P3": "conv3_block1", "P4": "conv4_block1", "P5": "conv5_block2"}
+    assert list(network.pyramid_outputs) == list(blocks)
+    for level, block in blocks.items():
+        assert network.pyramid_outputs[level] is network.get_layer(f"{block}_out").output
+    # With one block for each stage, none is left at the size of the image.
+    assert list(CifarResNet(8, preactivation="slim").pyramid_outputs) == ["P1", "P2"]
 
 
 def test_cifar_pyramids_begin_at_the_size_of_the_image():
@@ -517,6 +598,7 @@ FILES = {
     "c_remat": {"depth": 8, "shortcut": "C", "remat": True},
     "plain": {"depth": 8, "shortcut": None, "include_top": False},
     "preactivation": {"depth": 11, "block": "bottleneck", "shortcut": "B", "preactivation": True, "pooling": "max"},
+    "slim": {"depth": 14, "shortcut": "B", "preactivation": "slim"},
 }
 
 

@@ -1,63 +1,47 @@
-"""Files of PyTorch's weights as arrays by name; nothing in them is executed."""
+"""Files of weights as arrays by name; nothing in them is executed."""
 
 from __future__ import annotations
 
-import pickle
-import warnings
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from keras_resnet.conversion.caffe_files import read_caffe
+from keras_resnet.conversion.keras_files import read_keras
+from keras_resnet.conversion.torch_files import read_safetensors, read_torch
+
+READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+    **dict.fromkeys((".pth", ".pt", ".th", ".tar", ".bin", ".ckpt"), read_torch),
+    ".safetensors": read_safetensors,
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), read_keras),
+    ".caffemodel": read_caffe,
+}
+"""What reads the files of a suffix."""
+
 
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays in a file of PyTorch (`.pth`, `.pt`, `.th`) or of safetensors (`.safetensors`).
-
-    A state may lie in a dictionary of other things under `state_dict`, as training programs save it, and its names may
-    begin with `module.`, as `DataParallel` has them.
+    """The arrays in a file of PyTorch, safetensors, Keras or Caffe, by the names that they have there.
 
     Args:
-        path: The file.
+        path: The file; its suffix, a key of `READERS`, says what it is.
+
+    Returns:
+        float32 arrays, whatever their precision in the file.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it holds something else, is damaged, or has values that are not finite.
-        ModuleNotFoundError: if torch, or safetensors, is not installed.
+        ValueError: if it has another suffix, holds something else, is damaged, or has values that are not finite.
+        ModuleNotFoundError: if the library that reads it is not installed.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}")
-    found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    found = {name.removeprefix("module."): array for name, array in found.items()}
+    if path.suffix.lower() not in READERS:
+        raise ValueError(f"A file of weights must end in one of {', '.join(READERS)}. Received: {path}")
+    with np.errstate(over="ignore"):  # a value too great for float32 is infinite then, and refused
+        found = {name: np.asarray(array, "float32") for name, array in READERS[path.suffix.lower()](path).items()}
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise ValueError(f"The weights in {path} must be finite. {name} is not; get the file again")
     return found
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no file of safetensors, or damaged ({error}); get it again") from error
-
-
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    import torch
-
-    try:
-        with warnings.catch_warnings():  # such as one about an unusual protocol, of a file that is then refused
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path} is refused: it must hold tensors and plain values alone ({reason})") from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no file of PyTorch, or damaged ({error}); get it again") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise ValueError(f"{path} must hold a dictionary of tensors, alone or under 'state_dict'")
-    return {name: tensor.float().numpy() for name, tensor in state.items()}

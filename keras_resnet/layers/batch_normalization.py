@@ -53,7 +53,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Differs from the paper:
         The paper's moving statistics were replaced by an exact average after training. Here they are exponential moving
-        averages.
+        averages, unless a training is told otherwise: `--training.precise-statistics 10000`, as in the paper's recipes
+        for ImageNet.
     """
 
     normalization_batch_size: int | None = None

@@ -168,11 +168,13 @@ def projection(in_filters: int, filters: int, strides: int, **options) -> Callab
     return ProjectionShortcut(filters, strides, **options)
 
 
-def projection_where_the_shape_changes(in_filters: int, filters: int, strides: int, **options) -> Callable:
-    """Option B: projections only where the dimensions change, otherwise the identity."""
-    same = strides == 1 and in_filters == filters
-    return (identity if same else projection)(in_filters, filters, strides, **options)
+def projection_where_the_channels_change(in_filters: int, filters: int, strides: int, **options) -> Callable:
+    """Option B: projections only where the channels change, otherwise the identity, subsampled where it has a stride.
+
+    In the paper's networks both change together; a stride alone is in those of TF-slim.
+    """
+    return (identity if in_filters == filters else projection)(in_filters, filters, strides, **options)
 
 
-SHORTCUTS: dict[str, Callable] = {"A": identity, "B": projection_where_the_shape_changes, "C": projection}
+SHORTCUTS: dict[str, Callable] = {"A": identity, "B": projection_where_the_channels_change, "C": projection}
 """Option -> function of (in_filters, filters, strides, …) that returns what is applied to the block's input."""

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from keras_resnet.conversion import detect, read_state
+from keras_resnet.conversion import READERS, read_state
 
 torch = pytest.importorskip("torch", reason="the files are PyTorch's")
 
@@ -20,9 +20,10 @@ STATE = {"conv1.weight": torch.arange(24.0).reshape(2, 3, 2, 2), "bn1.num_batche
     [
         STATE,
         {"state_dict": STATE, "best_prec1": 91.78},
+        {"model": STATE, "epoch": 90},
         {"state_dict": {f"module.{name}": tensor for name, tensor in STATE.items()}},
     ],
-    ids=["alone", "with more", "of several devices"],
+    ids=["alone", "with more", "of torchvision", "of several devices"],
 )
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_a_state_is_found_in_the_files_that_programs_save(tmp_path, content, new):
@@ -89,6 +90,37 @@ def test_no_file(tmp_path):
         read_state(tmp_path / "a.pth")
 
 
-def test_names_of_no_layout_are_refused():
-    with pytest.raises(ValueError, match="must have the names of one of torchvision, akamaster. Received: a, b, …"):
-        detect(["a", "b"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_any_precision_becomes_float32(tmp_path, dtype, suffix):
+    values = torch.tensor([0.1, -2.5, 1e-3]).to(dtype)
+    if suffix == "pth":
+        torch.save({"a": values}, tmp_path / "a.pth")
+    else:
+        pytest.importorskip("safetensors", reason="safetensors is not installed")
+        from safetensors.torch import save_file
+
+        save_file({"a": values}, tmp_path / "a.safetensors")
+    found = read_state(tmp_path / f"a.{suffix}")["a"]
+    assert found.dtype == "float32"
+    np.testing.assert_array_equal(found, values.to(torch.float32).numpy())
+
+
+def test_a_value_too_great_for_float32_is_refused(tmp_path):
+    torch.save({"a": torch.tensor([1e300], dtype=torch.float64)}, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match="must be finite. a is not"):
+        read_state(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["weights", "weights.npz", "weights.PTH.zip"])
+def test_a_file_of_another_suffix_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"1")
+    with pytest.raises(ValueError, match=f"must end in one of .pth, .*, .caffemodel. Received: {tmp_path}/{name}"):
+        read_state(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_a_file_of_no_bytes_is_refused_whatever_its_suffix(tmp_path, suffix):
+    (tmp_path / f"a{suffix}").write_bytes(b"")
+    with pytest.raises(ValueError, match=f"{tmp_path}/a{suffix} is (no|refused)"):
+        read_state(tmp_path / f"a{suffix}")

@@ -7,7 +7,8 @@ import pytest
 
 import keras_resnet
 from keras_resnet import conversion
-from keras_resnet.conversion.torch_weights import export_weights, import_weights
+from keras_resnet.conversion import export_weights, import_weights
+from keras_resnet.preprocessing import preprocess_input
 
 torch = pytest.importorskip("torch", reason="the other side of the conversion is PyTorch")
 
@@ -62,9 +63,11 @@ def test_they_come_back_to_the_bit(converted):
         np.testing.assert_array_equal(array, state[name], err_msg=name)
 
 
-def test_the_layout_is_found_by_its_names(converted):
-    theirs, _, layout = converted
+def test_the_network_is_known_by_its_weights(converted):
+    theirs, ours, layout = converted
     assert conversion.detect(state_of(theirs)) == layout
+    assert conversion.identify(state_of(theirs), layout) == ours.form
+    assert ours.preprocessing == "torch"
 
 
 def test_centred_channels_cannot_be_taken_as_they_are():
@@ -81,14 +84,18 @@ def test_centred_channels_cannot_be_taken_as_they_are():
 
 
 REFUSED = {
-    "missing": (lambda s: s.pop("layer2.0.bn1.weight"), "must have layer2.0.bn1.weight, for conv3_block1_1_bn"),
-    "shape": (
-        lambda s: s.update({"linear.weight": np.zeros((100, 64), "float32")}),
-        r"linear.weight must have the shape \(64, 10\) of predictions .* Received: \(64, 100\)",
+    "missing": (lambda s: s.pop("layer2.0.bn1.weight"), "must have layer2.0.bn1.weight, for conv3_block1_1_bn/gamma"),
+    "classes": (
+        lambda s: s.update({"linear.weight": np.zeros((9, 64), "f"), "linear.bias": np.zeros(9, "f")}),
+        r"predictions/kernel must have the shape \(64, 10\), as in 'cifar_resnet20'. Received: \(64, 9\)",
     ),
     "deeper": (
         lambda s: s.update({"layer1.3.conv1.weight": np.zeros((16, 16, 3, 3), "float32")}),
-        "It has none for 1, such as layer1.3.conv1.weight",
+        "must be of three stages of as many blocks each. Received: 4, 3, 3",
+    ),
+    "more": (
+        lambda s: s.update({"layer1.0.bn3.weight": np.zeros(16, "float32")}),
+        "must have a place for every weight. It has none for 1, such as layer1.0.bn3.weight",
     ),
 }
 
@@ -101,27 +108,46 @@ def test_weights_of_another_network_are_refused_and_none_is_taken(case):
     change(state)
     with pytest.raises(ValueError, match=message):
         import_weights(ours, state, layout)
+    assert ours.preprocessing is None
     for variable, value in zip(ours.weights, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"bottleneck_stride": "3x3"}, "need a network of pool_padding='symmetric'. Received: 'same'"),
-        ({"pool_padding": "symmetric"}, "need a network of bottleneck_stride='3x3'. Received: '1x1'"),
-    ],
-)
-def test_a_form_that_no_shape_tells_is_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        export_weights(keras_resnet.ResNet50(**options), "torchvision")
+@pytest.mark.parametrize("options", [{"shortcut": None}, {"preactivation": True}, {"shortcut": "B"}])
+def test_a_network_of_another_form_takes_nothing(options):
+    """The plain network has the very shapes of option A."""
+    theirs, _, layout = pair("akamaster A")
+    with pytest.raises(
+        ValueError, match="need a network of shortcut='A' or 'B'|need a network of preac|must have conv3"
+    ):
+        import_weights(keras_resnet.CifarResNet(20, **options), state_of(theirs), layout)
 
 
-def test_a_network_without_counterpart_is_refused():
-    with pytest.raises(ValueError, match="conv2_block1_preact_bn of 'cifar_resnet20' has weights, and no counterpart"):
+def test_a_network_without_counterpart_is_not_given_away():
+    with pytest.raises(ValueError, match="need a network of preactivation=False. Received: True"):
         export_weights(keras_resnet.CifarResNet20(preactivation=True), "akamaster")
-    with pytest.raises(ValueError, match="Weights of torchvision are for networks of the family imagenet"):
+    with pytest.raises(ValueError, match="Weights of torchvision need a network of family='imagenet'"):
         export_weights(keras_resnet.CifarResNet20(), "torchvision")
+
+
+def test_a_network_without_top_passes_over_the_classifier():
+    theirs, ours, layout = pair("akamaster A")
+    headless = keras_resnet.CifarResNet20(include_top=False, input_shape=(32, 32, 3))
+    state = state_of(theirs)
+    import_weights(headless, state, layout)
+    import_weights(ours, state, layout)
+    for name, array in conversion.state_of(headless).items():
+        np.testing.assert_array_equal(array, conversion.state_of(ours)[name])
+    del state["layer3.2.conv2.weight"]
+    with pytest.raises(ValueError, match="must have layer3.2.conv2.weight"):
+        import_weights(headless, state, layout)
+
+
+def test_weights_without_classifier_are_refused_by_a_network_that_has_one():
+    theirs, ours, layout = pair("akamaster A")
+    state = {name: array for name, array in state_of(theirs).items() if not name.startswith("linear")}
+    with pytest.raises(ValueError, match="must have predictions/kernel, as 'cifar_resnet20' has"):
+        import_weights(ours, state, layout)
 
 
 def test_the_wrong_answers_of_published_networks(shared_data):
@@ -129,8 +155,7 @@ def test_the_wrong_answers_of_published_networks(shared_data):
     from keras_resnet.data import cifar
 
     test = cifar.load("cifar10", shared_data / "tfds")[1]
-    layout = conversion.LAYOUTS["akamaster"]
-    images = ((test.images - np.array(layout.mean)) / np.array(layout.deviation)).astype("float32")
+    images = np.array(preprocess_input(test.images, conversion.LAYOUTS["akamaster"].preprocessing))
     for depth, file, most in ((20, "resnet20-12fca82f.th", 8.5), (32, "resnet32-d509ac18.th", 8.5)):
         state = conversion.read_state(shared_data / "weights" / file)
         ours = keras_resnet.CifarResNet(depth, classifier_activation=None)

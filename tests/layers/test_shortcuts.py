@@ -164,14 +164,16 @@ def test_every_argument_is_in_the_configuration():
 
 
 @pytest.mark.parametrize(
-    ("option", "where_the_shape_stays", "where_it_changes"),
+    ("option", "where_the_shape_stays", "where_the_size_changes", "where_the_channels_change"),
     [
-        ("A", None, IdentityShortcut),
-        ("B", None, ProjectionShortcut),
-        ("C", ProjectionShortcut, ProjectionShortcut),
+        ("A", None, IdentityShortcut, IdentityShortcut),
+        ("B", None, IdentityShortcut, ProjectionShortcut),
+        ("C", ProjectionShortcut, ProjectionShortcut, ProjectionShortcut),
     ],
 )
-def test_options_are_those_of_section_3_3(option, where_the_shape_stays, where_it_changes):
+def test_options_are_those_of_section_3_3(
+    option, where_the_shape_stays, where_the_size_changes, where_the_channels_change
+):
     def kind(*shape):
         chosen = SHORTCUTS[option](*shape, data_format="channels_last", name="conv3_block1_0")
         if isinstance(chosen, keras.Layer):
@@ -182,7 +184,8 @@ def test_options_are_those_of_section_3_3(option, where_the_shape_stays, where_i
         return None
 
     assert kind(16, 16, 1) is where_the_shape_stays
-    assert [kind(*shape) for shape in [(16, 32, 1), (16, 16, 2), (16, 32, 2)]] == [where_it_changes] * 3
+    assert kind(16, 16, 2) is where_the_size_changes
+    assert [kind(*shape) for shape in [(16, 32, 1), (16, 32, 2)]] == [where_the_channels_change] * 2
 
 
 def test_every_option_of_the_facts_has_its_row():

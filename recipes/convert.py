@@ -1,0 +1,249 @@
+"""Turn weights of other packages into ours, or ours into theirs, and compare the logits.
+
+    python recipes/convert.py resnet50.pth --to resnet50.weights.h5
+    python recipes/convert.py ResNet-50-model.caffemodel --to resnet50.keras
+    python recipes/convert.py runs/cifar10-resnet20 --to resnet20.safetensors
+    python recipes/convert.py resnet50.weights.h5 --to theirs.weights.h5 --as keras
+
+SOURCE is a file of PyTorch (.pth, .pt, .th), safetensors, Keras (.h5, .weights.h5, .keras) or Caffe (.caffemodel); its
+layout and the network's depth follow from the names in it. Or it is the directory of a finished run. The suffix of the
+target says what is written: ours (.weights.h5, .keras), or PyTorch's (.pth, .safetensors) under the names of
+torchvision or, for CIFAR, of akamaster's networks; --as names another layout.
+
+Eight views of real photographs then go through the network, and through the framework of the source and of the target
+where those are installed. The logits must agree to 1e-4 of their range, and the largest of each.
+
+Exit status: 0 done; 1 the logits differ, and nothing was written; 2 refused, and nothing was changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import startup
+from refusal import Parser, answer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_resnet.carried import Carried
+    from keras_resnet.residual_network import ResidualNetwork
+
+INSTALL = "To install what conversion needs: pip install -e '.[conversion]' torch"
+TOLERANCE = 1e-4
+"""Largest difference of two logits, as a share of the range of all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Weights as another package has them: of the source, or for the target."""
+
+    layout: str
+    state: Mapping[str, np.ndarray]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Converts what the command line asks for; returns the exit status."""
+    return answer(convert, parser().parse_args(arguments), INSTALL)
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser(__doc__)
+    parser.add_argument("source", type=Path, metavar="SOURCE")
+    parser.add_argument("--to", type=Path, required=True, metavar="TARGET", help=f"ends in {', '.join(WRITERS)}")
+    parser.add_argument("--as", dest="layout", help="layout of the target, if it is not ours or PyTorch's usual one")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="photographs to compare on")
+    parser.add_argument("--overwrite", action="store_true", help="replace the target if it is there")
+    return parser
+
+
+def suffix(path: Path) -> str | None:
+    """The key of `WRITERS` that a file ends in."""
+    return next((end for end in WRITERS if path.name.endswith(end)), None)
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuses what can be seen without reading anything.
+
+    Raises:
+        ValueError, OSError: saying what to change.
+    """
+    if suffix(options.to) is None:
+        raise ValueError(f"--to must end in one of {', '.join(WRITERS)}. Received: {options.to}")
+    if options.to.exists() and not options.overwrite:
+        raise FileExistsError(f"{options.to} is there already. Choose another --to, or add --overwrite")
+    if not options.to.parent.is_dir():
+        raise FileNotFoundError(f"There is no directory {options.to.parent}. Make it, or choose another --to")
+    if not options.source.exists():
+        raise FileNotFoundError(f"There is no file or directory {options.source}")
+
+
+def convert(options: argparse.Namespace) -> int:
+    """Reads, compares and writes; returns the exit status.
+
+    Raises:
+        ValueError, OSError: if anything does not fit; nothing was changed.
+    """
+    check(options)
+    # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
+    with startup.quiet():
+        from keras_resnet import assembly, weights
+
+    source, found = read(options.source)
+    if found.carried is None:
+        raise ValueError(f"{options.source} does not say of which network it is: load it into one and save it again")
+    form = found.carried.form
+    network = assembly.BUILDERS[form.family](classifier_activation=None, data_format="channels_last", **form.options)
+    weights.load_weights(network, found, source=str(options.source))
+    target = given_back(network, options)
+    print(described(options.source, source, found.carried))
+    sides = {"source": source, "target": target}
+    compared = [compare(name, side, network, options.images) for name, side in sides.items() if side]
+    if not all(compared):
+        print(f"error: the logits differ too much; {options.to} was not written", file=sys.stderr)
+        return 1
+    temporary = options.to.with_name(f".{options.to.name}")
+    try:
+        WRITERS[suffix(options.to)](temporary, network, target)
+        temporary.replace(options.to)
+    finally:
+        temporary.unlink(missing_ok=True)
+    print(f"written   {options.to}")
+    return 0
+
+
+def read(path: Path) -> tuple[Side | None, Any]:
+    """The weights of a source as another package has them, if it is one's, and as we do."""
+    from keras_resnet import conversion, trained, weights
+
+    if path.is_dir():
+        return None, weights.of(trained.load(path).network)
+    found = weights.read(path)
+    return Side(found.layout, conversion.read_state(path)) if found.layout else None, found
+
+
+def given_back(network: ResidualNetwork, options: argparse.Namespace) -> Side | None:
+    """The weights as the target's package has them; None if that is ours.
+
+    Raises:
+        ValueError: if it has no such network, or such a file is not one of its.
+    """
+    from keras_resnet import conversion
+
+    torch = suffix(options.to) in TORCH
+    usual = {"imagenet": "torchvision", "cifar": "akamaster"}[network.form.family] if torch else None
+    layout = options.layout or usual
+    if layout is None:
+        return None
+    allowed = [name for name, row in conversion.LAYOUTS.items() if row.unfold and row.outputs_first == torch]
+    if layout not in allowed or suffix(options.to) == ".keras":
+        rule = f"one of {', '.join(allowed)}" if suffix(options.to) != ".keras" else "absent"
+        raise ValueError(f"--as must be {rule} with --to {options.to}. Received: --as {layout}")
+    return Side(layout, conversion.export_weights(network, layout))
+
+
+def described(path: Path, source: Side | None, carried: Carried) -> str:
+    """What was found, in a line."""
+    form = carried.form
+    name = f"{'ResNet' if form.shortcut else 'plain network'}-{form.depth}"
+    parts = [f"shortcut {form.shortcut}"] * bool(form.shortcut) + [f"{form.classes} classes"] * bool(form.classes)
+    sees = carried.preprocessing or "its own normalization"
+    return f"{path}: {source.layout if source else 'ours'}, {name}, {', '.join(parts)}, images by {sees}"
+
+
+def compare(name: str, side: Side, network: ResidualNetwork, folder: Path | None) -> bool:
+    """Whether the network and another framework with a side's weights have the same logits, which is also printed."""
+    import numpy as np
+
+    from keras_resnet.conversion.references import REFERENCES
+    from keras_resnet.preprocessing import preprocess_input
+
+    if network.form.classes is None or side.layout not in REFERENCES:
+        why = "they have no classifier" if network.form.classes is None else "it has no runtime here"
+        print(f"{name}    {side.layout}: not compared, since {why}")
+        return True
+    images = np.array(preprocess_input(photographs(network.image_shape[0], folder), network.preprocessing or "torch"))
+    try:
+        theirs = REFERENCES[side.layout](side.state, side.layout, network.form, images)
+    except ImportError as error:  # such as keras_hub where a package that it needs is missing
+        print(f"{name}    {side.layout}: not compared, since {error.name} is not installed")
+        return True
+    ours = np.array(network(images, training=False))
+    difference = float(np.abs(ours - theirs).max() / np.ptp(theirs))
+    same = int((ours.argmax(-1) == theirs.argmax(-1)).sum())
+    print(
+        f"{name}    {side.layout}: logits of {len(images)} views differ by at most {difference:.1e} of their range; "
+        f"{same} of {len(images)} have the same largest one"
+    )
+    return difference <= TOLERANCE and same == len(images)
+
+
+def photographs(side: int, folder: Path | None) -> np.ndarray:
+    """uint8 [views, side, side, 3]: of a folder's first eight pictures, or four views of each of two photographs."""
+    import numpy as np
+
+    if folder is not None:
+        from keras_resnet.data import picture_files
+
+        see = picture_files.viewer((side, side, 3), whole=False)
+        return np.stack([see(path) for path in picture_files.find(folder)[:8]])
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    pictures = load_sample_images().images  # 427x640
+    windows = [picture[y : y + 213, x : x + 320] for picture in pictures for y in (0, 214) for x in (0, 320)]
+    return np.stack([np.asarray(Image.fromarray(window).resize((side, side))) for window in windows])
+
+
+def write_weights(path: Path, network: ResidualNetwork, target: Side | None) -> None:
+    """Our weights, or those of a package that is Keras's as well."""
+    if target is None:
+        network.save_weights(path)
+        return
+    from keras_resnet.conversion.references import MODELS
+
+    MODELS[target.layout](target.state, target.layout, network.form).save_weights(path)
+
+
+def write_network(path: Path, network: ResidualNetwork, target: Side | None) -> None:
+    """The whole network, from images as its convention has them to scores."""
+    from keras_resnet import assembly, weights
+
+    form = network.form
+    scoring = assembly.BUILDERS[form.family](weights=weights.of(network), data_format="channels_last", **form.options)
+    scoring.save(path)
+
+
+def write_torch(path: Path, network: ResidualNetwork, target: Side) -> None:
+    """A dictionary of tensors."""
+    import torch
+
+    torch.save({name: torch.from_numpy(array) for name, array in target.state.items()}, path)
+
+
+def write_safetensors(path: Path, network: ResidualNetwork, target: Side) -> None:
+    """The same, with what must be known of the network beside it."""
+    from safetensors.numpy import save_file
+
+    save_file(dict(target.state), path, metadata={"keras_resnet": json.dumps(asdict(network.carried))})
+
+
+TORCH = (".pth", ".safetensors")
+WRITERS: dict[str, Callable[[Path, Any, Any], None]] = {
+    ".weights.h5": write_weights,
+    ".keras": write_network,
+    ".pth": write_torch,
+    ".safetensors": write_safetensors,
+}
+"""What writes a target, by its suffix."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""`recipes/convert.py`: weights from a file to a file, proved on photographs before anything is written."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import convert
+import keras_resnet
+from commands import status
+from keras_resnet import conversion, weights
+
+torch = pytest.importorskip("torch", reason="the frameworks' own logits are computed with PyTorch")
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory):
+    """A file of akamaster's ResNet-8, whose weights have no meaning."""
+    network = keras_resnet.CifarResNet(8, shortcut="A")
+    random = np.random.default_rng(0)
+    for variable in network.weights:
+        variable.assign(variable + random.uniform(0, 0.3, variable.shape))
+    path = tmp_path_factory.mktemp("theirs") / "resnet8.pth"
+    state = conversion.export_weights(network, "akamaster")
+    torch.save({"state_dict": {f"module.{name}": torch.from_numpy(array) for name, array in state.items()}}, path)
+    return path
+
+
+def refused(arguments, capsys) -> str:
+    assert status(convert.main, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    return error
+
+
+def test_round_and_round_to_the_bit(theirs, tmp_path, capsys):
+    """From PyTorch to us and back by every kind of file."""
+    source = theirs
+    for file in ("a.weights.h5", "b.keras", "c.safetensors", "d.pth"):
+        assert convert.main([str(source), "--to", str(tmp_path / file)]) == 0
+        source = tmp_path / file
+    first, last = conversion.read_state(theirs), conversion.read_state(source)
+    assert first.keys() == last.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], last[name], err_msg=name)
+    said = capsys.readouterr().out
+    assert said.count("8 of 8 have the same largest one") == 4  # as source, as target, and the last as both
+    assert "resnet8.pth: akamaster, ResNet-8, shortcut A, 10 classes, images by torch" in said
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_was_written_can_be_used(theirs, tmp_path):
+    assert convert.main([str(theirs), "--to", str(tmp_path / "n.weights.h5")]) == 0
+    network = keras_resnet.CifarResNet(8, weights=tmp_path / "n.weights.h5")
+    assert network.preprocessing == "torch"
+    assert convert.main([str(theirs), "--to", str(tmp_path / "n.keras")]) == 0
+    whole = keras.saving.load_model(tmp_path / "n.keras")
+    images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    np.testing.assert_allclose(whole(images), network(images), rtol=1e-5)
+    assert whole.carried == network.carried
+
+
+def test_logits_that_differ_write_nothing(theirs, tmp_path, capsys, monkeypatch):
+    from keras_resnet.conversion import references
+
+    def wrong(state, layout, form, images):
+        return references.torch_logits(state, layout, form, images + 0.01)
+
+    monkeypatch.setitem(references.REFERENCES, "akamaster", wrong)
+    assert convert.main([str(theirs), "--to", str(tmp_path / "n.weights.h5")]) == 1
+    assert "the logits differ too much; " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_framework_is_said(theirs, tmp_path, capsys, monkeypatch):
+    from keras_resnet.conversion import references
+
+    def missing(*arguments):
+        raise ModuleNotFoundError(name="torch")
+
+    monkeypatch.setitem(references.REFERENCES, "akamaster", missing)
+    assert convert.main([str(theirs), "--to", str(tmp_path / "n.weights.h5")]) == 0
+    assert "not compared, since torch is not installed" in capsys.readouterr().out
+
+
+def test_photographs_of_a_folder_are_taken(theirs, tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (3, 40, 50, 3), np.uint8)
+    for number, image in enumerate(images):
+        keras.utils.save_img(tmp_path / "pictures" / f"{number}.png", image)
+    arguments = [str(theirs), "--to", str(tmp_path / "n.weights.h5"), "--images"]
+    assert convert.main([*arguments, str(tmp_path / "pictures")]) == 0
+    assert "logits of 3 views differ" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    error = refused([*arguments, tmp_path / "empty", "--overwrite"], capsys)
+    assert "must hold JPEG or PNG images" in error
+
+
+def test_bad_command_lines_are_refused_and_nothing_is_touched(theirs, tmp_path, capsys):
+    target = tmp_path / "n.weights.h5"
+    target.write_bytes(b"precious")
+    assert "is there already. Choose another --to, or add --overwrite" in refused([theirs, "--to", target], capsys)
+    assert target.read_bytes() == b"precious"
+    assert "--to must end in one of .weights.h5, .keras" in refused([theirs, "--to", tmp_path / "n.onnx"], capsys)
+    assert "There is no directory" in refused([theirs, "--to", tmp_path / "no" / "n.keras"], capsys)
+    assert "There is no file or directory" in refused([tmp_path / "no.pth", "--to", tmp_path / "n.keras"], capsys)
+    assert "the following arguments are required" in refused([theirs], capsys)
+    error = refused([theirs, "--to", tmp_path / "n.pth", "--as", "keras"], capsys)
+    assert "--as must be one of torchvision, akamaster with --to" in error
+    error = refused([theirs, "--to", tmp_path / "n.pth", "--as", "torchvision"], capsys)
+    assert "Weights of torchvision need a network of family='imagenet'. Received: 'cifar'" in error
+    assert "--as must be absent with --to" in refused([theirs, "--to", tmp_path / "n.keras", "--as", "keras"], capsys)
+    (tmp_path / "cut.pth").write_bytes(theirs.read_bytes()[:1000])
+    assert "is no file of PyTorch, or damaged" in refused([tmp_path / "cut.pth", "--to", tmp_path / "n.keras"], capsys)
+    assert [path.name for path in tmp_path.iterdir()] != [] and not (tmp_path / "n.keras").exists()
+
+
+def test_a_run_gives_its_weights(theirs, tmp_path, monkeypatch, capsys):
+    """Without the normalization of its images, which no file of weights has."""
+    from keras_resnet import trained
+
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(trained, "load", lambda path: trained._of_weights(theirs, weights.read(theirs), None))
+    assert convert.main([str(tmp_path / "run"), "--to", str(tmp_path / "n.safetensors")]) == 0
+    assert "ours, ResNet-8, shortcut A, 10 classes, images by its own normalization" in capsys.readouterr().out
+    first, last = conversion.read_state(theirs), conversion.read_state(tmp_path / "n.safetensors")
+    np.testing.assert_array_equal(first["layer1.0.conv1.weight"], last["layer1.0.conv1.weight"])
