@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,10 +43,10 @@ def load_data(recipe: Recipe, run: Run, tell: loading.Tell = lambda line: None) 
 
 
 def training_batches(
-    recipe: Recipe, data: Data, strategy: tf.distribute.Strategy, first_iteration: int
+    recipe: Recipe, data: Data, strategy: tf.distribute.Strategy, first_iteration: int, parts: int | None = None
 ) -> tf.distribute.DistributedDataset:
-    """The endless batches of a recipe from an iteration on; several for an iteration that accumulates."""
-    parts = recipe.training.accumulation
+    """The endless batches of a recipe from an iteration on; `parts` for each, by default as many as it accumulates."""
+    parts = parts or recipe.training.accumulation
     make = functools.partial(
         batches.training_batches,
         data.train,
@@ -55,6 +57,26 @@ def training_batches(
         first_iteration=first_iteration * parts,
     )
     return distribution.batches(strategy, make)
+
+
+def statistics_batches(recipe: Recipe, data: Data, strategy: tf.distribute.Strategy, images: int) -> Iterator:
+    """Batches whose statistics are taken together, over the first images that a training sees, as it sees them.
+
+    They are the images of whole iterations, and divided as training divides them for batch normalization: what comes
+    out depends on the devices no more than the training does.
+
+    Args:
+        recipe: Of the training.
+        data: Its images.
+        strategy: The devices.
+        images: How many, rounded up to whole iterations; beyond an epoch they come again, with another augmentation.
+    """
+    training = recipe.training
+    per_replica = distribution.per_replica_batch_size(training.global_batch_size, strategy, training.accumulation)
+    together = min(training.normalization_batch_size or per_replica, per_replica)
+    parts = training.global_batch_size // (together * strategy.num_replicas_in_sync)
+    iterations = math.ceil(images / training.global_batch_size)
+    return itertools.islice(training_batches(recipe, data, strategy, 0, parts), iterations * parts)
 
 
 def build_replica(recipe: Recipe, data: Data, *, xla: bool = False) -> Replica:

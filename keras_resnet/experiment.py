@@ -18,10 +18,11 @@ from keras_resnet.config import Recipe, Run
 from keras_resnet.data import batches, loading
 from keras_resnet.data.loading import Data
 from keras_resnet.evaluation.errors import Errors, evaluator
-from keras_resnet.reporting import console, curves
+from keras_resnet.reporting import console, curves, hparams, model_card
 from keras_resnet.runs import RunDirectory
 from keras_resnet.training.checkpoints import Checkpoints
 from keras_resnet.training.loop import Intervals, NonFiniteLossError, Training
+from keras_resnet.training.precise_statistics import set_precise_statistics
 from keras_resnet.training.replica import Replica
 from keras_resnet.training.resumption import WorkerLostError, naming_lost_workers
 from keras_resnet.training.stopping import Stopped
@@ -139,6 +140,7 @@ class Experiment:
             with loading.naming_damaged_images(self.data, tell):
                 training.run()
                 with self.replica.measured():
+                    self._make_statistics_precise()
                     measured = {name: self.measure(name) for name in self.data.splits if name != "train"}
                     values = training.variables.read()
             if self.chief:
@@ -162,6 +164,12 @@ class Experiment:
             batches.evaluation_batches, images, batch_size=self.per_replica_batch_size * self.replicas
         )
         return self._evaluate(distribution.batches(self.strategy, make), images.size)
+
+    def _make_statistics_precise(self) -> None:
+        """Replaces the moving averages by an exact average, if the recipe asks for it."""
+        if images := self.recipe.training.precise_statistics:
+            batches = assembly.statistics_batches(self.recipe, self.data, self.strategy, images)
+            set_precise_statistics(self.replica.model, batches, self.strategy)
 
     def _training(self, callbacks: Iterable[keras.callbacks.Callback]) -> Training:
         recipe, run, chief = self.recipe, self.run, self.chief
@@ -244,18 +252,20 @@ class Experiment:
         network.save(whole)
         whole.replace(directory.model)
         curves.draw(training.history.rows() if training.history else [], directory.curve, title=self.recipe.name)
-        directory.write_result(
-            {
-                "recipe": self.recipe.name,
-                "fingerprint": self.recipe.fingerprint,
-                "iterations": training.state.iteration,
-                "schedule_scale": self.recipe.schedule.scale,
-                "view": self.data.validation.view,
-                "splits": {name: asdict(errors) for name, errors in measured.items()},
-                "best_iteration": training.state.best_iteration,
-                "best_validation_error": training.state.best_error,
-                "images_per_second": training.images_per_second,
-                "class_names": list(self.data.class_names),
-            }
-        )
+        hparams.write(directory.logs, self.recipe, measured, training.state.iteration)
+        result = {
+            "recipe": self.recipe.name,
+            "fingerprint": self.recipe.fingerprint,
+            "iterations": training.state.iteration,
+            "schedule_scale": self.recipe.schedule.scale,
+            "training_images": self.data.train.size,
+            "view": self.data.validation.view,
+            "splits": {name: asdict(errors) for name, errors in measured.items()},
+            "best_iteration": training.state.best_iteration,
+            "best_validation_error": training.state.best_error,
+            "images_per_second": training.images_per_second,
+            "class_names": list(self.data.class_names),
+        }
+        model_card.write(directory, result)
+        directory.write_result(result)
         print(console.report(directory))

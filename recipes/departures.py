@@ -8,27 +8,14 @@ A docstring states a departure under the heading "Differs from the paper:".
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from keras_resnet.reporting.departures import departures
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- departures: python recipes/departures.py -->\n", "<!-- end of departures -->"
-SECTION = re.compile(r"^Differs from the paper:\n((?:    .*\n?|\n)+)", re.MULTILINE)
-
-
-def departures(package: Path = ROOT / "keras_resnet") -> Iterator[tuple[str, str]]:
-    """(module and object, text of one line) of every departure, by module."""
-    for file in sorted(package.rglob("*.py")):
-        module = ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                doc = inspect.cleandoc(ast.get_docstring(node) or "") + "\n"
-                for section in SECTION.findall(doc):
-                    yield f"{module}.{node.name}" if hasattr(node, "name") else module, " ".join(section.split())
 
 
 def listing() -> str:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -88,7 +89,7 @@ class PhotographSplit(Split):
         fine = is_seen_finely(Encoded(content).shape, self.image_size)
         return tf.cond(fine, lambda: tf.io.serialize_tensor(decode(content)), lambda: content)
 
-    def see(self, through: Callable[[Photograph], tf.Tensor], index: tf.Tensor) -> tf.Tensor:
+    def see(self, through: Callable[[Photograph], Any], index: tf.Tensor) -> Any:
         """Something of an image, whatever the cache made of it; the pixels are the same."""
         fetched = self.fetch(index)
         if self.cache != "decoded":
@@ -123,6 +124,23 @@ class PhotographSplit(Split):
         # They stay in order, so a large photograph holds up the smaller ones after it: the cores need more to do.
         views = elements.map(view, num_parallel_calls=2 * PARALLEL_CALLS, deterministic=True)
         return views.batch(batch_size, drop_remainder)
+
+    def seen(self, through: Callable[[Photograph], Any]) -> tf.data.Dataset:
+        """Every image once, in order.
+
+        Args:
+            through: From a photograph to a tensor, or a tuple of tensors.
+
+        Returns:
+            Elements (what `through` returns, label int32 []).
+        """
+        labels = self.label_tensor
+        indices = tf.data.Dataset.range(self.size)
+        return indices.map(
+            lambda index: (self.see(through, index), labels[index]),
+            num_parallel_calls=2 * PARALLEL_CALLS,
+            deterministic=True,
+        )
 
     def damaged(self) -> list[str]:
         """The images that cannot be used, found by reading and decoding every one."""

@@ -1,0 +1,127 @@
+"""Pictures in files of anyone's, without labels: found, and seen one by one as evaluation sees them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.data.folder import SUFFIXES, find_fault
+from keras_resnet.data.photographs import Encoded, Photograph
+from keras_resnet.data.splits import PARALLEL_CALLS
+from keras_resnet.data.views import center_crop
+
+
+def find(path: Path) -> list[Path]:
+    """A file itself, whatever its name; of a folder the JPEG and PNG files at any depth, sorted.
+
+    Hidden files and folders are passed over.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder.
+        ValueError: if a folder holds no pictures.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file or folder {path}")
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        pictures = [name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
+        found += [Path(folder) / name for name in pictures]
+    if not found:
+        raise ValueError(f"{path} must hold JPEG or PNG images ({', '.join(sorted(SUFFIXES))}). It holds none")
+    return sorted(found)
+
+
+def center_square(photograph: Photograph, size: int) -> tf.Tensor:
+    """The largest square in the middle of a photograph, resized; of one of just that size, every pixel as it is.
+
+    Args:
+        photograph: Of any size.
+        size: Side of the square, in pixels.
+
+    Returns:
+        uint8 [size, size, 3].
+    """
+    side = tf.reduce_min(photograph.shape)
+    corner = (photograph.shape - side) // 2
+    square = photograph.part(tf.concat([corner, [side, side]], 0))
+    image = tf.image.resize(square, [size, size], method="bilinear", antialias=True)
+    return tf.cast(tf.clip_by_value(image, 0.0, 255.0) + 0.5, tf.uint8)  # rounds: there is nothing below 0
+
+
+def viewer(image_shape: tuple[int | None, ...], *, whole: bool) -> Callable[[Path], np.ndarray]:
+    """The function that sees a picture as evaluation does.
+
+    Args:
+        image_shape: (height, width, channels) of the network: square, of 1 or 3 channels.
+        whole: Whether evaluation shows the network whole images (CIFAR, digits): then the largest square in the middle
+            is seen. Otherwise, for photographs, it is `center_crop`.
+
+    Returns:
+        Function from the path of a file to uint8 [height, width, channels]. It raises a `ValueError` that names the
+        file if it cannot be used.
+
+    Raises:
+        ValueError: if there is no such view.
+    """
+    size, width, channels = image_shape
+    if size is None or size != width or channels not in (1, 3):
+        raise ValueError(
+            "`image_shape` must be (size, size, 1) or (size, size, 3), to show pictures to a network. "
+            f"Received: image_shape={tuple(image_shape)}"
+        )
+    seen = center_square if whole else center_crop
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def view(content: tf.Tensor) -> tf.Tensor:
+        image = seen(Encoded(content), size)
+        return tf.image.rgb_to_grayscale(image) if channels == 1 else image
+
+    def see(path: Path) -> np.ndarray:
+        fault = find_fault(str(path))
+        if fault is None:
+            try:
+                with tf.device("CPU:0"):
+                    return view(path.read_bytes()).numpy()
+            except (tf.errors.OpError, OSError):
+                fault = "damaged"
+        raise ValueError(f"{path}: {fault}")
+
+    return see
+
+
+def batches(
+    paths: Sequence[Path], see: Callable[[Path], np.ndarray], batch_size: int
+) -> Iterator[tuple[list[Path], np.ndarray, list[str]]]:
+    """Pictures in their order, seen in parallel; one that cannot be used is left out of its batch.
+
+    Args:
+        paths: Of the pictures.
+        see: What `viewer` made.
+        batch_size: The most pictures at a time.
+
+    Yields:
+        (paths, images uint8 [paths, height, width, channels], errors that name the pictures left out). A batch may be
+        empty.
+    """
+
+    def attempt(path: Path) -> np.ndarray | ValueError:
+        try:
+            return see(path)
+        except ValueError as error:
+            return error
+
+    with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+        for start in range(0, len(paths), batch_size):
+            part = paths[start : start + batch_size]
+            tried = list(zip(part, pool.map(attempt, part), strict=True))
+            seen = [(path, image) for path, image in tried if not isinstance(image, ValueError)]
+            faults = [str(error) for _, error in tried if isinstance(error, ValueError)]
+            yield [path for path, _ in seen], np.array([image for _, image in seen], np.uint8), faults

@@ -1,0 +1,98 @@
+"""Which classes a network takes for which, every image of a split counted exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet import metrics
+
+
+def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.ndarray:
+    """Counts the images of each class by the class that the network sees in them.
+
+    Args:
+        network: From uint8 images [batch, height, width, channels] to logits [batch, classes].
+        batches: As `data.batches.evaluation_batches` makes them.
+        images: How many they must hold.
+
+    Returns:
+        int64 [classes, classes]: rows are true classes, columns predicted ones. What is off the diagonal is the top-1
+        error, exactly as `evaluation.errors` counts it.
+
+    Raises:
+        RuntimeError: if another number of images was counted.
+    """
+
+    @tf.function(autograph=False)
+    def classify(batch: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return predicted(network(batch, training=False), labels)
+
+    classes = network.output_shape[-1]
+    counts = np.zeros([classes, classes], np.int64)
+    for batch, labels in batches:
+        true, seen = labels.numpy(), classify(batch, labels).numpy()
+        counted = true >= 0
+        np.add.at(counts, (true[counted], seen[counted]), 1)
+    if counts.sum() != images:
+        raise RuntimeError(f"{counts.sum()} images were counted, but the split has {images}")
+    return counts
+
+
+def predicted(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """The class of the largest logit; in a draw with that of the label another class, because a draw is wrong.
+
+    Args:
+        logits: float32 [batch, classes]; one that is not a number counts as the largest.
+        labels: int32 [batch]; -1 marks an image that only fills up its batch.
+
+    Returns:
+        int32 [batch]; -1 for images that fill up.
+    """
+    own = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
+    largest = tf.where(tf.math.is_nan(logits), np.inf, logits)
+    other = tf.argmax(tf.where(own, -np.inf, largest), axis=-1, output_type=labels.dtype)
+    return tf.where(metrics.wrong(logits, labels), other, labels)
+
+
+@dataclass(frozen=True)
+class ClassError:
+    """What went wrong with the images of a class."""
+
+    label: int
+    images: int
+    wrong: int
+    error: float
+    """Percent of the images."""
+
+
+def by_class(counts: np.ndarray) -> list[ClassError]:
+    """The error of each class that has images, the worst first; of equal ones, that of more images.
+
+    Args:
+        counts: int64 [classes, classes], as `matrix` returns them.
+    """
+    images, right = counts.sum(axis=1), counts.diagonal()
+    found = [
+        ClassError(label, int(all_), int(all_ - hits), float(100 * (all_ - hits) / all_))
+        for label, (all_, hits) in enumerate(zip(images, right, strict=True))
+        if all_
+    ]
+    return sorted(found, key=lambda row: (-row.error, -row.images, row.label))
+
+
+def most_frequent(counts: np.ndarray) -> list[tuple[int, int, int]]:
+    """The confusions that occur, the most frequent first.
+
+    Args:
+        counts: int64 [classes, classes], as `matrix` returns them.
+
+    Returns:
+        (true class, predicted class, images).
+    """
+    off_diagonal = counts - np.diag(counts.diagonal())
+    found = [(int(true), int(seen), int(off_diagonal[true, seen])) for true, seen in np.argwhere(off_diagonal)]
+    return sorted(found, key=lambda confusion: -confusion[2])

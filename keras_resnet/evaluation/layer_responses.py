@@ -1,0 +1,67 @@
+"""How strongly each layer responds: the standard deviations of Figure 7."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.layers import Rematerialized
+
+
+def layer_responses(network: keras.Model, batches: Iterable[np.ndarray]) -> list[tuple[str, float]]:
+    """The standard deviation of what each 3x3 layer puts out, before the nonlinearity and the addition.
+
+    That is the output of the batch normalization that belongs to a 3x3 convolution; of the convolution itself where
+    none does, such as the last one of a block whose activation comes first. It is taken over all images, positions and
+    channels, with the moving statistics, and exact: sums are in float64.
+
+    Args:
+        network: Of this package.
+        batches: Images [batch, height, width, channels] as the network takes them; a batch may be smaller than others.
+
+    Returns:
+        (name of the layer, standard deviation), in the network's order.
+
+    Raises:
+        ValueError: if the network has no 3x3 layer, if there is no image, or if a response is not finite.
+
+    Reference:
+        He et al., 2015, Section 4.2, "Analysis of Layer Responses", and Figure 7.
+    """
+    responses = dict(_responses(network))
+    if not responses:
+        raise ValueError(f"`network` must have 3x3 convolutions of this package. {network.name!r} has none")
+    measured = keras.Model(network.inputs, list(responses.values()))
+    [image] = network.inputs
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec(image.shape, image.dtype)])
+    def sums(images: tf.Tensor) -> tf.Tensor:
+        """float64 [layers, 3]: numbers, their sum, and that of their squares."""
+        outputs = [tf.cast(output, tf.float64) for output in measured(images, training=False)]
+        return tf.stack([(tf.cast(tf.size(y), y.dtype), tf.reduce_sum(y), tf.reduce_sum(y**2)) for y in outputs])
+
+    totals = sum((sums(tf.cast(images, image.dtype)).numpy() for images in batches), np.zeros([len(responses), 3]))
+    count, total, squares = totals.T
+    if not count.all():
+        raise ValueError("`batches` must hold at least one image. Received: none")
+    deviations = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0.0))
+    for name, deviation in zip(responses, deviations, strict=True):
+        if not np.isfinite(deviation):
+            raise ValueError(f"The responses of a network must be finite. Those of {name} are not")
+    return list(zip(responses, deviations.tolist(), strict=True))
+
+
+def _responses(network: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
+    """(name of the layer, symbolic output) of each 3x3 layer."""
+    layers = {layer.name: layer for layer in network.layers}
+    for name, layer in layers.items():
+        if isinstance(layer, Rematerialized):
+            inner = dict(_responses(layer.block))
+            # The tensors within are the block's alone: it is run once more, on what the layer is given.
+            yield from zip(inner, keras.Model(layer.block.inputs, list(inner.values()))(layer.input), strict=True)
+        elif name.endswith("_conv") and layer.kernel_size == (3, 3):
+            response = layers.get(name.removesuffix("conv") + "bn", layer)
+            yield response.name, response.output

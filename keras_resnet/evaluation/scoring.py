@@ -1,0 +1,122 @@
+"""The scores of one network, or of several together, for every image of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet import metrics
+from keras_resnet.evaluation.errors import Errors
+from keras_resnet.evaluation.intervals import wilson
+
+TOP = 5
+"""The largest scores that are kept of every image."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was made of every image of a split, in its order.
+
+    Attributes:
+        labels: int32 [images].
+        losses: float32 [images], the cross-entropy of the averaged scores.
+        wrong1, wrong5: bool [images], whether the label is not among the one or five largest scores.
+        classes: int32 [images, 5], the classes of the largest scores, the largest first; fewer of fewer classes.
+        scores: float32 [images, 5], their scores of 0 to 1.
+    """
+
+    labels: np.ndarray
+    losses: np.ndarray
+    wrong1: np.ndarray
+    wrong5: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def errors(self) -> Errors:
+        """Mean loss and errors."""
+        images, loss = len(self.labels), self.losses.mean(dtype=np.float64)
+        return Errors(images, float(loss), *(float(100 * wrong.mean()) for wrong in (self.wrong1, self.wrong5)))
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95% confidence intervals of the top-1 and top-5 error, in percent."""
+        found = {"top1": self.wrong1, "top5": self.wrong5}
+        return {name: wilson(int(wrong.sum()), len(wrong)) for name, wrong in found.items()}
+
+
+def score(
+    networks: Sequence[keras.Model],
+    batches: tf.data.Dataset,
+    images: int,
+    progress: Callable[[int], Any] = lambda done: None,
+) -> Scored:
+    """Shows every image to all networks, on one device, and averages their softmax scores.
+
+    Args:
+        networks: From uint8 images to logits, each with its own normalization; see `views.View.prepare`.
+        batches: As in `views.View`.
+        images: How many there must be.
+        progress: Called after every batch with the number of images that were seen.
+
+    Raises:
+        RuntimeError: if another number of images was counted.
+    """
+    models = [_traced_once(network) for network in networks]
+
+    @tf.function(autograph=False, input_signature=batches.element_spec)
+    def measure(seen, labels):
+        logarithms = log_scores(models, seen)
+        largest = tf.math.top_k(logarithms, min(TOP, logarithms.shape[-1]))
+        wrong = (metrics.wrong(logarithms, labels, k) for k in (1, TOP))
+        return labels, metrics.cross_entropy(logarithms, labels), *wrong, largest.indices, tf.exp(largest.values)
+
+    rows, counted = [], 0
+    for batch in batches:
+        columns = [column.numpy() for column in measure(*batch)]
+        rows.append([column[columns[0] >= 0] for column in columns])
+        counted += len(rows[-1][0])
+        progress(counted)
+    if counted != images:
+        raise RuntimeError(f"{counted} images were evaluated, but the split has {images}")
+    return Scored(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+
+def log_scores(models: Sequence[Callable], images: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The logarithms of averaged softmax scores: over crops and positions first, then over scales and networks.
+
+    Logarithms serve as logits do, and hold scores that are too small for a float32.
+
+    Args:
+        models: From uint8 images [batch, height, width, channels] to logits [batch, …, classes].
+        images: For each scale, uint8 [batch, crops, height, width, channels].
+
+    Returns:
+        float32 [batch, classes].
+    """
+    return _log_mean(tf.stack([_seen(model, scale) for model in models for scale in images], axis=1))
+
+
+def _seen(model: Callable, images: tf.Tensor) -> tf.Tensor:
+    """float32 [batch, classes] of one network at one scale."""
+    shape = tf.shape(images)
+    logits = model(tf.reshape(images, tf.concat([[-1], shape[2:]], 0)))
+    each = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+    return _log_mean(tf.reshape(each, [shape[0], -1, logits.shape[-1]]))
+
+
+def _log_mean(logarithms: tf.Tensor) -> tf.Tensor:
+    """[batch, classes] of [batch, number, classes]: the logarithm of the mean."""
+    number = tf.cast(tf.shape(logarithms)[1], tf.float32)
+    return tf.reduce_logsumexp(logarithms, axis=1) - tf.math.log(number)
+
+
+def _traced_once(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A network as a function that is traced once for images of all sizes that it takes."""
+    images = tf.TensorSpec([None, *network.input_shape[1:]], tf.uint8)
+    return tf.function(lambda images: network(images, training=False), autograph=False, input_signature=[images])

@@ -1,0 +1,48 @@
+"""The recipe and the errors of a run as TensorBoard's hparams plugin wants them.
+
+python -m tensorboard.main --logdir DIR     compares all runs below DIR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from keras_resnet import checks
+from keras_resnet.config import Recipe
+from keras_resnet.evaluation.errors import Errors
+
+
+def write(logs: Path, recipe: Recipe, measured: Mapping[str, Errors], iteration: int) -> None:
+    """Adds the recipe and the final errors of a run to its logs; does nothing where TensorBoard is not installed.
+
+    Args:
+        logs: The directory of one run that TensorBoard reads.
+        recipe: Its fields become hyperparameters under the names of their flags, such as `model.shortcut`.
+        measured: By split; the top-1 error in percent becomes the metric `final/validation_error`.
+        iteration: The last one.
+
+    Raises:
+        OSError: if the logs cannot be written.
+    """
+    try:
+        from tensorboard.plugins.hparams import api
+    except ModuleNotFoundError:
+        return
+    values = {name: plain(value) for name, value in checks.leaves(recipe.essence())}
+    try:
+        with tf.summary.create_file_writer(str(logs)).as_default(step=iteration):
+            # Runs with the same identifier would be shown as one: seeds differ, names do not count.
+            api.hparams(values, trial_id=recipe.fingerprint)
+            for name, errors in measured.items():
+                tf.summary.scalar(f"final/{name}_error", errors.top1_error)
+    except tf.errors.OpError as error:
+        raise OSError(f"TensorBoard's logs cannot be written: {str(error.message).partition(chr(10))[0]}") from error
+
+
+def plain(value: Any) -> bool | float | str:
+    """A value as the plugin takes it: what is neither a truth value nor a number becomes text."""
+    return value if isinstance(value, bool | int | float) else str(value)

@@ -1,0 +1,177 @@
+"""A page about a trained network, in Markdown: what it is, how good, what made it, and how to use it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_resnet import checks, runs
+from keras_resnet.datasets import DATASETS
+from keras_resnet.evaluation.intervals import wilson
+from keras_resnet.reporting.departures import departures
+from keras_resnet.runs import RunDirectory
+
+NAME = "model_card.md"
+"""Of the page in the directory of a run."""
+
+NAMED = 20
+"""The most classes that are named."""
+
+Values = Mapping[str, Any]
+"""What a JSON file of a run holds."""
+
+
+def _photographs(recipe: Values) -> bool:
+    return DATASETS[recipe["data"]["dataset"]].image_shape is None
+
+
+def _padded(recipe: Values) -> bool:
+    return not _photographs(recipe) and recipe["data"]["augmentation"] != "none"
+
+
+def _mean_image_of_photographs(recipe: Values) -> bool:
+    return _photographs(recipe) and recipe["data"]["normalization"] == "per-pixel-mean"
+
+
+def _cifar_by_replica(recipe: Values) -> bool:
+    return recipe["data"]["dataset"].startswith("cifar") and recipe["training"]["normalization_batch_size"] is None
+
+
+APPLIES: dict[str, Callable[[Values], bool]] = {
+    "keras_resnet.data.statistics.mean_and_deviation": _photographs,
+    "keras_resnet.data.transforms.crop": _padded,
+    "keras_resnet.data.views.squared": _photographs,
+    "keras_resnet.evaluation.fully_convolutional.fully_convolutional": _mean_image_of_photographs,
+    "keras_resnet.experiment.train": _cifar_by_replica,
+    "keras_resnet.layers.batch_normalization.BatchNormalization": lambda r: not r["training"].get("precise_statistics"),
+    "keras_resnet.networks.ResNet": lambda r: r["model"]["family"] == "imagenet",
+}
+"""Where a departure from the paper is stated -> whether it concerns a training by a recipe. Others always do."""
+
+
+def write(directory: RunDirectory, result: Values) -> Path:
+    """Writes the page of a run into its directory.
+
+    It is made of what lies there: `recipe.json`, `environment.json`, `model.keras` and the results of later
+    evaluations. What is not there is left out, and so an earlier version's run has a page, too.
+
+    Args:
+        directory: Of the run.
+        result: What was measured at its end, as in `result.json`.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: if a file is damaged.
+        OSError: if the page cannot be written.
+    """
+    recipe = _read(directory.recipe)
+    evaluations = [_read(file) for file in sorted((directory.path / "evaluation").glob("result-*.json"))]
+    sections = (
+        _title(recipe, result),
+        _results(result, evaluations),
+        _use(recipe, result, directory.model),
+        _departures(recipe),
+        *map(_start, directory.starts()),
+        _protocol(recipe),
+    )
+    page = directory.path / NAME
+    runs.write(page, "\n\n".join(section for section in sections if section) + "\n")
+    return page
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+
+
+def _title(recipe: Values, result: Values) -> str:
+    model, data, scale = recipe["model"], recipe["data"], recipe["schedule"]["scale"]
+    network = f"residual network with shortcuts {model['shortcut']}" if model["shortcut"] else "plain network"
+    images = f"{result['training_images']:,} images of " if "training_images" in result else ""
+    held_out = f" ({data['holdout']:,} more are held out)" if data["holdout"] else ""
+    return (
+        f"# {recipe['name']}\n\n"
+        f"A {network} of {model['depth']} layers, trained on {images}{data['dataset']}{held_out} for "
+        f"{result['iterations']:,} iterations of {recipe['training']['global_batch_size']} images"
+        f"{f', {scale} of the whole schedule' if scale != 1 else ''}.\n\n"
+        f"Recipe: `{recipe['name']}`, fingerprint `{result['fingerprint']}`. What it aims at, which is no result of "
+        f"this training: {recipe['description']}."
+    )
+
+
+def _results(result: Values, evaluations: Iterable[Values]) -> str:
+    """The errors at the end of the training, and those that were measured later."""
+    rows = [(name, result["view"], errors) for name, errors in result["splits"].items()]
+    rows += [(f"{later['split']}, measured later", later["view"], later) for later in evaluations]
+    lines = []
+    for split, view, errors in rows:
+        images, top1, top5 = errors["images"], errors["top1_error"], errors["top5_error"]
+        low, high = wilson(round(top1 * images / 100), images)
+        cells = (split, view, f"{images:,}", f"{top1:.2f}%", f"{low:.2f}% to {high:.2f}%", f"{top5:.2f}%")
+        lines.append((*cells, f"{errors['loss']:.4f}"))
+    heads = ("split", "view", "images", "top-1 error", "its 95% interval", "top-5 error", "loss")
+    # The best validation is picked among many: it is no estimate, and stays in result.json.
+    return f"## Result\n\n{_table(heads, lines)}"
+
+
+def _use(recipe: Values, result: Values, model: Path) -> str:
+    """What the file is, and how to load it."""
+    if not model.exists():
+        return ""
+    data, names = recipe["data"], result["class_names"]
+    height, width, channels = DATASETS[data["dataset"]].image_shape or (data["image_size"], data["image_size"], 3)
+    listed = f": {', '.join(names)}" if len(names) <= NAMED else ", named in `result.json`"
+    with model.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return (
+        "## Use\n\n"
+        "```python\n"
+        "import keras\n"
+        "import keras_resnet\n\n"
+        f'network = keras.saving.load_model("{model.name}")\n'
+        "logits = network.predict(images)\n"
+        "```\n\n"
+        f"`images` are uint8 [batch, {height}, {width}, {channels}] of 0 to 255: the network normalizes them itself. "
+        f"`logits` are float32 [batch, {len(names)}], of {len(names)} classes{listed}.\n\n"
+        f"`{model.name}`: {model.stat().st_size:,} bytes, SHA-256 `{digest}`"
+    )
+
+
+def _protocol(recipe: Values) -> str:
+    """Every field of the recipe."""
+    fields = checks.leaves({key: value for key, value in recipe.items() if isinstance(value, dict)})
+    rows = [(f"`{name}`", f"`{json.dumps(value)}`") for name, value in fields]
+    return f"## Protocol\n\n`recipes/train.py recipe.json` repeats it.\n\n{_table(('field', 'value'), rows)}"
+
+
+def _departures(recipe: Values) -> str:
+    texts = [text for place, text in departures() if APPLIES.get(place, lambda _: True)(recipe)]
+    listed = "\n".join(f"- {text}" for text in texts)
+    return f"## What this package does differently from the paper\n\n{listed}" if texts else ""
+
+
+def _start(start: Values) -> str:
+    """Where and with what a run was started, without what is not known."""
+    known = {
+        key: value for key, value in start.items() if value not in (None, [], "") and key not in ("run", "changes")
+    }
+    lines = [f"- {key}: {_words(value)}" for key, value in known.items() if key != "started"]
+    lines += [f"- changed: {change}" for change in start.get("changes", [])]
+    return "\n".join([f"## Started {start['started']}", "", *lines])
+
+
+def _words(value: Any) -> str:
+    return ", ".join(f"`{item}`" for item in value) if isinstance(value, list) else f"`{value}`"
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,123 @@
+"""Draw where in pictures a trained network sees a class (Grad-CAM).
+
+    python recipes/explain.py runs/digits pictures/ --output heat                               the class that it sees
+    python recipes/explain.py resnet50.pth cat.jpg --output heat --preprocessing torch --class 281
+    python recipes/explain.py runs/digits 7.png --output heat --layer conv3_block1_out        an earlier feature map
+
+Writes a PNG for each picture: what the network sees of it, and the same under the heat map. A folder is searched at any
+depth for JPEG and PNG files, and OUTPUT has its folders again. Files that are there already are refused, unless
+--overwrite is added.
+
+Exit status: 0 done; 1 done but for pictures that cannot be used, named on stderr; 2 refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import own_pictures
+import refusal
+from keras_resnet import checks, files
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_resnet.trained import Trained
+
+BATCH_SIZE = 8
+REMEDY = "Make room there or allow it, or choose another --output"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes the heat maps; returns the exit status."""
+    parser = own_pictures.parser(__doc__)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the heat maps are written")
+    parser.add_argument("--layer", help="the feature map that is looked at (default: the last)")
+    parser.add_argument("--class", dest="label", metavar="NAME_OR_NUMBER", help="(default: the one that is seen)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    return refusal.answer(explain, parser.parse_args(arguments))
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Writes the heat maps."""
+    own_names = own_pictures.read_class_names(options.class_names)
+    trained = own_pictures.load(options)
+    names = own_pictures.class_names(trained, own_names)
+    label = None if options.label is None else find_class(options.label, names, trained.network.output_shape[-1])
+    written = targets(options.pictures, options.output, overwrite=options.overwrite)
+    faults: list[str] = []
+    for paths, images in own_pictures.seen(trained, list(written), BATCH_SIZE, faults):
+        pictures = heat_maps(trained, images, names, label, options.layer)
+        for path, content in zip(paths, pictures, strict=True):
+            with files.naming_file(written[path], REMEDY):
+                written[path].parent.mkdir(parents=True, exist_ok=True)
+            files.write(written[path], content, REMEDY)
+            print(written[path], flush=True)
+    return 1 if faults else 0
+
+
+def find_class(word: str, names: Sequence[str] | None, classes: int) -> int:
+    """The class of a name or number; a name counts first.
+
+    Raises:
+        ValueError: if there is none, or if several have the name.
+    """
+    named = [number for number, name in enumerate(names or ()) if name == word]
+    numbers = {str(number): number for number in range(classes)}
+    if len(named) > 1:
+        checks.refuse("--class", f"a number, one of {', '.join(map(str, named))}, which have one name", word)
+    if not named and word not in numbers:
+        rule = f"a number from 0 to {classes - 1}" + (" or the name of a class" if names else "")
+        checks.refuse("--class", rule, word, checks.nearest(word, names or numbers))
+    return named[0] if named else numbers[word]
+
+
+def targets(given: Sequence[Path], output: Path, *, overwrite: bool) -> dict[Path, Path]:
+    """Picture -> the file to write, which has the place of the picture in its folder.
+
+    Raises:
+        ValueError: if two pictures would be written to one file.
+        OSError: if a file or folder is missing, or a file to write is there already.
+    """
+    from keras_resnet.data import picture_files
+
+    written: dict[Path, Path] = {}
+    for start in given:
+        for path in picture_files.find(start):
+            place = path.relative_to(start) if start.is_dir() else Path(path.name)
+            written.setdefault(path, output / place.with_name(f"{path.name}.png"))
+    sources: dict[Path, Path] = {}
+    for path, target in written.items():
+        if (other := sources.setdefault(target, path)) != path:
+            raise ValueError(f"{other} and {path} would both be written to {target}. Explain them one after the other")
+        if target.exists() and not overwrite:
+            raise FileExistsError(f"{target} is there already. Choose another --output, or add --overwrite")
+    return written
+
+
+def heat_maps(
+    trained: Trained, images: np.ndarray, names: Sequence[str] | None, label: int | None, layer: str | None
+) -> list[bytes]:
+    """A PNG file for each image."""
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_resnet.evaluation import grad_cam
+    from keras_resnet.reporting import heat_figure
+
+    scores = tf.nn.softmax(trained.network(images, training=False)).numpy()
+    classes = scores.argmax(axis=1) if label is None else np.full(len(images), label)
+    heat = grad_cam.heat_map(trained.network, images, classes, layer)
+    titles = [
+        f"{names[number] if names else f'class {number}'}  {100 * image[number]:.2f}%"
+        for number, image in zip(classes, scores, strict=True)
+    ]
+    return [heat_figure.draw(*each) for each in zip(images, heat, titles, strict=True)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

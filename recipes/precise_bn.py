@@ -1,0 +1,181 @@
+"""Recompute the batch statistics of a trained network as an exact average over training images.
+
+    python recipes/precise_bn.py RUN
+    python recipes/precise_bn.py RUN --images 50000 --batch-size 256 --output precise.keras
+
+RUN is the directory of a finished run. Its training images come in the order and with the augmentation of the training,
+from its beginning on. The network with the new statistics goes into a file of its own, RUN/precise.keras if no other is
+named, and the errors of both are printed. Only --overwrite lets it replace RUN/model.keras; RUN/result.json then tells
+of a network that is gone. A training does the same by itself: --training.precise-statistics 10000.
+
+Exit status: 0 done; 2 refused, and nothing was changed; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import refusal
+import startup
+from keras_resnet import files
+from keras_resnet.config import Recipe, Run
+from keras_resnet.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from keras_resnet.data.loading import Data
+    from keras_resnet.data.splits import Split
+    from keras_resnet.evaluation.errors import Errors
+
+    Measured = dict[str, Errors]
+
+REMEDY = "Choose another --output"
+EVALUATED_AT_ONCE = 100
+"""Images."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Recomputes the statistics of a run's network; returns the exit status."""
+    return refusal.answer(work, read_options(arguments))
+
+
+def work(options: argparse.Namespace) -> int:
+    """Recomputes, writes and prints."""
+    directory = RunDirectory(options.run)
+    output = options.output or directory.path / "precise.keras"
+    check_output(output, options.overwrite)
+    recipe = read_recipe(directory)
+    before, after = recompute(directory, together(recipe, directory, options), options, output)
+    for split, errors in before.items():
+        change = f"{errors.top1_error:.2f}% before, {after[split].top1_error:.2f}% after"
+        print(f"{split} error on {errors.images:,} images: {change}")
+    print(f"model {output}")
+    return 0
+
+
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = refusal.Parser(__doc__)
+    parser.add_argument("run", metavar="RUN", type=Path)
+    parser.add_argument("--images", type=int, default=10_000, help="training images, at least; defaults to %(default)s")
+    parser.add_argument("--data-directory", help="defaults to the run's")
+    parser.add_argument("--batch-size", type=int, help="images that share their statistics; defaults to the run's")
+    parser.add_argument("--output", type=Path, help="file to write, .keras; defaults to RUN/precise.keras")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    options = parser.parse_args(arguments)
+    for name in ("images", "batch_size"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1. Received: {value}")
+    return options
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """Refuses a file that cannot be written, or may not.
+
+    Raises:
+        ValueError, OSError: saying what to change.
+    """
+    if output.suffix != ".keras":
+        raise ValueError(f"--output must end in .keras. Received: {output}")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"There is no directory {output.parent}. {REMEDY}")
+    if output.exists() and not overwrite:
+        raise FileExistsError(f"{output} is there. {REMEDY}, or replace it with --overwrite")
+
+
+def read_recipe(directory: RunDirectory) -> Recipe:
+    """What trained the network of a finished run.
+
+    Raises:
+        ValueError, OSError: if there is no such run.
+    """
+    if not directory.recipe.is_file():
+        raise ValueError(f"{directory.path} must be the directory of a run. It has no recipe.json")
+    if not directory.finished or not directory.model.is_file():
+        raise ValueError(
+            f"{directory.path} must hold a finished run. To finish it: python recipes/train.py {directory.path}"
+        )
+    try:
+        return Recipe.from_json(directory.recipe.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{directory.recipe}: {error}") from error
+
+
+def together(recipe: Recipe, directory: RunDirectory, options: argparse.Namespace) -> Recipe:
+    """The recipe, with iterations of as many images as share their statistics."""
+    training = recipe.training
+    size = (
+        options.batch_size
+        or training.normalization_batch_size
+        or last_start(directory).get("per_replica_batch_size", training.global_batch_size // training.accumulation)
+    )
+    one_group = replace(training, global_batch_size=size, accumulation=1, normalization_batch_size=None)
+    return replace(recipe, training=one_group)
+
+
+def last_start(directory: RunDirectory) -> dict[str, Any]:
+    """How a run was last started; empty if it does not say."""
+    starts = directory.starts()
+    return starts[-1] if starts else {}
+
+
+def recompute(
+    directory: RunDirectory, recipe: Recipe, options: argparse.Namespace, output: Path
+) -> tuple[Measured, ...]:
+    """Writes the network with the new statistics; returns the errors with the old and with the new ones.
+
+    Raises:
+        ValueError, OSError: if the images or the network are not there, or if the statistics are not finite.
+    """
+    # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
+    with startup.quiet():
+        from keras_resnet import assembly, distribution, trained
+    from keras_resnet.data.loading import naming_damaged_images
+    from keras_resnet.training.precise_statistics import set_precise_statistics
+
+    strategy = distribution.one_device()
+    remembered = last_start(directory).get("run", {}).get("data_directory")
+    data = assembly.load_data(recipe, Run(data_directory=options.data_directory or remembered), tell)
+    with strategy.scope():
+        network = trained.load(directory.path).network
+    measure = measuring(network, data, strategy)
+    with naming_damaged_images(data, tell):
+        before = measure()
+        batches = assembly.statistics_batches(recipe, data, strategy, options.images)
+        set_precise_statistics(network, batches, strategy)
+        after = measure()
+    whole = output.with_name(f".{output.name}")
+    with files.naming_file(output, REMEDY):
+        network.save(whole)
+        whole.replace(output)
+    return before, after
+
+
+def measuring(network: Any, data: Data, strategy: Any) -> Callable[[], Measured]:
+    """The function that measures a network, as it is, on every split that it was not trained on."""
+    from keras_resnet import distribution
+    from keras_resnet.data.batches import evaluation_batches
+    from keras_resnet.evaluation.errors import evaluator
+
+    evaluate = evaluator(network, strategy)
+
+    def measure_split(split: Split) -> Errors:
+        make = functools.partial(evaluation_batches, split, batch_size=EVALUATED_AT_ONCE)
+        return evaluate(distribution.batches(strategy, make), split.size)
+
+    return lambda: {name: measure_split(split) for name, split in data.splits.items() if name != "train"}
+
+
+def tell(line: str) -> None:
+    """Says what takes long."""
+    print(f"{line} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

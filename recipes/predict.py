@@ -1,0 +1,95 @@
+"""Print what a trained network sees in pictures.
+
+    python recipes/predict.py runs/digits cat.jpg                                    a run, and a file
+    python recipes/predict.py resnet50.pth pictures/ --preprocessing torch --top 1   weights, and a folder
+    python recipes/predict.py runs/digits pictures/ --json                           for programs
+
+A folder is searched at any depth for JPEG and PNG files; hidden ones are passed over. A picture is seen as evaluation
+sees it: the center crop of a photograph, or for networks of CIFAR and digits the largest square in the middle, resized.
+
+Exit status: 0 done; 1 done but for pictures that cannot be used, named on stderr; 2 refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import own_pictures
+import refusal
+
+if TYPE_CHECKING:
+    from keras_resnet.trained import Trained
+
+Prediction = tuple[int, str, float]
+"""Class, name (the number again where there are no names), and score from 0 to 1."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the predictions; returns the exit status."""
+    parser = own_pictures.parser(__doc__)
+    parser.add_argument("--top", type=refusal.at_least_one, default=5, help="classes per picture (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
+    parser.add_argument("--batch-size", type=refusal.at_least_one, default=32, help="pictures at a time (default: 32)")
+    return refusal.answer(predict, parser.parse_args(arguments))
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Prints what the network sees."""
+    own_names = own_pictures.read_class_names(options.class_names)
+    trained = own_pictures.load(options)
+    from keras_resnet.data import picture_files
+
+    names = own_pictures.class_names(trained, own_names)
+    paths = dict.fromkeys(path for given in options.pictures for path in picture_files.find(given))
+    faults: list[str] = []
+    found = predictions(trained, list(paths), names, options.top, options.batch_size, faults)
+    if options.json:
+        print(json.dumps([as_object(*each) for each in found], indent=2, ensure_ascii=False))
+    else:
+        for each in found:
+            print(as_table(*each), flush=True)
+    return 1 if faults else 0
+
+
+def predictions(
+    trained: Trained, paths: list[Path], names: Sequence[str] | None, top: int, batch_size: int, faults: list[str]
+) -> Iterator[tuple[Path, list[Prediction]]]:
+    """The best classes of every picture that can be used; a line in `faults` for each of the others.
+
+    Raises:
+        ValueError: if a score is not a number.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_resnet.preprocessing import decode_predictions
+
+    network = trained.network
+    images = tf.TensorSpec([None, *network.image_shape], tf.uint8)
+    # Of any number of images, so that the last batch is not traced again.
+    scores = tf.function(lambda batch: tf.nn.softmax(network(batch, training=False)), [images], autograph=False)
+    for usable, batch in own_pictures.seen(trained, paths, batch_size, faults):
+        found = scores(batch).numpy()
+        if not np.isfinite(found).all():
+            raise ValueError(f"{trained.source} is a broken network: its scores are not numbers")
+        yield from zip(usable, decode_predictions(found, names, top), strict=True)
+
+
+def as_table(path: Path, best: list[Prediction]) -> str:
+    """The predictions of a picture, one on a line."""
+    return "\n".join([str(path), *(f"  {100 * score:6.2f}%  {name}" for _, name, score in best)])
+
+
+def as_object(path: Path, best: list[Prediction]) -> dict[str, object]:
+    """The predictions of a picture, for JSON."""
+    scores = [{"class": number, "name": name, "score": score} for number, name, score in best]
+    return {"file": str(path), "scores": scores}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
