@@ -1,0 +1,41 @@
+"""The formats that networks are exported to: the files of each, and what must be installed for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to keep a network for another program.
+
+    Args:
+        suffix: What the file's name ends in; empty where it is a folder.
+        packages: What must be installed to write the file and to run it, beside TensorFlow.
+        beside: Suffixes of the files that belong to it.
+    """
+
+    suffix: str
+    packages: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> list[str]:
+        """The packages that are not installed."""
+        return [package for package in self.packages if not find_spec(package)]
+
+    def files(self, path: Path) -> list[Path]:
+        """All files of an export; the one that it is called by comes last."""
+        return [*(path.with_suffix(suffix) for suffix in self.beside), path]
+
+
+FORMATS: dict[str, Format] = {
+    "saved-model": Format(""),
+    "onnx": Format(".onnx", ("onnx", "tf2onnx", "onnxruntime")),
+    "litert": Format(".tflite"),
+    "openvino": Format(".xml", ("openvino",), beside=(".bin",)),
+    "torch": Format(".pt2", ("torch",)),
+}
+"""Formats by the name that the command line gives them."""

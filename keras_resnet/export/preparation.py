@@ -1,0 +1,108 @@
+"""The network that is exported: for inference, in float32, of layers that every exporter knows."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from keras_resnet.folding import copied, fold_batch_norm, is_functional, rebuilt
+from keras_resnet.layers import Rematerialized
+from keras_resnet.residual_network import ResidualNetwork
+
+
+def in_float32(network: ResidualNetwork, image_size: int | None = None) -> ResidualNetwork:
+    """The same network in float32, whatever the precision of its training was, without rematerialized blocks.
+
+    Args:
+        network: With the channels last. It stays as it is.
+        image_size: Side of its square images in pixels. Defaults to that of the network.
+
+    Raises:
+        ValueError: if the network cannot take such images.
+    """
+    if network.data_format != "channels_last":
+        raise ValueError(
+            "`network` must have the channels last, which all runtimes compute on a CPU. Received: "
+            f"data_format={network.data_format!r}. Give its weights to a network of data_format='channels_last'"
+        )
+
+    def copy(layer):
+        if isinstance(layer, Rematerialized):  # a function of its own in the graph, which LiteRT cannot call
+            return rebuilt(layer.block, copy, keras.Input((None, None, layer.block.input_shape[-1])))
+        return rebuilt(layer, copy) if is_functional(layer) else copied(layer, dtype="float32")
+
+    shape, [image] = _image_shape(network, image_size), network.inputs
+    return rebuilt(network, copy, keras.Input(shape, dtype=image.dtype, name=image.name))
+
+
+def exportable(
+    network: ResidualNetwork, *, fold: bool = False, preprocessing: bool = True, scores: bool = False
+) -> keras.Model:
+    """A network of other layers that computes the same.
+
+    Args:
+        network: As `in_float32` makes it.
+        fold: Whether convolutions do the batch normalization behind them.
+        preprocessing: Whether images are normalized inside. If not, the input is float32 images that are normalized
+            already, and has the same name.
+        scores: Whether the softmax is taken.
+
+    Returns:
+        A network from images [batch, height, width, channels] to logits, or scores, float32 [batch, classes].
+    """
+    [image] = network.inputs
+
+    def copy(layer):
+        if isinstance(layer, keras.layers.Normalization):
+            return _rescaling(layer) if preprocessing else None
+        return copied(layer)
+
+    start = keras.Input(image.shape[1:], dtype=image.dtype if preprocessing else "float32", name=image.name)
+    network = rebuilt(fold_batch_norm(network) if fold else network, copy, start)
+    if not scores:
+        return network
+    return keras.Model(network.input, keras.layers.Softmax(dtype="float32", name="scores")(network.output))
+
+
+def normalization(network: keras.Model) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and deviation that a network normalizes images with; None if it does not.
+
+    Returns:
+        Both float64 [channels], or of the shape of an image.
+    """
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            mean, deviation = _statistics(layer)
+            return (mean[0, 0], deviation[0, 0]) if mean.shape[:2] == (1, 1) else (mean, deviation)
+    return None
+
+
+def _statistics(layer: keras.layers.Normalization) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation, float64, with as many axes as an image."""
+    mean, variance = (keras.ops.convert_to_numpy(value)[0].astype("float64") for value in (layer.mean, layer.variance))
+    return mean, np.maximum(np.sqrt(variance), keras.config.epsilon())  # the least that Keras divides by
+
+
+def _rescaling(layer: keras.layers.Normalization) -> keras.layers.Layer:
+    """The same by constants: exported to ONNX, Keras's layer makes inputs of its mean and variance."""
+    mean, deviation = _statistics(layer)
+    return keras.layers.Rescaling(
+        (1 / deviation).tolist(), (-mean / deviation).tolist(), dtype="float32", name=layer.name
+    )
+
+
+def _image_shape(network: ResidualNetwork, image_size: int | None) -> tuple[int, int, int]:
+    *size, channels = network.image_shape
+    if image_size is None and None in size:
+        raise ValueError("`image_size` must be given for a network that takes images of any size")
+    if image_size is None or [image_size, image_size] == size:
+        return (*size, channels)
+    smallest, known = network.form.architecture.strides, normalization(network)
+    if image_size < smallest:
+        raise ValueError(f"`image_size` must be at least {smallest} in this network. Received: image_size={image_size}")
+    if known and known[0].size > channels:
+        raise ValueError(
+            f"`image_size` must be {size[0]} in this network, whose normalization subtracts an image of that size. "
+            f"Received: image_size={image_size}"
+        )
+    return image_size, image_size, channels

@@ -1,0 +1,241 @@
+"""Export a trained network for another program, and prove that the file does the same.
+
+    python recipes/export.py runs/cifar10-resnet20 --format onnx --output resnet20.onnx --fold
+    python recipes/export.py resnet50.pth --preprocessing torch --format litert --output resnet50.tflite --batch-size 1
+    python recipes/export.py model.keras --format saved-model --output served/1 --scores
+
+SOURCE is the directory of a run, a .keras file, or weights: a .weights.h5, or a file of another package.
+The file takes images uint8 [batch, height, width, 3] of 0 to 255, red first, and normalizes them inside, so that it
+cannot be given the wrong ones; with --no-preprocessing it takes float32 images that are normalized already. It returns
+float32 logits [batch, classes], or with --scores their softmax. It computes in float32, whatever the training did.
+
+format        file      pip install                  is run by
+saved-model   a folder  nothing more                 tf.saved_model.load
+onnx          .onnx     onnx tf2onnx onnxruntime     onnxruntime
+litert        .tflite   nothing more                 tf.lite.Interpreter
+openvino      .xml      openvino                     openvino; the weights lie beside it, in a .bin
+torch         .pt2      torch                        torch.export.load
+
+The converter of openvino reports its use to its makers; `opt_in_out --opt_out`, which comes with it, ends that.
+The file is run beside the network. FILE.json says by how much they differ, how long both take, and what the file wants.
+Exit status: 0 exported, and the outputs are equal; 1 they are not, and the file is called NAME.differs.SUFFIX; 2
+refused or failed, and nothing was written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import refusal
+import startup
+import turns
+from keras_resnet import files, processors
+from keras_resnet.export.formats import FORMATS, Format
+
+if TYPE_CHECKING:
+    from keras_resnet.residual_network import ResidualNetwork
+    from keras_resnet.trained import Trained
+
+IMAGES = 8
+"""Images that are compared, where the size of the batches is not fixed."""
+ROUNDS = 20
+"""Measurements of the latency."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exports what the command line asks for; returns the exit status."""
+    options = parser().parse_args(arguments)
+    output, form = options.output, FORMATS[options.format]
+    try:
+        check(output, form, options)
+        # The runtimes compute on the CPU in float32; a GPU would round otherwise. They start from TensorFlow's network.
+        os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow")
+        with startup.quiet():
+            from keras_resnet import trained
+        source = trained.load(options.source, options.convention)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+            report = export(source, Path(folder) / output.name, options)
+            place = output if report["agrees"] else differing(output)
+            put(Path(folder) / output.name, place, form, report)
+    except ModuleNotFoundError as error:
+        refusal.refuse(f"{error.name} is not installed: pip install {error.name}")
+    except (ValueError, OSError, RuntimeError) as error:
+        refusal.refuse(error)
+    print(told(report, place))
+    if not report["agrees"]:
+        print(f"error: {place} does not do what the network does; do not use it", file=sys.stderr)
+    return 0 if report["agrees"] else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = refusal.Parser(__doc__)
+    parser.add_argument("source", metavar="SOURCE", type=Path)
+    parser.add_argument("--format", choices=FORMATS, required=True)
+    parser.add_argument("--output", metavar="FILE", type=Path, required=True)
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+    parser.add_argument("--fold", action="store_true", help="fold batch normalization into the convolutions")
+    parser.add_argument("--no-preprocessing", action="store_false", dest="preprocessing", help="normalize outside")
+    parser.add_argument(
+        "--preprocessing",
+        metavar="NAME",
+        dest="convention",
+        help="torch, caffe or tf: how weights want images normalized, only where their file does not say",
+    )
+    parser.add_argument("--image-size", metavar="N", type=positive, help="side of the images in pixels")
+    parser.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=lambda word: None if word == "dynamic" else positive(word),
+        help="images in a batch, or dynamic for any number (default: dynamic)",
+    )
+    parser.add_argument("--scores", action="store_true", help="end in the softmax")
+    return parser
+
+
+def positive(word: str) -> int:
+    """A whole number from 1 on."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1. Received: {word!r}")
+    return int(word)
+
+
+def check(output: Path, form: Format, options: argparse.Namespace) -> None:
+    """Refuses what can be refused before TensorFlow is loaded.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    if form.missing:
+        raise ValueError(
+            f"--format {options.format} needs {', '.join(form.missing)}, which is not installed: "
+            f"pip install {' '.join(form.missing)}"
+        )
+    if form.suffix and output.suffix != form.suffix:
+        raise ValueError(f"--output must end in {form.suffix} for --format {options.format}. Received: {output}")
+    if not output.parent.is_dir():
+        raise ValueError(f"--output must be in a folder that is there. Received: {output}")
+    for file in form.files(output):
+        if file.exists() and not options.overwrite:
+            raise ValueError(f"{file} is there already. To replace it: --overwrite")
+        if file.exists() and not (file / "saved_model.pb" if not form.suffix else file).is_file():
+            raise ValueError(f"{file} is no export of --format {options.format}, and is not replaced")
+
+
+def export(source: Trained, path: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Writes the file, and returns what is to be known of it."""
+    from keras_resnet.export import preparation, writers
+
+    network = preparation.in_float32(source.network, options.image_size)
+    mean, deviation = preparation.normalization(network)
+    inside = options.preprocessing
+    exported = preparation.exportable(network, fold=options.fold, preprocessing=inside, scores=options.scores)
+    writers.write(exported, options.format, path, options.batch_size)
+    [image], classes = exported.inputs, exported.output_shape[1]
+    outside = {"mean": mean.tolist(), "deviation": deviation.tolist()}
+    return {
+        "source": str(source.source),
+        "format": options.format,
+        "folded": options.fold,
+        "input": {
+            "shape": [options.batch_size, *image.shape[1:]],
+            "dtype": image.dtype,
+            "values": "0 to 255" if inside else "(0 to 255 - mean) / deviation",
+            **({} if inside else outside),
+        },
+        "output": {"shape": [options.batch_size, classes], "values": "scores" if options.scores else "logits"},
+        "class_names": source.class_names,
+        **tried(network, path, options),
+    }
+
+
+def tried(network: ResidualNetwork, path: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Runs the file beside the network that it was made of, and returns how they compare."""
+    from keras_resnet.export import comparison, preparation, runtimes, writers
+
+    threads, run_network = processors.count(), runtimes.run_keras(network)
+    images = comparison.pictures(network, options.batch_size or IMAGES)
+    mean, deviation = preparation.normalization(network)
+    given = images if options.preprocessing else ((images - mean) / deviation).astype("float32")
+    try:
+        run = runtimes.RUNTIMES[options.format](path, threads)
+        outputs = run(given)
+    except Exception as error:  # each runtime has errors of its own
+        raise RuntimeError(f"The file that was exported cannot be run ({writers.first_line(error)})") from error
+    expected = run_network(images)
+    found = comparison.compare(comparison.softmax(expected) if options.scores else expected, outputs)
+    few = slice(options.batch_size or 1)
+    return {
+        "agrees": found.agrees,
+        "difference": found.difference if math.isfinite(found.difference) else None,
+        "limit": comparison.LIMIT,
+        "same_top_1": found.same_top_1,
+        "images": found.images,
+        "latency": {
+            "images": len(images[few]),
+            "threads": threads,
+            "rounds": ROUNDS,
+            "milliseconds": milliseconds(
+                {"keras": lambda: run_network(images[few]), options.format: lambda: run(given[few])}
+            ),
+        },
+    }
+
+
+def milliseconds(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """The median time of each, measured in turns."""
+
+    def once(run: Callable[[], Any]) -> turns.Contender:
+        return lambda: run() is not None
+
+    speeds = turns.measure({name: once(run) for name, run in runs.items()}, ROUNDS)
+    return {name: 1000 / statistics.median(measured) for name, measured in speeds.items()}
+
+
+def differing(output: Path) -> Path:
+    """What a file is called that must not be used."""
+    return output.with_name(f"{output.stem}.differs{output.suffix}")
+
+
+def put(made: Path, place: Path, form: Format, report: dict[str, Any]) -> None:
+    """Moves what was made to its place, with the report beside it; what was there goes where it was made."""
+    beside = made.with_name(f"{made.name}.json")
+    beside.write_bytes(files.as_json(report))
+    for source, target in zip(
+        [beside, *form.files(made)], [place.with_name(f"{place.name}.json"), *form.files(place)], strict=True
+    ):
+        with contextlib.suppress(FileNotFoundError):
+            target.replace(made.with_name(f"old-{target.name}"))
+        source.replace(target)
+
+
+def told(report: dict[str, Any], place: Path) -> str:
+    """What a person wants to know at once."""
+    given, output, latency, difference = (report[key] for key in ("input", "output", "latency", "difference"))
+    shape = ", ".join("any" if size is None else str(size) for size in given["shape"])
+    share = "what is no number" if difference is None else f"{difference:.1e} of their range"
+    times = ", ".join(f"{name} {time:.2f} ms" for name, time in latency["milliseconds"].items())
+    return "\n".join(
+        [
+            f"file      {place}",
+            f"input     {given['dtype']} [{shape}], {given['values']}",
+            f"output    {output['values']} of {output['shape'][1]} classes",
+            f"equal     {'yes' if report['agrees'] else 'NO'}, they differ by {share} (limit {report['limit']:.0e}); "
+            f"top-1 on {report['same_top_1']} of {report['images']} images",
+            f"latency   {times} (batch of {latency['images']}, {latency['threads']} threads, "
+            f"median of {latency['rounds']})",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
