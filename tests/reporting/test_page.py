@@ -1,0 +1,332 @@
+"""The page about runs as text: what is in it, and what can never get into it."""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import hashlib
+import html.parser
+import itertools
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keras_resnet import architectures
+from keras_resnet.config import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.evaluation.intervals import wilson
+from keras_resnet.reporting.page import document, markup, series, tables
+from keras_resnet.reporting.page.document import page
+from keras_resnet.reporting.page.reading import RunRecord, labels
+from keras_resnet.training.history import Row
+
+DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation="crop"))
+ERRORS = {"images": 360, "loss": 0.5, "top1_error": 2.5, "top5_error": 0.0}
+
+
+def result(**changes: Any) -> dict[str, Any]:
+    return {
+        "fingerprint": "0123456789ab",
+        "iterations": 64_000,
+        "view": "whole image",
+        "splits": {"validation": ERRORS},
+        "images_per_second": 1234.5,
+        "class_names": list("0123456789"),
+    } | changes
+
+
+class Reader(html.parser.HTMLParser):
+    """The tables of a page by their captions, as rows of texts; its text; and its elements with their attributes."""
+
+    def __init__(self, content: str):
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self._caption = ""
+        self.feed(content)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in ("meta", "input"):
+            self._open.append(tag)
+        if tag == "caption":
+            self._caption = ""
+        if tag == "tr":
+            self.tables.setdefault(self._caption, []).append([])
+        if tag in ("td", "th"):
+            self.tables[self._caption][-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open[-1:] in (["script"], ["style"]):
+            return
+        self.text += data
+        if "caption" in self._open:
+            self._caption += data
+        if {"td", "th"} & set(self._open):
+            row = self.tables[self._caption][-1]
+            row[-1] = f"{row[-1]} {data}".strip()
+
+
+def numbers(content: str) -> list[dict[str, Any]]:
+    """What the program of a page draws."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', content, re.DOTALL)
+    return json.loads(found[1])
+
+
+def cells(content: str, caption: str = "Runs") -> list[dict[str, str]]:
+    head, *rows = Reader(content).tables[caption]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def test_a_finished_run_in_the_table():
+    start = {"started": "2026-01-02T03:04:05+00:00"}
+    [row] = cells(page([RunRecord("run", DIGITS, result=result(), starts=(start,))], "Test"))
+    low, high = wilson(9, 360)
+    assert row == {
+        "run": "run test 0123456789ab",
+        "validation error": f"2.50% {low:.2f} to {high:.2f}% 360 images",
+        "iterations": "64,000",
+        "scale": "1",
+        "depth": "8",
+        "shortcut": "A",
+        "parameters": "75,002",
+        "multiply-adds": "747 k",
+        "images/s": "1,234",
+        "started": "2026-01-02 03:04",
+    }
+
+
+def test_the_sizes_are_those_of_the_architecture():
+    for recipe, input_shape, classes in [
+        (Recipe("a", "a", ModelConfig(depth=20), DataConfig("cifar100")), (32, 32, 3), 100),
+        (
+            Recipe("a", "a", ModelConfig("imagenet", 50, "B"), DataConfig("imagenet", image_size=160)),
+            (160, 160, 3),
+            1000,
+        ),
+        (
+            Recipe("a", "a", ModelConfig(depth=29, block="bottleneck", shortcut=None, preactivation=True)),
+            (32, 32, 3),
+            10,
+        ),
+    ]:
+        model = recipe.model
+        size = architectures.count(
+            model.architecture,
+            shortcut=model.shortcut,
+            preactivation=model.preactivation,
+            input_shape=input_shape,
+            classes=classes,
+        )
+        [row] = cells(page([RunRecord("run", recipe)], "Test"))
+        assert row["parameters"] == f"{size.trainable:,}"
+        value, unit = row["multiply-adds"].split()
+        assert float(value) * {"M": 1e6, "G": 1e9}[unit] == pytest.approx(size.multiply_adds, rel=0.005)
+
+
+def test_a_network_of_unknown_classes_has_no_size_until_it_is_finished():
+    recipe = Recipe("own", "a", ModelConfig("imagenet", 18, "B"), DataConfig("folder", image_size=64))
+    [begun, finished] = cells(
+        page([RunRecord("a", recipe), RunRecord("b", recipe, result=result(class_names=["cat", "dog"]))], "Test")
+    )
+    size = architectures.count(architectures.imagenet(18), input_shape=(64, 64, 3), classes=2)
+    assert (begun["parameters"], begun["multiply-adds"]) == ("–", "–")
+    assert finished["parameters"] == f"{size.trainable:,}"
+
+
+def test_a_run_that_is_going_on_is_marked():
+    content = page([RunRecord("run", DIGITS, rows=(Row(100, 0.1, 1.0, 50.0),))], "Test")
+    [row] = cells(content)
+    assert row["iterations"] == "100 of 64,000 unfinished"
+    assert row["run"] == f"run test {DIGITS.fingerprint}"
+    assert "One run of test; 1 unfinished" in Reader(content).text
+    assert "unfinished" not in Reader(page([RunRecord("run", DIGITS, result=result())], "Test")).text
+
+
+def test_a_scale_is_marked_where_it_is_not_one():
+    short = replace(DIGITS, schedule=ScheduleConfig(scale=0.125))
+    content = page([RunRecord("short", short), RunRecord("whole", DIGITS)], "Test")
+    assert [row["scale"] for row in cells(content)] == ["0.125", "1"]
+    assert content.count("<mark") == 1
+
+
+def test_splits_that_only_some_runs_have():
+    both = result(splits={"validation": ERRORS, "test": {**ERRORS, "top1_error": 5.0}})
+    runs = [RunRecord("one", DIGITS, result=result()), RunRecord("both", DIGITS, result=both)]
+    one, both = cells(page(runs, "Test"))
+    assert one["test error"] == "–"
+    assert both["test error"].startswith("5.00%")
+
+
+def test_only_what_differs_is_told():
+    other = replace(DIGITS, name="other", model=ModelConfig(depth=8, shortcut=None), training=TrainingConfig(seed=3))
+    content = page([RunRecord("a", DIGITS), RunRecord("b", other)], "Test")
+    assert cells(content, "What differs between the recipes") == [
+        {"field": "model.shortcut", "a": "A", "b": "None"},
+        {"field": "training.seed", "a": "0", "b": "3"},
+    ]
+    same = page([RunRecord("a", DIGITS), RunRecord("b", replace(DIGITS, name="other"))], "Test")
+    assert "the runs follow the same recipe" in same
+    assert "What differs" not in Reader(page([RunRecord("a", DIGITS)], "Test")).text
+
+
+def test_later_evaluations():
+    found = {
+        **ERRORS,
+        "view": "10-crop",
+        "split": "test",
+        "networks": [{}, {}],
+        "environment": {"started": "2026-02-03"},
+    }
+    runs = [RunRecord("a", DIGITS), RunRecord("b", DIGITS, evaluations=(("result-10-crop.json", found),))]
+    [row] = cells(page(runs, "Test"), "Later evaluations")
+    low, high = wilson(9, 360)
+    assert row == {
+        "run": "b result-10-crop.json",
+        "view": "10-crop",
+        "split": "test",
+        "top-1 error": f"2.50% {low:.2f} to {high:.2f}% 360 images",
+        "top-5 error": "0.00%",
+        "loss": "0.5000",
+        "networks": "2",
+        "measured": "2026-02-03",
+    }
+
+
+def test_what_holds_for_every_start_is_said_once():
+    start = {"started": "2026-01-01", "command": "train a", "keras": "3.99", "devices": ["CPU:0"], "run": {"secret": 1}}
+    again = {**start, "started": "2026-01-02", "devices": ["GPU:0", "GPU:1"], "changes": ["training.seed: 0 -> 1"]}
+    text = Reader(page([RunRecord("a", DIGITS, starts=(start, again)), RunRecord("b", DIGITS)], "Test")).text
+    assert text.count("3.99") == 1
+    assert "GPU:0, GPU:1" in text and "training.seed: 0 -> 1" in text and text.count("train a") == 2
+    assert "environment.json was not kept" in text
+    assert "secret" not in text
+
+
+def test_the_curves_are_the_rows():
+    rows = (Row(10, 0.1, 2.0, 80.0), Row(20, 0.01, 1.0, float("inf"), 1.5, 1 / 3))
+    [run] = numbers(page([RunRecord("run", DIGITS, rows=rows)], "Test"))
+    assert run["curves"] == {
+        "learning_rate": [[10, 0.1], [20, 0.01]],
+        "loss": [[10, 2.0], [20, 1.0]],
+        "training_error": [[10, 80.0], [20, None]],
+        "validation_loss": [[20, 1.5]],
+        "validation_error": [[20, 0.333333]],
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 1999, 2000, 2001, 2999, 64_000])
+def test_long_curves_are_thinned_evenly(count):
+    points = [(10 * k, float(k)) for k in range(1, count + 1)]
+    kept = series.thinned(points)
+    assert len(kept) == min(count, 2000)
+    assert (kept[0], kept[-1]) == (points[0], points[-1])
+    steps = {later[0] - earlier[0] for earlier, later in itertools.pairwise(kept)}
+    assert not steps or max(steps) - min(steps) <= 10
+
+
+def test_a_long_run_stays_small_and_the_page_says_so():
+    long = tuple(
+        Row(10 * k, 0.1, math.pi / k, 10 * math.e / k, *((1 / k,) * 2 if k % 10 == 0 else ())) for k in range(1, 20_001)
+    )
+    content = page([RunRecord("long", DIGITS, rows=long), RunRecord("short", DIGITS, rows=long[:2000])], "Test")
+    assert "Curves of long are thinned evenly, to 2,000 of up to 20,000 points." in Reader(content).text
+    assert len(content) < 500_000
+    # Every curve is thinned for itself: a validation is not lost because it is rare.
+    assert {len(points) for points in numbers(content)[0]["curves"].values()} == {2000}
+    assert "thinned" not in Reader(page([RunRecord("short", DIGITS, rows=long[:2000])], "Test")).text
+
+
+def test_nothing_from_elsewhere():
+    content = page([RunRecord("run", DIGITS, rows=(Row(1, 0.1),), result=result())], "Test")
+    for tag, attributes in Reader(content).elements:
+        assert not {"src", "href", "action", "style"} & set(attributes), tag
+        assert not any(name.startswith("on") for name in attributes), tag
+    assert "url(" not in (document.PARTS / "page.css").read_text() and "@import" not in content
+    assert re.findall(r"https?://[^\"' ]*", content) == ["http://www.w3.org/2000/svg"]
+
+
+def test_the_policy_lets_in_the_style_and_the_program_alone():
+    content = page([RunRecord("run", DIGITS)], "Test")
+    [policy] = [a["content"] for tag, a in Reader(content).elements if a.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    for rule, tag in (("style-src", "style"), ("script-src", "script")):
+        [inline] = re.findall(f"<{tag}>(.*?)</{tag}>", content, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert rules[rule] == f"'sha256-{digest}'"
+
+
+HARM = "<script>alert(1)</script><!--\"'&amp;</title></style>\u2028${title}"
+
+
+def test_text_of_runs_stays_text():
+    start = {"started": HARM, "command": HARM, HARM: [HARM], "changes": [HARM]}
+    found = {**ERRORS, "view": HARM, "split": HARM}
+    splits = {HARM: ERRORS}
+    runs = [
+        RunRecord(HARM, DIGITS, (Row(1, 0.1),), result(splits=splits, fingerprint=HARM), (start,), ((HARM, found),)),
+        RunRecord("b", replace(DIGITS, training=TrainingConfig(seed=1))),
+    ]
+    content = page(runs, HARM)
+    tame = page([replace(runs[0], label="a", result=result(), starts=({**start, HARM: 1},)), runs[1]], "Test")
+    reader = Reader(content)
+    assert [run["label"] for run in numbers(content)] == [HARM, "b"]
+    head, row, _ = reader.tables["Runs"]
+    assert head[1] == f"{HARM} error"
+    assert row[0] == f"{HARM} test {HARM}"
+    for tag in ("script", "style", "title"):
+        assert content.lower().count(f"</{tag}>") == tame.lower().count(f"</{tag}>") == {"script": 2}.get(tag, 1)
+    assert "<!--" not in content
+
+
+def test_the_same_runs_give_the_same_page():
+    runs = [RunRecord("a", DIGITS, rows=(Row(1, 0.1),)), RunRecord("b", DIGITS, result=result())]
+    assert page(runs, "Test") == page(runs, "Test")
+
+
+def test_every_look_of_a_curve_is_in_the_style_sheet():
+    style = (document.PARTS / "page.css").read_text(encoding="utf-8")
+    looks = [tables.look(position) for position in range(tables.COLOURS * tables.DASHES)]
+    assert len(set(looks)) == len(looks)
+    for name in {name for look in looks for name in look.split()} - {"d0"}:
+        assert f".{name} {{" in style
+
+
+def test_the_parts_of_the_page_are_shipped():
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[2] / "setup.cfg")
+    shipped = setup["options.package_data"]["keras_resnet.reporting.page"].split(", ")
+    parts = {file for file in document.PARTS.iterdir() if file.is_file() and file.suffix != ".py"}
+    assert {file for pattern in shipped for file in document.PARTS.glob(pattern)} == parts
+    assert {*document.STYLE, *document.PROGRAM, "page.html"} == {file.name for file in parts}
+
+
+def test_elements_escape_all_but_markup():
+    inner = markup.element("b", "<&>")
+    assert inner == "<b>&lt;&amp;&gt;</b>"
+    assert markup.element("p", inner, "<", class_='"', data_value=None) == f'<p class="&quot;">{inner}&lt;</p>'
+    with pytest.raises(ValueError, match="JSON"):
+        markup.json_text(float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["/x/a", "/x/b"], ["a", "b"]),
+        (["/x/a", "/y/a"], ["x/a", "y/a"]),
+        (["/x/1/a", "/y/1/a", "/y/b"], ["x/1/a", "y/1/a", "/y/b"]),
+        (["/a"], ["a"]),
+    ],
+)
+def test_labels_are_the_shortest_ends_that_differ(paths, expected):
+    assert labels([Path(path) for path in paths]) == expected
