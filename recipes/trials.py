@@ -1,0 +1,185 @@
+"""The trainings of a search: each in a process and a run directory of its own, which is never trained twice."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import axes
+from keras_resnet.config import Recipe
+from keras_resnet.runs import RunDirectory
+
+TRAIN = Path(__file__).with_name("train.py")
+STOPPED = (75, 130)
+"""Exit statuses of a training that was asked to stop: the search stops as well."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training.
+
+    Args:
+        recipe: What is trained.
+        command: The words after `recipes/train.py`, without the directory.
+        directory: Of the run.
+    """
+
+    recipe: Recipe
+    command: tuple[str, ...]
+    directory: RunDirectory
+
+    @property
+    def log(self) -> Path:
+        """What the training says."""
+        return self.directory.path.with_name(f"{self.directory.path.name}.log")
+
+    def train(self) -> bool:
+        """Begins or continues the training if it is not finished; returns whether it is now.
+
+        Another process that trains the same is waited for.
+
+        Raises:
+            SystemExit: with its exit status, if it was asked to stop.
+        """
+        if self.directory.finished:
+            return True
+        with self.log.open("ab") as stream:
+            # The training inherits the lock, and holds it for as long as it lives, whatever happens to this process.
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if self.directory.finished:
+                return True
+            stream.truncate(0)
+            words = (*self.command, "--run.directory", str(self.directory.path), "--run.resume")
+            status = start(words, stream)
+            if status in STOPPED:
+                raise SystemExit(status)
+            if status:
+                stream.write(f"\nexit status {status}\n".encode())
+        return self.directory.finished
+
+    def failure(self) -> str:
+        """Why it came to no end, as far as its log tells."""
+        if not self.log.exists():
+            return "not trained"
+        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        status = [line for line in lines if line.startswith("exit status ")]
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        return ": ".join([*status[-1:], *errors[-1:]]) or f"unfinished; see {self.log}"
+
+
+def start(words: Sequence[str], stream: BinaryIO) -> int:
+    """Trains what a command line asks for in a process of its own; returns its exit status.
+
+    Args:
+        words: What follows `recipes/train.py`.
+        stream: Where its output goes.
+    """
+    with subprocess.Popen([sys.executable, str(TRAIN), *words], stdout=stream, stderr=subprocess.STDOUT) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The training has got Ctrl-C as well, and is writing a checkpoint.
+            process.wait()
+            raise
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search trains.
+
+    Args:
+        name: The recipe, as `recipes/train.py` knows it.
+        flags: What changes it and its run, as on the command line.
+        recipe: Both together.
+        seeds: Trainings of each point.
+        directory: Of the search.
+    """
+
+    name: str
+    flags: tuple[str, ...]
+    recipe: Recipe
+    seeds: int
+    directory: Path
+
+    def trials(self, values: Mapping[str, Any], share: float = 1.0) -> list[Trial]:
+        """The trainings of a point, one for each seed.
+
+        Args:
+            values: The values of the fields that are axes.
+            share: Of the schedule, above 0 and at most 1.
+
+        Raises:
+            ValueError: if the recipe refuses these values.
+        """
+        point = axes.changed(self.recipe, values)
+        more: dict[str, Any] = dict(values)
+        if share != 1:
+            more["schedule.scale"] = point.schedule.scale * share
+        first = point.training.seed
+        return [self._trial({**more, "training.seed": first + number}) for number in range(self.seeds)]
+
+    def _trial(self, values: dict[str, Any]) -> Trial:
+        recipe = axes.changed(self.recipe, values)
+        directory = self.directory / "trials" / f"{recipe.name}-{recipe.fingerprint}"
+        return Trial(recipe, (self.name, *self.flags, *axes.flags(values)), RunDirectory(directory))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a point.
+
+    Args:
+        values: Of the fields that are axes.
+        share: Of the schedule.
+        trials: One for each seed; none if the recipe refuses the point.
+        reason: Why there is no error; empty if there is one.
+        results: What each training measured, in the order of the trials; none if one of them came to no end.
+    """
+
+    values: dict[str, Any]
+    share: float
+    trials: tuple[Trial, ...] = ()
+    reason: str = ""
+    results: tuple[dict[str, Any], ...] = ()
+
+    def errors(self, kind: str = "top1_error") -> list[float]:
+        """The validation error of each training in percent."""
+        return [result["splits"]["validation"][kind] for result in self.results]
+
+    def mean(self, kind: str = "top1_error") -> float:
+        """The mean of the validation errors in percent."""
+        return statistics.fmean(self.errors(kind))
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation of the validation error over the seeds (n - 1); None for one seed."""
+        return statistics.stdev(self.errors()) if len(self.results) > 1 else None
+
+
+def outcome(plan: Plan, values: dict[str, Any], share: float = 1.0) -> Outcome:
+    """What became of a point, from what lies in the directory of the search."""
+    blank = Outcome(values, share)
+    try:
+        trials = plan.trials(values, share)
+    except ValueError as error:
+        return replace(blank, reason=f"refused: {error}")
+    blank = replace(blank, trials=tuple(trials))
+    failed = [trial for trial in trials if not trial.directory.finished]
+    if failed:
+        number = f"{len(failed)} of {len(trials)} trainings: " if len(trials) > 1 else ""
+        return replace(blank, reason=number + failed[0].failure())
+    return replace(blank, results=tuple(trial.directory.read_result() for trial in trials))
+
+
+def train(plan: Plan, values: dict[str, Any], share: float = 1.0) -> Outcome:
+    """Trains a point for every seed, unless it was; a training that fails spares the ones after it."""
+    with contextlib.suppress(ValueError):  # of a point that is refused, which the outcome says
+        all(trial.train() for trial in plan.trials(values, share))
+    return outcome(plan, values, share)

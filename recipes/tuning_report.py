@@ -1,0 +1,145 @@
+"""The report of a search, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_resnet import architectures, files
+from keras_resnet.config import Recipe
+from keras_resnet.datasets import DATASETS
+from trials import Outcome
+
+Row = dict[str, Any]
+
+REMEDY = "Make room there or allow it, then start the same command again: what is trained stays"
+PAPER_AXES = {"model.shortcut", "model.depth"}
+"""The axes of Tables 2, 3 and 6."""
+
+
+def write(directory: Path, command: str, recipe: Recipe, outcomes: Sequence[Outcome]) -> str:
+    """Writes report.md and report.csv; returns the Markdown.
+
+    Args:
+        directory: Of the search.
+        command: What was typed.
+        recipe: What the axes change.
+        outcomes: In any order.
+    """
+    ordered = sorted(outcomes, key=rank)
+    text = markdown(command, recipe, ordered)
+    files.write(directory / "report.md", text.encode(), REMEDY)
+    files.write(directory / "report.csv", as_csv([row(outcome, ordered) for outcome in ordered]).encode(), REMEDY)
+    return text
+
+
+def rank(outcome: Outcome) -> tuple[float, ...]:
+    """The longest training first, as only equal ones compare; then the smallest error; then what has none."""
+    return (-outcome.share, outcome.mean()) if outcome.results else (1.0, 0.0)
+
+
+def row(outcome: Outcome, every: Sequence[Outcome]) -> Row:
+    """What is known of a point, under the names of the columns."""
+    shares = {"share of the schedule": f"{outcome.share:.3g}"} if any(other.share != 1 for other in every) else {}
+    measured: Row = dict.fromkeys(("error", "sd", "trainings", "images", "parameters", "multiply-adds"), "")
+    if outcome.results:
+        result, deviation = outcome.results[0], outcome.deviation
+        size = counts(outcome.trials[0].recipe, len(result["class_names"]))
+        measured = {
+            "error": f"{outcome.mean():.2f}",
+            "sd": "" if deviation is None else f"{deviation:.2f}",
+            "trainings": len(outcome.results),
+            "images": result["splits"]["validation"]["images"],
+            "parameters": size.trainable,
+            "multiply-adds": size.multiply_adds,
+        }
+    directories = " ".join(f"trials/{trial.directory.path.name}" for trial in outcome.trials)
+    values = {name: str(value) for name, value in outcome.values.items()}
+    return {**values, **shares, **measured, "directories": directories, "reason": outcome.reason}
+
+
+def counts(recipe: Recipe, classes: int) -> architectures.Counts:
+    """The size of a recipe's network, for one image of its size."""
+    model, side = recipe.model, recipe.data.image_side
+    return architectures.count(
+        model.architecture,
+        shortcut=model.shortcut,
+        bottleneck_stride=model.bottleneck_stride,
+        preactivation=model.preactivation,
+        input_shape=DATASETS[recipe.data.dataset].image_shape or (side, side, 3),
+        classes=classes,
+    )
+
+
+def markdown(command: str, recipe: Recipe, ordered: Sequence[Outcome]) -> str:
+    """The report for people: what was measured, then what could not be."""
+    rows = [row(outcome, ordered) for outcome in ordered]
+    measured = [without(row, "reason") for row in rows if not row["reason"]]
+    failed = [row for row in rows if row["reason"]]
+    parts = [f"# {recipe.name}", f"    {command}", about(recipe)]
+    if paper := paper_rows(ordered):
+        parts += ["## In the paper's layout", table(paper)]
+    parts += ["## By validation error", table(measured) if measured else "Nothing could be trained."]
+    if failed:
+        columns = ("error", "sd", "trainings", "images", "parameters", "multiply-adds")
+        parts += ["## Without an error", table([without(row, *columns) for row in failed])]
+    return "\n\n".join(parts) + "\n"
+
+
+def about(recipe: Recipe) -> str:
+    """How the errors are to be read."""
+    text = (
+        "Top-1 error in percent on the validation images, mean and standard deviation over the seeds. Parameters are "
+        "those that are trained; multiply-adds are those of one image."
+    )
+    if not recipe.data.holdout and DATASETS[recipe.data.dataset].test:
+        text += (
+            " The validation images are the test images, and the smallest of several errors on them flatters: with "
+            "`--data.holdout` it is chosen on others."
+        )
+    return text
+
+
+def paper_rows(outcomes: Iterable[Outcome]) -> list[Row]:
+    """The rows as in Tables 2, 3 and 6: by depth, the plain network before the shortcuts; empty for other axes."""
+    measured = [outcome for outcome in outcomes if outcome.results]
+    if any(not set(outcome.values) <= PAPER_AXES or outcome.share != 1 for outcome in measured):
+        return []
+    models = [(outcome.trials[0].recipe.model, outcome) for outcome in measured]
+    return [
+        {
+            "model": f"ResNet-{model.depth} {model.shortcut}" if model.shortcut else f"plain-{model.depth}",
+            "top-1 err.": f"{outcome.mean():.2f}",
+            "top-5 err.": f"{outcome.mean('top5_error'):.2f}",
+        }
+        for model, outcome in sorted(models, key=lambda pair: (pair[0].depth, pair[0].shortcut or ""))
+    ]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Rows with the same columns as a Markdown table."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(cell, row.values()) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a Markdown table."""
+    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def without(row: Row, *columns: str) -> Row:
+    """A row without some columns."""
+    return {name: value for name, value in row.items() if name not in columns}
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """The rows for programs."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()

@@ -1,0 +1,356 @@
+"""The command that searches among recipes, mostly with a stand-in for the training."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras
+import pytest
+
+import axes
+import command_line
+import commands
+import trials
+import tune
+from catalog import RECIPES
+from catalog.studies import STUDIES
+from keras_resnet import architectures, tuning
+from keras_resnet.config import Recipe
+from keras_resnet.runs import RunDirectory
+from ports import free_ports
+
+ROOT = Path(__file__).parents[1]
+ERRORS = {None: 9.0, "A": 7.0, "B": 6.0, "C": 8.0}
+"""Of the stand-in, by shortcut, in percent."""
+
+
+@pytest.fixture
+def trained(monkeypatch, tmp_path) -> list:
+    """(recipe, run) of every training that a search starts; its error follows from its shortcut and seed."""
+    calls = []
+
+    def start(words, stream):
+        recipe, run = command_line.read(words, "")
+        calls.append((recipe, run))
+        directory = RunDirectory(run.directory_for(recipe))
+        directory.create(recipe.to_json(), {}, resume=run.resume)
+        if recipe.schedule.learning_rate > 1:
+            stream.write(b"iteration 1\nerror: the loss of iteration 1 is nan\n")
+            return 3
+        error = ERRORS[recipe.model.shortcut] + recipe.training.seed / 10
+        errors = {"images": 360, "loss": 1.0, "top1_error": error, "top5_error": error / 10}
+        directory.write_result({"splits": {"validation": errors}, "class_names": list("0123456789")})
+        return 0
+
+    monkeypatch.setattr(trials, "start", start)
+    monkeypatch.setattr(tuning, "PAUSE", 0)
+    for name in tune.SHARED:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return calls
+
+
+def searched(*words: str, recipe: str = "digits-resnet8") -> int:
+    return commands.status(tune.main, recipe, "--directory", "found", *words)
+
+
+def rows() -> list[dict[str, str]]:
+    return list(csv.DictReader(Path("found/report.csv").read_text().splitlines()))
+
+
+def test_the_report_lists_every_point_by_its_error(trained, capsys):
+    assert searched("--axes", "model.shortcut=A,B,C,None", "model.depth=8,14") == 0
+    found = [(row["model.shortcut"], row["model.depth"], row["error"]) for row in rows()]
+    assert sorted(found) == sorted(
+        (str(shortcut), str(depth), f"{error:.2f}") for shortcut, error in ERRORS.items() for depth in (8, 14)
+    )
+    assert [row["error"] for row in rows()] == sorted(row["error"] for row in rows())
+    text = Path("found/report.md").read_text()
+    assert text in capsys.readouterr().out
+    assert text.count("\n| B | 8 | 6.00 |") == 1
+
+
+def test_a_row_tells_the_size_of_the_network_and_where_its_run_is(trained):
+    assert searched("--axes", "model.shortcut=B,A", "model.preactivation=True,False") == 0
+    for row in rows():
+        run = RunDirectory(Path("found") / row["directories"])
+        model = json.loads(run.recipe.read_text())["model"]
+        assert [str(model["shortcut"]), str(model["preactivation"])] == [
+            row["model.shortcut"],
+            row["model.preactivation"],
+        ]
+        size = architectures.count(
+            architectures.cifar(8),
+            shortcut=model["shortcut"],
+            preactivation=model["preactivation"],
+            input_shape=(8, 8, 1),
+            classes=10,
+        )
+        assert (row["parameters"], row["multiply-adds"]) == (str(size.trainable), str(size.multiply_adds))
+        assert row["images"] == "360"
+
+
+def test_a_training_gets_the_recipe_that_its_directory_is_named_after(trained):
+    words = "model.preactivation=True,False model.remat=None,True optimizer.global_clipnorm=None,0.5".split()
+    boundaries = "schedule.boundaries=100 200,300 400 500"
+    assert searched("--schedule.scale", "0.5", "--axes", *words, boundaries, "--run.xla") == 0
+    assert len({recipe.fingerprint for recipe, _ in trained}) == len(trained) == 16
+    for recipe, run in trained:
+        assert Path(run.directory) == Path("found/trials") / f"digits-resnet8-{recipe.fingerprint}"
+        assert recipe.schedule.scale == 0.5
+        assert run.xla and run.resume
+
+
+def test_seeds_are_trainings_of_their_own_and_the_error_is_their_mean(trained):
+    assert searched("--axes", "model.shortcut=A", "--seeds", "3") == 0
+    assert [recipe.training.seed for recipe, _ in trained] == [0, 1, 2]
+    [row] = rows()
+    assert (row["error"], row["sd"], row["trainings"]) == ("7.10", "0.10", "3")
+    assert len(row["directories"].split()) == 3
+
+
+def test_seeds_begin_with_that_of_the_recipe(trained):
+    assert searched("--axes", "model.shortcut=A", "--training.seed", "5", "--seeds", "2") == 0
+    assert [recipe.training.seed for recipe, _ in trained] == [5, 6]
+
+
+def test_what_is_trained_is_not_trained_again(trained):
+    assert searched("--axes", "model.shortcut=A,B") == 0
+    assert searched("--axes", "model.shortcut=A,B") == 0
+    assert searched("--axes", "model.shortcut=C,B,A", "--seeds", "2") == 0
+    assert [(recipe.model.shortcut, recipe.training.seed) for recipe, _ in trained] == [
+        ("A", 0),
+        ("B", 0),
+        ("C", 0),
+        ("C", 1),
+        ("B", 1),
+        ("A", 1),
+    ]
+    assert [row["error"] for row in rows()] == ["6.05", "7.05", "8.05"]
+
+
+def test_a_failed_training_is_told_with_its_reason_and_tried_again(trained, capsys):
+    words = ("--axes", "schedule.learning_rate=10,0.1,20", "--seeds", "2")
+    assert searched(*words) == 0
+    assert [recipe.schedule.learning_rate for recipe, _ in trained] == [10, 0.1, 0.1, 20]
+    best, *failed = rows()
+    assert (best["error"], best["reason"]) == ("7.05", "")
+    told = "2 of 2 trainings: exit status 3: the loss of iteration 1 is nan"
+    assert [(row["error"], row["reason"]) for row in failed] == [("", told)] * 2
+    assert f"--schedule.learning-rate 20.0: {told}" in capsys.readouterr().out
+    assert searched(*words) == 0
+    assert [recipe.schedule.learning_rate for recipe, _ in trained[4:]] == [10, 20]
+
+
+def test_nothing_trained_is_said_by_the_exit_status(trained):
+    assert searched("--axes", "schedule.learning_rate=10,20") == 1
+    assert "Nothing could be trained." in Path("found/report.md").read_text()
+
+
+def test_a_combination_that_the_recipe_refuses_is_passed_over_and_told(trained):
+    assert searched("--axes", "model.block=basic,bottleneck", "model.depth=8,11") == 0
+    assert {(recipe.model.block, recipe.model.depth) for recipe, _ in trained} == {("basic", 8), ("bottleneck", 11)}
+    refused = [row for row in rows() if row["reason"]]
+    assert [(row["model.block"], row["model.depth"]) for row in refused] == [("basic", "11"), ("bottleneck", "8")]
+    assert all(row["reason"].startswith("refused: `depth` must be") for row in refused)
+
+
+def test_hyperband_shortens_the_schedule(trained):
+    words = ("--search", "hyperband", "--rungs", "2", "--axes", "optimizer.weight_decay=1e-5..1e-3:log")
+    assert searched(*words, "--schedule.scale", "0.5") == 0
+    scales = [recipe.schedule.scale for recipe, _ in trained]
+    assert scales == [pytest.approx(0.5 / 3)] * 3 + [0.5] * 3
+    assert [row["share of the schedule"] for row in rows()] == ["1"] * 3 + ["0.333"] * 3
+
+
+@pytest.mark.parametrize("rungs", [1, 2, 3])
+def test_hyperband_begins_with_as_many_points_as_are_asked_of_the_axes(trained, rungs):
+    ranges = {"optimizer.weight_decay": (1e-5, 1e-3, "log")}
+    points = tuning.search(lambda values, share: 50.0, {}, ranges, kind="hyperband", rungs=rungs)
+    assert len({values["optimizer.weight_decay"] for values, _ in points}) == tune.hyperband_points(rungs)
+
+
+def test_a_study_is_told_in_the_layout_of_the_paper(trained):
+    assert searched(recipe="digits-shortcuts") == 0
+    table = Path("found/report.md").read_text().partition("## In the paper's layout\n\n")[2].splitlines()[:6]
+    assert table == [
+        "| model | top-1 err. | top-5 err. |",
+        "| --- | --- | --- |",
+        "| plain-8 | 9.00 | 0.90 |",
+        "| ResNet-8 A | 7.00 | 0.70 |",
+        "| ResNet-8 B | 6.00 | 0.60 |",
+        "| ResNet-8 C | 8.00 | 0.80 |",
+    ]
+
+
+def test_other_axes_have_no_layout_in_the_paper(trained):
+    assert searched("--axes", "model.shortcut=A,B", "schedule.learning_rate=0.1,0.2") == 0
+    assert "paper's layout" not in Path("found/report.md").read_text()
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_a_study_has_a_recipe_and_axes_that_it_accepts(study):
+    assert study.recipe in RECIPES
+    axes.check(RECIPES[study.recipe], axes.read(study.axes))
+
+
+def test_studies_and_recipes_are_listed(capsys):
+    assert tune.main(["--list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"  {name} " in listed for name in (*STUDIES, *RECIPES))
+
+
+@pytest.mark.parametrize("status", [75, 130])
+def test_a_search_stops_with_its_training_and_continues(trained, monkeypatch, status, capsys):
+    going = trials.start
+    stopping = iter([False, True])
+    monkeypatch.setattr(trials, "start", lambda *parts: status if next(stopping) else going(*parts))
+    assert searched("--axes", "model.shortcut=A,B,C") == status
+    assert "the same command continues" in capsys.readouterr().err
+    assert not Path("found/report.md").exists()
+    monkeypatch.setattr(trials, "start", going)
+    assert searched("--axes", "model.shortcut=A,B,C") == 0
+    assert [recipe.model.shortcut for recipe, _ in trained] == ["A", "B", "C"]
+
+
+def test_two_processes_do_not_train_the_same(trained, monkeypatch):
+    going = trials.start
+
+    def slowly(*parts):
+        time.sleep(0.3)
+        return going(*parts)
+
+    monkeypatch.setattr(trials, "start", slowly)
+    plan = trials.Plan("digits-resnet8", (), RECIPES["digits-resnet8"], 1, Path("found"))
+    Path("found/trials").mkdir(parents=True)
+    [trial] = plan.trials({"model.shortcut": "B"})
+    threads = [threading.Thread(target=trial.train) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(trained) == 1
+    assert trial.directory.finished
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--axes model.shortcutt=A", "'model.shortcutt' is no field of a recipe. Did you mean 'model.shortcut'?"),
+        (
+            "--axes data.augmentation=crop,crop-flop",
+            "Received: data.augmentation='crop-flop'. Did you mean 'crop-flip'?",
+        ),
+        ("--axes model.shortcut", "`--axes` must be NAME=VALUE,VALUE… such as model.shortcut=A,B"),
+        ("--axes model.shortcut=A model.shortcut=B", "must name each field once. Received: model.shortcut twice"),
+        ("--axes model.depth=8,08", "must have different values. Received: 8, 08"),
+        ("--axes model.depth=8,21", "`--axes model.depth=21` is never possible: `depth` must be 6n+2"),
+        ("--axes optimizer.momentum=0.5..2 --search random", "`--axes optimizer.momentum=2.0` is never possible"),
+        ("--axes optimizer.momentum=0.5..0.9", "`--axes optimizer.momentum` must be values with --search grid"),
+        ("--axes optimizer.momentum=0.9..0.5 --search random", "must be LOW..HIGH with LOW below HIGH"),
+        ("--axes optimizer.momentum=0..0.5:log --search random", "LOW below HIGH, and above 0 with :log"),
+        ("--axes model.shortcut=A..C --search random", "it is no field of numbers"),
+        ("--axes optimizer.global_clipnorm=None..1 --search random", "must be a range of numbers. Received: None"),
+        ("", "`--axes` must name at least one field"),
+        ("--axes model.shortcut=A,B --search gird", "invalid choice: 'gird'"),
+        ("--axes model.shortcut=A,B --trials 0", "must be a whole number, at least 1. Received: 0"),
+        ("--axes model.shortcut=A,B --rungs 2", "`--rungs` is for --search hyperband"),
+        ("--axes model.shortcut=A,B --search hyperband", "must have 17 points or more with 3 rungs of hyperband"),
+        ("--axes optimizer.momentum=0.5..0.9 --search hyperband --trials 3", "`--trials` is not for"),
+        ("--axes model.shortcut=A,B --run.directory here", "--run.directory is for one run"),
+        ("--axes model.shortcut=A,B --run.resume", "--run.resume is for one run"),
+        ("--axes model.shortcut=A,B --run.strategy multi_worker", "must be that of one process"),
+        ("--axes model.shortcut=A,B --data.holdout 5000", "below the 1437 training images of digits"),
+        ("--axes model.shortcut=A,B --model.dept 8", "--model.dept"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_anything_is_written(trained, capsys, words, told):
+    assert searched(*words.split()) == 2
+    output = capsys.readouterr()
+    assert told in re.sub(r"[\s│]+", " ", output.err)
+    assert output.out == ""
+    assert not trained
+    assert not Path("found").exists()
+
+
+def test_an_unknown_recipe_is_refused(trained, capsys):
+    assert searched("--axes", "model.shortcut=A,B", recipe="digits-resnet9") == 2
+    assert "Did you mean 'digits-resnet8'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_directory_of_something_else_is_left_alone(trained, capsys, kind):
+    if kind == "file":
+        Path("found").write_text("mine")
+    else:
+        Path("found").mkdir()
+        Path("found/report.md").write_text("mine")
+    assert searched("--axes", "model.shortcut=A,B") == 2
+    assert "Choose another --directory" in capsys.readouterr().err
+    assert (Path("found") if kind == "file" else Path("found/report.md")).read_text() == "mine"
+
+
+def test_half_of_the_variables_of_a_shared_search_are_refused(trained, monkeypatch, capsys):
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    assert searched("--axes", "model.shortcut=A,B") == 2
+    assert "Not set: KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT" in capsys.readouterr().err
+
+
+TINY = ("--schedule.scale", "0.01", "--training.validate-every", "10")
+
+
+@pytest.mark.slow
+def test_a_real_search_trains_what_it_reports(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert searched("--axes", "model.shortcut=A,B", "schedule.learning_rate=0.1,1e30", *TINY) == 0
+    assert sorted(row["reason"][:13] for row in rows()) == ["", "", "exit status 3", "exit status 3"]
+    for row in rows()[:2]:
+        directory = RunDirectory(Path("found") / row["directories"])
+        network = keras.saving.load_model(directory.model)
+        assert sum(weight.numpy().size for weight in network.trainable_weights) == int(row["parameters"])
+        recipe = Recipe.from_json(directory.recipe.read_text())
+        assert directory.path.name.endswith(recipe.fingerprint)
+    marks = {path: path.stat().st_mtime_ns for path in Path("found/trials").glob("*/result.json")}
+    assert searched("--axes", "model.shortcut=A,B", *TINY) == 0
+    assert {path: path.stat().st_mtime_ns for path in marks} == marks
+    assert len(rows()) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_chief_and_two_workers_share_a_search(tmp_path):
+    [port] = free_ports(1)
+    words = ["digits-resnet8", "--axes", "model.shortcut=None,A,B,C", "--directory", str(tmp_path / "found"), *TINY]
+    shared = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
+    processes = {
+        name: subprocess.Popen(
+            [sys.executable, str(ROOT / "recipes/tune.py"), *words],
+            env={**os.environ, **shared, "KERASTUNER_TUNER_ID": name},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name in ("chief", "worker-1", "worker-2")
+    }
+    try:
+        told = {name: process.communicate(timeout=800)[0] for name, process in processes.items()}
+    finally:
+        for process in processes.values():
+            process.kill()
+    assert [process.returncode for process in processes.values()] == [0, 0, 0], told
+    trained = [re.findall(r"shortcut (\w+) …", told[name]) for name in ("worker-1", "worker-2")]
+    assert all(trained)
+    assert sorted([*trained[0], *trained[1]]) == ["A", "B", "C", "None"]
+    assert told["chief"].count("…") == 0
+    assert (tmp_path / "found/report.md").read_text() in told["chief"]
+    with (tmp_path / "found/report.csv").open() as file:
+        errors = [float(row["error"]) for row in csv.DictReader(file)]
+    assert len(errors) == 4 and errors == sorted(errors)
