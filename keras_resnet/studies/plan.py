@@ -1,0 +1,113 @@
+"""What is there and what is missing for a study, and how long that may take; changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_resnet import checks
+from keras_resnet.config import Recipe
+from keras_resnet.runs import RunDirectory
+from keras_resnet.studies.items import Attempt, Item
+from keras_resnet.studies.runs_found import Runs, history_rows
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training that a study needs, and how far it is."""
+
+    recipe: Recipe
+    directory: RunDirectory
+    iteration: int
+    """Iterations done."""
+    begun: bool
+    """Whether the directory holds this very recipe, so that the run is continued as it was started."""
+    seconds: float | None
+    """What is left, as far as images go; `None`: unknown."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.begun and self.directory.finished
+
+    def arguments(self, base: Recipe) -> list[str]:
+        """What follows `recipes/train.py`, so that it begins or continues.
+
+        Args:
+            base: The recipe of that name in the catalog.
+        """
+        if self.begun:
+            return [str(self.directory.path)]
+        before, wanted = dict(checks.leaves(base.essence())), dict(checks.leaves(self.recipe.essence()))
+        changes = [word for key in wanted if wanted[key] != before[key] for word in (f"--{key}", str(wanted[key]))]
+        return [base.name, *changes, "--run.directory", str(self.directory.path), "--run.resume"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement after training, of a network or of an ensemble."""
+
+    view: str
+    members: tuple[RunDirectory, ...]
+    trained: bool
+    """Whether the run of every member is finished."""
+    directory: Path
+
+    @property
+    def file(self) -> Path:
+        """What it leaves."""
+        return self.directory / f"result-{self.view}.json"
+
+    def arguments(self) -> list[str]:
+        """What follows `recipes/evaluate.py`."""
+        first, *more = (str(member.path) for member in self.members)
+        return [first, *(["--ensemble", *more] if more else []), "--view", self.view, "--output", str(self.directory)]
+
+
+def directory_for(recipe: Recipe, runs: Runs, path: Path) -> RunDirectory:
+    """Where the run of a recipe is, or will be."""
+    return runs.of(recipe) or RunDirectory(path / f"{recipe.name}-{recipe.fingerprint}")
+
+
+def training(recipe: Recipe, runs: Runs, path: Path) -> Training:
+    """The state of one training.
+
+    Args:
+        recipe: Its recipe.
+        runs: Those that there are in the path.
+        path: The directory of the runs.
+    """
+    run, total = runs.of(recipe), recipe.schedule.scaled_iterations
+    done = iterations_done(run, total) if run else 0
+    speed, left = runs.images_per_second(recipe), (total - done) * recipe.training.global_batch_size
+    seconds = 0.0 if not left else left / speed if speed else None
+    return Training(recipe, directory_for(recipe, runs, path), done, run is not None, seconds)
+
+
+def iterations_done(run: RunDirectory, total: int) -> int:
+    """How far a run is that ends after so many iterations, as far as it has recorded it."""
+    if run.finished:
+        return total
+    rows = history_rows(run)
+    return min(rows[-1].iteration, total) if rows else 0
+
+
+def trainings(attempts: Iterable[Attempt], runs: Runs, path: Path) -> list[Training]:
+    """The state of every training that the attempts need, each once, in their order."""
+    recipes = {recipe.fingerprint: recipe for attempt in attempts for recipe in attempt}
+    return [training(recipe, runs, path) for recipe in recipes.values()]
+
+
+def measurement(item: Item, attempt: Attempt, runs: Runs, path: Path) -> Measurement | None:
+    """What has to be measured of an attempt after its training; `None` where the training does it."""
+    if item.view == "center":
+        return None
+    members = tuple(directory_for(recipe, runs, path) for recipe in attempt)
+    trained = all((run := runs.of(recipe)) is not None and run.finished for recipe in attempt)
+    if len(members) == 1:
+        return Measurement(item.view, members, trained, members[0].path / "evaluation")
+    together = "-".join(recipe.fingerprint for recipe in attempt)
+    directory = path / f"ensemble-{hashlib.sha256(together.encode()).hexdigest()[:12]}"
+    return Measurement(item.view, members, trained, directory)

@@ -1,0 +1,55 @@
+"""Training curves of several networks in one figure."""
+
+from __future__ import annotations
+
+import pytest
+
+from keras_resnet.reporting import study_figure
+from keras_resnet.training.history import Row
+
+PANELS = (("shallow", ("one", "two")), ("deep", ("two", "none")))
+CURVES = {
+    "one": [Row(1, training_error=90.0), Row(2, training_error=6.0, validation_error=8.0), Row(3, training_error=5.0)],
+    "two": [Row(2, training_error=3.0, validation_error=9.0), Row(4, training_error=2.0, validation_error=7.0)],
+}
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(study_figure.Figure, "savefig", lambda figure, path: saved.append(figure))
+    study_figure.draw(PANELS, CURVES, tmp_path / "figure.png", "Figure 0")
+    return saved[0]
+
+
+def test_training_is_thin_and_validation_bold_over_the_iterations(drawn):
+    lines = [line for line in drawn.axes[0].lines if len(line.get_xdata())]
+    found = {tuple(map(tuple, line.get_data())): line.get_linewidth() for line in lines}
+    thin, bold = study_figure.LINES["training_error"], study_figure.LINES["validation_error"]
+    assert thin < bold
+    assert found == {
+        ((1, 2, 3), (90.0, 6.0, 5.0)): thin,
+        ((2,), (8.0,)): bold,
+        ((2, 4), (3.0, 2.0)): thin,
+        ((2, 4), (9.0, 7.0)): bold,
+    }
+
+
+def test_a_network_has_one_color_in_all_diagrams_and_one_that_is_missing_is_named(drawn):
+    first, second = drawn.axes
+    assert [axes.get_title() for axes in drawn.axes] == ["shallow", "deep"]
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["one", "two"]
+    assert [text.get_text() for text in second.get_legend().get_texts()] == ["two", "none: not run"]
+    colors = {line.get_label(): line.get_color() for line in first.lines}
+    assert colors["one"] != colors["two"] == second.lines[0].get_color()
+    assert drawn.get_suptitle() == "Figure 0"
+
+
+def test_the_ends_of_the_curves_can_be_told_apart(drawn):
+    assert [axes.get_ylim() for axes in drawn.axes] == [(0, 16.0)] * 2, "not up to the 90% of the beginning"
+
+
+@pytest.mark.parametrize(("suffix", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_the_suffix_decides_the_format_and_nothing_to_draw_is_no_error(tmp_path, suffix, begins):
+    path = study_figure.draw(PANELS[:1], {}, tmp_path / f"figure.{suffix}")
+    assert path.read_bytes().startswith(begins)

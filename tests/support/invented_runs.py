@@ -1,0 +1,48 @@
+"""Directories of runs with invented numbers, without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_resnet import files
+from keras_resnet.config import Recipe
+from keras_resnet.datasets import DATASETS
+from keras_resnet.runs import RunDirectory
+from keras_resnet.training.history import HEADER, Row
+
+
+def invented_run(
+    path: Path, recipe: Recipe, error: float | None = 8.0, *, rows: Sequence[Row] = (), speed: float = 128.0, **changes
+) -> RunDirectory:
+    """A run of a recipe with that top-1 error in percent; unfinished for `None`.
+
+    `changes` go into its result; `rows` are its history.
+    """
+    directory = RunDirectory(path)
+    directory.create(recipe.to_json(), {"started": "2026", "run": {}}, resume=True)
+    directory.history.write_text("".join(line + "\n" for line in (HEADER, *(row.to_line() for row in rows))))
+    if error is not None:
+        facts = DATASETS[recipe.data.dataset]
+        errors = {"images": facts.test, "loss": 1.0, "top1_error": error, "top5_error": error / 4}
+        result = {"training_images": facts.train, "splits": {"validation": errors}, "images_per_second": speed}
+        directory.write_result(result | changes)
+    return directory
+
+
+def invented_evaluation(directory: Path, members: Sequence[Recipe], view: str, error: float, /, **changes) -> Path:
+    """What an evaluation of networks on the validation images of ImageNet leaves in a directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    result = {
+        "images": 50_000,
+        "top1_error": error,
+        "top5_error": error / 4,
+        "dataset": "imagenet",
+        "split": "validation",
+        "view": view,
+        "protocol": {"shorter_sides": [224, 256, 384, 480, 640], "mirror": False},
+        "networks": [{"fingerprint": one.fingerprint} for one in members],
+    }
+    file = directory / f"result-{view}.json"
+    file.write_bytes(files.as_json(result | changes))
+    return file
