@@ -26,6 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import labelled_images
 import refusal
 import startup
 from evaluation_plan import REMEDY, Plan, make_plan
@@ -42,24 +43,11 @@ if TYPE_CHECKING:
 
 VIEW_FLAGS = {"center": ("batch_size",), "10-crop": ("batch_size",), "multi-scale": ("shorter_sides", "mirror")}
 """The flags that a view takes; one photograph at a time is seen at several scales."""
-TRAINING_FLAGS = {"--run.data-directory": "--data-directory", "--data.holdout": "--holdout"}
-"""How this program calls what errors about the data call by the flags of recipes/train.py."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures what the command line asks for; returns the exit status."""
-    return refusal.answer(in_own_words, read_options(arguments))
-
-
-def in_own_words(options: argparse.Namespace) -> int:
-    """Measures; errors name the flags of this program."""
-    try:
-        return carry_out(make_plan(options), options)
-    except (ValueError, OSError) as error:
-        message = str(error)
-        for theirs, ours in TRAINING_FLAGS.items():
-            message = message.replace(theirs, ours)
-        raise ValueError(message) from error
+    return refusal.answer(carry_out, read_options(arguments))
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -92,12 +80,13 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def carry_out(plan: Plan, options: argparse.Namespace) -> int:
+def carry_out(options: argparse.Namespace) -> int:
     """Measures, keeps and prints; returns the exit status.
 
     Raises:
         ValueError, OSError: if anything does not fit; nothing was changed.
     """
+    plan = make_plan(options)
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
     with startup.quiet():
         from keras_resnet import trained
@@ -105,7 +94,7 @@ def carry_out(plan: Plan, options: argparse.Namespace) -> int:
 
     networks = [trained.load(source, preprocessing(source, options)) for source in plan.sources]
     check_ensemble(networks)
-    data = load_data(plan, networks[0])
+    data = labelled_images.load(networks[0], plan.dataset, plan.data_directory, plan.holdout)
     split = choose_split(data, options)
     given = {name: getattr(options, name) for name in VIEW_FLAGS[options.view]}
     view = VIEWS[options.view](split, **{name: value for name, value in given.items() if value is not None})
@@ -138,7 +127,7 @@ def look(models: list, view: View, data: Data, images: int) -> Scored:
 
     progress = ImageProgress(images)
     try:
-        with naming_damaged_images(data, tell):
+        with naming_damaged_images(data, labelled_images.tell):
             return score(models, view.batches, images, progress)
     except tf.errors.ResourceExhaustedError as error:
         remedy = "show it less with --batch-size or --shorter-sides"
@@ -163,31 +152,6 @@ def check_ensemble(networks: list[Trained]) -> None:
     common("number of classes", {str(one.source): one.network.output_shape[-1] for one in networks})
     common("shape of the images", {str(one.source): one.network.image_shape for one in networks})
     check_class_names({str(one.source): one.class_names for one in networks})
-
-
-def load_data(plan: Plan, trained: Trained) -> Data:
-    """The images, as a network wants to see them.
-
-    Raises:
-        ValueError, OSError: if they are not there, or do not fit the network.
-    """
-    from keras_resnet.data import loading
-    from keras_resnet.evaluation.agreement import check_class_names, common
-
-    network, name = trained.network, str(trained.source)
-    side = network.image_shape[0] or network.form.architecture.image_size
-    data = loading.load(
-        plan.dataset,
-        plan.data_directory,
-        holdout=plan.holdout,
-        image_size=None if DATASETS[plan.dataset].image_shape else side,
-        tell=tell,
-    )
-    seen = tuple(there or here for there, here in zip(network.image_shape, data.image_shape, strict=True))
-    common("shape of the images", {name: seen, plan.dataset: data.image_shape})
-    common("number of classes", {name: network.output_shape[-1], plan.dataset: len(data.class_names)})
-    check_class_names({name: trained.class_names, plan.dataset: data.class_names})
-    return data
 
 
 def choose_split(data: Data, options: argparse.Namespace) -> Split:
@@ -261,11 +225,6 @@ def report(plan: Plan, options: argparse.Namespace, scored: Scored) -> str:
         lines.append(f"{name} error {error:7.2f}%   95% interval {low:.2f}% … {high:.2f}%")
     lines += [f"cross-entropy {errors.loss:.4f}", f"result {plan.result}"]
     return "\n".join(lines + [f"predictions {plan.predictions}"] * options.predictions)
-
-
-def tell(line: str) -> None:
-    """Says what takes long."""
-    print(f"{line} …", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

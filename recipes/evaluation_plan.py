@@ -9,6 +9,7 @@ from pathlib import Path
 from keras_resnet.config import Recipe
 from keras_resnet.datasets import DATASETS
 from keras_resnet.runs import RunDirectory
+from labelled_images import data_directory_of
 
 REMEDY = "Choose another --output"
 
@@ -72,12 +73,6 @@ def recipe_of(source: str) -> Recipe | None:
         return Recipe.from_json(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-
-
-def data_directory_of(source: str) -> str | None:
-    """Where a run found its images when it was last started."""
-    starts = RunDirectory(Path(source)).starts()
-    return starts[-1].get("run", {}).get("data_directory") if starts else None
 
 
 def output(options: argparse.Namespace) -> Path:

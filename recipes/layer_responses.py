@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import labelled_images
 import refusal
 import startup
 from keras_resnet import files
@@ -110,27 +111,11 @@ def images(trained: Trained, options: argparse.Namespace) -> Iterator[np.ndarray
     """Batches of images uint8 [batch, height, width, channels], as a network wants to see them.
 
     Raises:
-        ValueError, OSError: as `loading.load` does, or if the network wants images of another shape.
+        ValueError, OSError: as `labelled_images.load` does.
     """
     from keras_resnet.data import batches, loading
 
-    network = trained.network
-    own = trained.recipe and options.dataset in (None, trained.recipe.data.dataset)
-    starts = RunDirectory(trained.source).starts() if own else []
-    dataset = options.dataset or trained.recipe.data.dataset
-    data = loading.load(
-        dataset,
-        options.data_directory or (starts[-1].get("run", {}).get("data_directory") if starts else None),
-        holdout=trained.recipe.data.holdout if own else 0,
-        image_size=None
-        if DATASETS[dataset].image_shape
-        else network.image_shape[0] or network.form.architecture.image_size,
-    )
-    if any(size not in (None, there) for size, there in zip(network.image_shape, data.image_shape, strict=True)):
-        raise ValueError(
-            f"{trained.source} must be shown images of shape {network.image_shape}. Received: --dataset {dataset}, "
-            f"whose have {data.image_shape}"
-        )
+    data = labelled_images.load(trained, options.dataset, options.data_directory)
     split = data.test or data.validation
     split = split.part(0, min(options.images, split.size))
     with loading.naming_damaged_images(data):

@@ -22,9 +22,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import labelled_images
 import own_pictures
 import refusal
-from evaluation_plan import data_directory_of
 from keras_resnet import checks, files
 from keras_resnet.datasets import DATASETS
 
@@ -65,15 +65,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = own_pictures.network_parser(__doc__)
     made.add_argument("--dataset", choices=DATASETS, help="(default: that of the run)")
-    made.add_argument(
-        "--data-directory",
-        "--run.data-directory",
-        metavar="DIR",
-        help="where the data set lies (default: that of the run)",
-    )
-    made.add_argument(
-        "--holdout", "--data.holdout", type=int, help="training images kept for validation (default: the run's, or 0)"
-    )
+    made.add_argument("--data-directory", metavar="DIR", help="where the data set lies (default: that of the run)")
+    made.add_argument("--holdout", type=int, help="training images kept for validation (default: the run's, or 0)")
     made.add_argument("--split", choices=("train", "validation", "test"), default="validation")
     made.add_argument("--output", type=Path, default=Path("mistakes"), metavar="DIR", help="(default: %(default)s)")
     made.add_argument("--batch-size", type=refusal.at_least_one, default=100, help="(default: %(default)s)")
@@ -94,34 +87,9 @@ def load_data(trained: Trained, options: argparse.Namespace) -> Data:
     """The splits of the data set, as the run divided it.
 
     Raises:
-        ValueError: if the network is not for such images or classes, or there is no such split.
-        OSError: if the data set is not there.
+        ValueError, OSError: if there is no such split, or `labelled_images.load` refuses.
     """
-    from keras_resnet.data import loading
-    from keras_resnet.evaluation.agreement import check_class_names
-
-    recipe, network = trained.recipe, trained.network
-    dataset = options.dataset or (recipe.data.dataset if recipe else None)
-    if dataset is None:
-        checks.refuse(
-            "--dataset", f"one of {', '.join(DATASETS)}: {trained.source} is no run, which would tell", dataset
-        )
-    own = recipe is not None and dataset == recipe.data.dataset
-    holdout = recipe.data.holdout if own and options.holdout is None else options.holdout
-    data = loading.load(
-        dataset,
-        options.data_directory or (data_directory_of(str(trained.source)) if own else None),
-        holdout=holdout or 0,
-        image_size=own_pictures.image_shape(trained)[0] if DATASETS[dataset].image_shape is None else None,
-        tell=lambda line: print(line, file=sys.stderr),
-    )
-    fits = all(wanted in (None, has) for wanted, has in zip(network.image_shape, data.image_shape, strict=True))
-    if not fits or len(data.class_names) != network.output_shape[-1]:
-        raise ValueError(
-            f"{dataset} has images of {data.image_shape} and {len(data.class_names)} classes, but {trained.source} is "
-            f"for images of {network.image_shape} and {network.output_shape[-1]} classes"
-        )
-    check_class_names({str(trained.source): trained.class_names, dataset: data.class_names})
+    data = labelled_images.load(trained, options.dataset, options.data_directory, options.holdout)
     if options.split not in data.splits:
         checks.refuse("--split", f"one of {', '.join(data.splits)}", options.split)
     return data

@@ -106,5 +106,6 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(runs, tmp_pat
 def test_images_of_another_shape_are_refused(runs, shared_data, tmp_path, capsys):
     arguments = (runs[0].path, "--dataset", "cifar10", "--data-directory", shared_data / "tfds")
     told = refused(capsys, *arguments, "--output", tmp_path / "figure")
-    assert "must be shown images of shape (8, 8, 1). Received: --dataset cifar10, whose have (32, 32, 3)" in told
+    assert "The shape of the images must be the same. Received: (8, 8, 1) in" in told
+    assert "(32, 32, 3) in cifar10" in told
     assert not (tmp_path / "figure").exists()
