@@ -184,7 +184,8 @@ def _network(
     # As in a network without `input_tensor`: a list of one tensor would be asked for a list of one array.
     network = ResidualNetwork(inputs[0] if len(inputs) == 1 else inputs, x, name=name)
     if found:
-        weight_files.load_weights(network, found, new_top=new_top, source=str(weights))
+        source = "" if found is weights else str(weights)
+        weight_files.load_weights(network, found, new_top=new_top, source=source)
     return network
 
 

@@ -228,6 +228,11 @@ def test_other_classes_start_anew_by_request(tmp_path):
     assert anew.get_layer("predictions").kernel.shape == (64, 7)
 
 
+def test_weights_in_memory_serve_as_well():
+    again = CifarResNet(8, input_shape=(8, 8, 3), weights=weights.of(network()))
+    assert_equal(network().get_weights(), again.get_weights())
+
+
 def test_rematerialized_blocks_have_the_files_of_flat_ones(tmp_path):
     flat = network(depth=14, remat=False)
     flat.save_weights(tmp_path / "network.weights.h5")
