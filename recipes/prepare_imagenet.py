@@ -23,10 +23,11 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import startup
 from keras_resnet import processors
+from refusal import Parser, refuse
 from shard_progress import Progress
 
 if TYPE_CHECKING:
@@ -34,13 +35,6 @@ if TYPE_CHECKING:
 
 FULL_SHARDS = {"train": 1024, "validation": 128}
 SHARD_BYTES = 135e6
-
-
-class Parser(argparse.ArgumentParser):
-    """Refuses in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        refuse(f"{message}. --help shows the usage")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,18 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def refuse(error: object) -> NoReturn:
-    """Ends the program with one error, before anything was changed."""
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(2)
-
-
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    first, _, rest = __doc__.partition("\n\n")
-    parser = Parser(
-        description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(__doc__)
     parser.add_argument("directories", nargs="*", type=Path, metavar="SOURCE DESTINATION")
     parser.add_argument("--verify", action="store_true", help="read all that was prepared again")
     parser.add_argument("--shorter-side", type=int, help="pixels; larger images are made smaller. Defaults to no limit")

@@ -121,7 +121,11 @@ def undisturbed(tmp_path_factory):
     return folder / "to"
 
 
-@pytest.mark.parametrize("layout", ["kaggle", "archives"])
+ENDS = ("terminated", "killed")
+"""How the whole preparation may end."""
+
+
+@pytest.mark.parametrize("layout", [pytest.param("kaggle", marks=pytest.mark.slow), "archives"])
 def test_every_layout_gives_the_same_bytes(undisturbed, tmp_path, layout):
     status, _, err = run(LAYOUTS[layout](tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
     assert status == 0, err
@@ -168,7 +172,7 @@ def workers_of(process: subprocess.Popen) -> list[int]:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("end", ["worker killed", "terminated", "killed"])
+@pytest.mark.parametrize("end", ["worker killed", *(pytest.param(e, marks=pytest.mark.slow) for e in ENDS)])
 def test_killed_processes_end_the_others_and_lose_nothing(undisturbed, tmp_path, end):
     words = (folders(tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
     process = start(*words)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet import CifarResNet, ResNet18, ResNet50, weights
+from keras_resnet import CifarResNet, ResNet18, weights
 
 KINDS = [
     {"shortcut": "A"},
@@ -176,12 +176,14 @@ def test_what_no_shape_tells_is_refused_by_its_argument(of_the_file, of_the_netw
 def test_what_was_left_open_is_what_the_weights_say(tmp_path):
     path = tmp_path / "network.weights.h5"
     given = {"input_shape": (32, 32, 3), "classes": 5}
-    theirs = ResNet50(bottleneck_stride="3x3", pool_padding="symmetric", **given)
+    theirs = ResNet18(pool_padding="symmetric", **given)
     theirs.save_weights(path)
-    ours = ResNet50(weights=path, **given)
-    assert ours.form == theirs.form
+    assert ResNet18(weights=path, **given).form == theirs.form
     with pytest.raises(ValueError, match="`pool_padding` must be 'symmetric'.*Received: pool_padding='same'"):
-        ResNet50(weights=path, pool_padding="same", **given)
+        ResNet18(weights=path, pool_padding="same", **given)
+    bottlenecks = {"depth": 11, "block": "bottleneck", "input_shape": (8, 8, 3)}
+    CifarResNet(**bottlenecks, bottleneck_stride="3x3").save_weights(path)
+    assert CifarResNet(**bottlenecks, weights=path).form.bottleneck_stride == "3x3"
 
 
 def test_what_is_known_of_weights_comes_with_them(tmp_path):
