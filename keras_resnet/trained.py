@@ -84,6 +84,8 @@ def _takes_images(network: ResidualNetwork) -> bool:
 def _of_weights(path: Path, found: Weights, preprocessing: str | None) -> Trained:
     """The network that some weights belong to, with their normalization in front of it."""
     carried = found.carried
+    if carried is None:
+        raise ValueError(f"{path} does not say of which network it is: load it into one, and save that again")
     if preprocessing and carried.preprocessing not in (None, preprocessing):
         raise ValueError(
             f"`preprocessing` must be None or '{carried.preprocessing}', which {path} says of its weights. "
@@ -126,6 +128,7 @@ def from_images(found: Weights, convention: str) -> ResidualNetwork:
     arrays = dict(found.arrays)
     if rule.reverses:
         arrays["conv1_conv/kernel"] = arrays["conv1_conv/kernel"][:, :, ::-1]
+    weights.check(network, arrays)
     weights.assign(network, arrays)
     network.class_names = found.carried.class_names
     return network

@@ -8,7 +8,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -147,7 +147,7 @@ def load_weights(network: ResidualNetwork, weights: Weights, *, new_top: bool = 
     check(network, arrays, source)
     if weights.carried:
         check_form(network, weights.carried.form, source)
-    assign(network, arrays, source)
+    assign(network, arrays)
     if weights.carried:
         network.preprocessing = weights.carried.preprocessing
         network.class_names = None if new_top else weights.carried.class_names
@@ -174,13 +174,8 @@ def adapted_kernel(kernel: np.ndarray, channels: int) -> np.ndarray:
     return kernel[:, :, np.arange(channels) % 3] * (3 / channels)
 
 
-def assign(network: keras.Model, arrays: Mapping[str, np.ndarray], source: str = "") -> None:
-    """Gives a network weights by name, all or none.
-
-    Raises:
-        ValueError: as `check`.
-    """
-    check(network, arrays, source)
+def assign(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Gives a network weights by name, which `check` has let through."""
     for name, variable in variables(network).items():
         variable.assign(arrays[name])
 
@@ -222,7 +217,7 @@ def check_form(network: ResidualNetwork, wanted: Form, source: str = "") -> None
         ValueError: naming the argument that it must be built with.
     """
     has = network.form
-    for argument in (field.name for field in fields(Form) if field.name in SHAPELESS):
+    for argument in SHAPELESS:
         if (value := getattr(wanted, argument)) != getattr(has, argument):
             raise ValueError(
                 f"`{argument}` must be {value!r}, as in the network that these weights are of. "

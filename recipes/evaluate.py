@@ -69,10 +69,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier result of the same view")
     parser.add_argument("--predictions", action="store_true", help="keep the five largest scores of every image")
     options = parser.parse_args(arguments)
-    for name in ("images", "batch_size"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1. Received: {value}")
+    parser.require_positive(options, "images", "batch_size")
     for name in ("batch_size", "shorter_sides", "mirror"):
         if getattr(options, name) is not None and name not in VIEW_FLAGS[options.view]:
             takers = " or ".join(view for view, flags in VIEW_FLAGS.items() if name in flags)

@@ -70,9 +70,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=100, help="images at a time; defaults to %(default)s")
     parser.add_argument("--preprocessing", help="of weights that do not tell it: torch, caffe or tf")
     options = parser.parse_args(arguments)
-    for name in ("images", "batch_size"):
-        if getattr(options, name) < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1. Received: {getattr(options, name)}")
+    parser.require_positive(options, "images", "batch_size")
     return options
 
 

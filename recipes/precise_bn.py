@@ -26,6 +26,7 @@ import startup
 from keras_resnet import files
 from keras_resnet.config import Recipe, Run
 from keras_resnet.runs import RunDirectory
+from labelled_images import data_directory_of, tell
 
 if TYPE_CHECKING:
     from keras_resnet.data.loading import Data
@@ -68,10 +69,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="file to write, .keras; defaults to RUN/precise.keras")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     options = parser.parse_args(arguments)
-    for name in ("images", "batch_size"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1. Received: {value}")
+    parser.require_positive(options, "images", "batch_size")
     return options
 
 
@@ -140,8 +138,8 @@ def recompute(
     from keras_resnet.training.precise_statistics import set_precise_statistics
 
     strategy = distribution.one_device()
-    remembered = last_start(directory).get("run", {}).get("data_directory")
-    data = assembly.load_data(recipe, Run(data_directory=options.data_directory or remembered), tell)
+    place = options.data_directory or data_directory_of(str(directory.path))
+    data = assembly.load_data(recipe, Run(data_directory=place), tell)
     with strategy.scope():
         network = trained.load(directory.path).network
     measure = measuring(network, data, strategy)
@@ -170,11 +168,6 @@ def measuring(network: Any, data: Data, strategy: Any) -> Callable[[], Measured]
         return evaluate(distribution.batches(strategy, make), split.size)
 
     return lambda: {name: measure_split(split) for name, split in data.splits.items() if name != "train"}
-
-
-def tell(line: str) -> None:
-    """Says what takes long."""
-    print(f"{line} …", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,13 @@ class Parser(argparse.ArgumentParser):
         """Refuses what argparse cannot read."""
         refuse(f"{message}. --help shows the usage")
 
+    def require_positive(self, options: argparse.Namespace, *names: str) -> None:
+        """Refuses numbers below 1; None is let through."""
+        for name in names:
+            value = getattr(options, name)
+            if value is not None and value < 1:
+                self.error(f"--{name.replace('_', '-')} must be at least 1. Received: {value}")
+
 
 def at_least_one(word: str) -> int:
     """A whole number from 1 on, for argparse."""

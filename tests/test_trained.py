@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -79,6 +80,14 @@ def test_a_file_that_does_not_say_must_be_told(network, tmp_path):
     with pytest.raises(ValueError, match="`preprocessing` must be one of torch, caffe, tf. Received: None"):
         trained.load(tmp_path / "n.weights.h5")
     assert trained.load(tmp_path / "n.weights.h5", "tf").network.image_shape == (32, 32, 3)
+
+
+def test_a_file_of_an_older_version_that_names_no_network_is_refused(network, tmp_path):
+    network.save_weights(tmp_path / "n.weights.h5")
+    with h5py.File(tmp_path / "n.weights.h5", "a") as file:
+        del file["keras_resnet"]
+    with pytest.raises(ValueError, match="does not say of which network it is: load it into one, and save that again"):
+        trained.load(tmp_path / "n.weights.h5", "tf")
 
 
 def test_a_file_is_not_contradicted(network, tmp_path):
