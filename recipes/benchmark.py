@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def prepare(options: argparse.Namespace) -> None:
     """Loads TensorFlow."""
-    with startup.quiet():
+    with startup.loading():
         import keras
 
     keras.config.set_dtype_policy(options.precision)

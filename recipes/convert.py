@@ -93,7 +93,7 @@ def convert(options: argparse.Namespace) -> int:
     """
     check(options)
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
-    with startup.quiet():
+    with startup.loading():
         from keras_resnet import assembly, weights
 
     source, found = read(options.source)

@@ -85,7 +85,7 @@ def carry_out(options: argparse.Namespace) -> int:
     """
     plan = make_plan(options)
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
-    with startup.quiet():
+    with startup.loading():
         from keras_resnet import trained
         from keras_resnet.evaluation.views import VIEWS
 

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check(output, form, options)
         # The runtimes compute on the CPU in float32; a GPU would round otherwise. They start from TensorFlow's network.
         os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow")
-        with startup.quiet():
+        with startup.loading():
             from keras_resnet import trained
         source = trained.load(options.source, options.convention)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:

@@ -74,7 +74,7 @@ def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
     Raises:
         ValueError, OSError: if the data are not there, damaged, or do not fit.
     """
-    with startup.quiet():
+    with startup.loading():
         from keras_resnet import assembly, distribution, processors
         from keras_resnet.data.loading import naming_damaged_images
         from keras_resnet.data.photograph_splits import PhotographSplit

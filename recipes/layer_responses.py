@@ -49,7 +49,7 @@ def work(options: argparse.Namespace) -> int:
     """Measures, draws and prints."""
     check_output(options)
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
-    with startup.quiet():
+    with startup.loading():
         from keras_resnet import trained
     networks = [trained.load(source, options.preprocessing) for source in options.sources]
     responses = measure(networks, options)

@@ -66,7 +66,7 @@ def load(options: argparse.Namespace) -> Trained:
     for path in (Path(options.network), *vars(options).get("pictures", ())):
         if not path.exists():
             raise FileNotFoundError(f"There is no file or folder {path}")
-    with startup.quiet():
+    with startup.loading():
         from keras_resnet import trained
 
     return trained.load(options.network, options.preprocessing)

@@ -132,7 +132,7 @@ def recompute(
         ValueError, OSError: if the images or the network are not there, or if the statistics are not finite.
     """
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
-    with startup.quiet():
+    with startup.loading():
         from keras_resnet import assembly, distribution, trained
     from keras_resnet.data.loading import naming_damaged_images
     from keras_resnet.training.precise_statistics import set_precise_statistics

@@ -194,7 +194,7 @@ def tell(line: str) -> None:
 
 def load_tensorflow() -> None:
     """Makes a worker ready: one thread each, and no GPU, whose memory the first process to see it would take."""
-    with startup.quiet():
+    with startup.loading():
         import tensorflow as tf
 
         tf.config.set_visible_devices([], "GPU")

@@ -1,4 +1,4 @@
-"""Load TensorFlow without the notes that it writes about the machine."""
+"""Load TensorFlow with the fast operations of this CPU, without the notes that it writes about the machine."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps what TensorFlow's libraries write while they load, and shows it only if loading fails.
+def loading() -> Iterator[None]:
+    """Chooses oneDNN's operations, keeps what TensorFlow's libraries write while they load, and shows it if they fail.
 
-    They do so before any log level applies, below Python, and a machine without a GPU reads of errors. A value of
-    `TF_CPP_MIN_LOG_LEVEL` in the environment leaves everything as it is.
+    By itself TensorFlow takes oneDNN only on processors with AVX-512, though convolutions with AVX2 are several times
+    faster with it. `TF_ENABLE_ONEDNN_OPTS=0` in the environment leaves it out.
+
+    The libraries write before any log level applies, below Python, and a machine without a GPU reads of errors. A
+    value of `TF_CPP_MIN_LOG_LEVEL` in the environment lets them.
     """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return

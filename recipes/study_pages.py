@@ -76,7 +76,7 @@ def first_runs(item: Item, rows: Sequence[Sequence[Attempt]], runs: Runs) -> dic
 
 def measure_responses(first: dict[str, RunDirectory], options: argparse.Namespace) -> study_table.Responses:
     """The responses of the layers of each network."""
-    with startup.quiet():
+    with startup.loading():
         from keras_resnet import trained
     asked = argparse.Namespace(
         dataset=None, data_directory=options.data_directory, images=RESPONSE_IMAGES, batch_size=RESPONSE_BATCH

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
                 print(f"This run is finished.\n{console.report(directory)}")
                 return 0
         # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
-        with startup.quiet():
+        with startup.loading():
             from keras_resnet import experiment
 
         return experiment.train(recipe, run)

@@ -159,7 +159,7 @@ def check_directory(directory: Path) -> None:
 def search(options: argparse.Namespace) -> int:
     """Trains the points that the search chooses, and reports; returns the exit status."""
     # KerasTuner loads TensorFlow, which takes seconds: everything that can be refused without it has been by now.
-    with startup.quiet():
+    with startup.loading():
         from keras_resnet import tuning
 
     plan, found = options.plan, {axis.name: axis for axis in options.axes}

@@ -12,6 +12,7 @@ from wrapt import when_imported
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # tests on other backends start a process of their own
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the recipes do, whose processes have to agree with ours
 
 
 @when_imported("tensorflow")

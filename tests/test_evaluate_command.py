@@ -202,7 +202,7 @@ def test_an_earlier_result_is_replaced_only_if_it_may_be(run, capsys):
 )
 def test_what_can_be_refused_without_tensorflow_is(place, tmp_path, capsys, monkeypatch, arguments, message):
     if "nowhere" not in arguments:
-        monkeypatch.setattr(evaluate.startup, "quiet", lambda: pytest.fail("TensorFlow was loaded"))
+        monkeypatch.setattr(evaluate.startup, "loading", lambda: pytest.fail("TensorFlow was loaded"))
     before = everything(place)
     words = arguments.replace("PLACE", str(place)).replace("OUT", str(tmp_path / "out")).split()
     assert message in refusal(capsys, *words)

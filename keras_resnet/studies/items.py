@@ -151,6 +151,9 @@ ITEMS = {
 }
 """By name, every study that needs trained networks. Table 1 is arithmetic."""
 
+LOGS, VALIDATIONS = 100, 20
+"""The points that a curve has at least, however short the schedule: of the training error, and of the test error."""
+
 Attempt = tuple[Recipe, ...]
 """The recipes of networks that are measured once, together: one, or the members of an ensemble."""
 
@@ -171,7 +174,7 @@ def attempts(
         row: Of it; other people's networks have no attempts.
         recipes: The catalog, which has a `"cifar10-resnet20"` and an `"imagenet-plain18"`.
         seeds: Trainings of each network. An ensemble is made once.
-        scale: Of the schedule.
+        scale: Of the schedule. The curves of a short one keep their points.
         precision: Of the activations; `None`: the recipe's own.
 
     Raises:
@@ -183,11 +186,18 @@ def attempts(
     def recipe(network: Network, seed: int) -> Recipe:
         depth, shortcut = network
         base = recipes[f"{item.dataset}-{'resnet' if shortcut else 'plain'}{depth}"]
+        schedule = replace(base.schedule, scale=scale)
         return replace(
             base,
             model=replace(base.model, shortcut=shortcut),
-            schedule=replace(base.schedule, scale=scale),
-            training=replace(base.training, seed=seed, precision=precision or base.training.precision),
+            schedule=schedule,
+            training=replace(
+                base.training,
+                seed=seed,
+                precision=precision or base.training.precision,
+                log_every=min(base.training.log_every, max(1, schedule.scaled_iterations // LOGS)),
+                validate_every=min(base.training.validate_every, max(1, schedule.scaled_iterations // VALIDATIONS)),
+            ),
         )
 
     if len(row.networks) == 1:
