@@ -157,10 +157,9 @@ class Outcome:
         """The mean of the validation errors in percent."""
         return statistics.fmean(self.errors(kind))
 
-    @property
-    def deviation(self) -> float | None:
-        """The standard deviation of the validation error over the seeds (n - 1); None for one seed."""
-        return statistics.stdev(self.errors()) if len(self.results) > 1 else None
+    def deviation(self, kind: str = "top1_error") -> float | None:
+        """The standard deviation of the validation errors over the seeds (n - 1); None for one seed."""
+        return statistics.stdev(self.errors(kind)) if len(self.results) > 1 else None
 
 
 def outcome(plan: Plan, values: dict[str, Any], share: float = 1.0) -> Outcome:

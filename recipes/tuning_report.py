@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import ttest_ind
+
 from keras_resnet import architectures, files
 from keras_resnet.config import Recipe
 from keras_resnet.datasets import DATASETS
@@ -18,6 +20,7 @@ Row = dict[str, Any]
 REMEDY = "Make room there or allow it, then start the same command again: what is trained stays"
 PAPER_AXES = {"model.shortcut", "model.depth"}
 """The axes of Tables 2, 3 and 6."""
+CONFIDENCE = 0.95
 
 
 def write(directory: Path, command: str, recipe: Recipe, outcomes: Sequence[Outcome]) -> str:
@@ -46,7 +49,7 @@ def row(outcome: Outcome, every: Sequence[Outcome]) -> Row:
     shares = {"share of the schedule": f"{outcome.share:.3g}"} if any(other.share != 1 for other in every) else {}
     measured: Row = dict.fromkeys(("error", "sd", "trainings", "images", "parameters", "multiply-adds"), "")
     if outcome.results:
-        result, deviation = outcome.results[0], outcome.deviation
+        result, deviation = outcome.results[0], outcome.deviation()
         size = counts(outcome.trials[0].recipe, len(result["class_names"]))
         measured = {
             "error": f"{outcome.mean():.2f}",
@@ -83,10 +86,19 @@ def markdown(command: str, recipe: Recipe, ordered: Sequence[Outcome]) -> str:
     if paper := paper_rows(ordered):
         parts += ["## In the paper's layout", table(paper)]
     parts += ["## By validation error", table(measured) if measured else "Nothing could be trained."]
+    if compared := comparisons(ordered):
+        parts += ["## Beyond the noise?", NOISE.format(count=len(compared), level=CONFIDENCE), table(compared)]
     if failed:
         columns = ("error", "sd", "trainings", "images", "parameters", "multiply-adds")
         parts += ["## Without an error", table([without(row, *columns) for row in failed])]
     return "\n\n".join(parts) + "\n"
+
+
+NOISE = (
+    "The error of each point over that of the first, in percentage points, with the lowest and the highest difference "
+    "that the seeds leave open: Welch's intervals, wide enough that all {count} hold at once with {level:.0%} "
+    "confidence. They count the seeds, not the images, which are the same for all."
+)
 
 
 def about(recipe: Recipe) -> str:
@@ -103,6 +115,33 @@ def about(recipe: Recipe) -> str:
     return text
 
 
+def comparisons(ordered: Sequence[Outcome]) -> list[Row]:
+    """Every point against the best, both trained with several seeds and the whole schedule; empty if there is none."""
+    several = [outcome for outcome in ordered if len(outcome.results) > 1 and outcome.share == 1]
+    return [comparison(several[0], other, 1 - (1 - CONFIDENCE) / (len(several) - 1)) for other in several[1:]]
+
+
+def comparison(best: Outcome, other: Outcome, level: float) -> Row:
+    """By how much a point's error is above the best, as far as its seeds tell.
+
+    Args:
+        best: The point with the smallest mean error.
+        other: The point.
+        level: Probability with which the interval covers the difference.
+    """
+    difference = other.mean() - best.mean()
+    low = high = difference
+    if best.deviation() or other.deviation():
+        low, high = ttest_ind(other.errors(), best.errors(), equal_var=False).confidence_interval(level)
+    return {
+        **{name: str(value) for name, value in other.values.items()},
+        "over the best": f"{difference:+.2f}",
+        "low": f"{low:+.2f}",
+        "high": f"{high:+.2f}",
+        "beyond the noise": "yes" if low > 0 else "no",
+    }
+
+
 def paper_rows(outcomes: Iterable[Outcome]) -> list[Row]:
     """The rows as in Tables 2, 3 and 6: by depth, the plain network before the shortcuts; empty for other axes."""
     measured = [outcome for outcome in outcomes if outcome.results]
@@ -112,11 +151,19 @@ def paper_rows(outcomes: Iterable[Outcome]) -> list[Row]:
     return [
         {
             "model": f"ResNet-{model.depth} {model.shortcut}" if model.shortcut else f"plain-{model.depth}",
-            "top-1 err.": f"{outcome.mean():.2f}",
-            "top-5 err.": f"{outcome.mean('top5_error'):.2f}",
+            "top-1 err.": spread(outcome, "top1_error"),
+            "top-5 err.": spread(outcome, "top5_error"),
+            **{name: measured[name] for name in ("parameters", "multiply-adds")},
         }
         for model, outcome in sorted(models, key=lambda pair: (pair[0].depth, pair[0].shortcut or ""))
+        for measured in [row(outcome, [outcome])]
     ]
+
+
+def spread(outcome: Outcome, kind: str) -> str:
+    """The mean of an error, and the standard deviation where there are several seeds."""
+    deviation = outcome.deviation(kind)
+    return f"{outcome.mean(kind):.2f}" + (f" ± {deviation:.2f}" if deviation is not None else "")
 
 
 def table(rows: Sequence[Row]) -> str:

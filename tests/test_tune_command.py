@@ -20,6 +20,7 @@ import command_line
 import commands
 import trials
 import tune
+import tuning_report
 from catalog import RECIPES
 from catalog.studies import STUDIES
 from keras_resnet import architectures, tuning
@@ -180,15 +181,55 @@ def test_hyperband_begins_with_as_many_points_as_are_asked_of_the_axes(trained, 
 
 def test_a_study_is_told_in_the_layout_of_the_paper(trained):
     assert searched(recipe="digits-shortcuts") == 0
-    table = Path("found/report.md").read_text().partition("## In the paper's layout\n\n")[2].splitlines()[:6]
-    assert table == [
-        "| model | top-1 err. | top-5 err. |",
-        "| --- | --- | --- |",
-        "| plain-8 | 9.00 | 0.90 |",
-        "| ResNet-8 A | 7.00 | 0.70 |",
-        "| ResNet-8 B | 6.00 | 0.60 |",
-        "| ResNet-8 C | 8.00 | 0.80 |",
+    assert section("In the paper's layout", "found/report.md")[:6] == [
+        "| model | top-1 err. | top-5 err. | parameters | multiply-adds |",
+        "| --- | --- | --- | --- | --- |",
+        f"| plain-8 | 9.00 | 0.90 | {size(None)} |",
+        f"| ResNet-8 A | 7.00 | 0.70 | {size('A')} |",
+        f"| ResNet-8 B | 6.00 | 0.60 | {size('B')} |",
+        f"| ResNet-8 C | 8.00 | 0.80 | {size('C')} |",
     ]
+    assert "Beyond the noise?" not in Path("found/report.md").read_text(), "one seed tells nothing of noise"
+
+
+def section(title: str, path: str) -> list[str]:
+    """The lines of a report below a title."""
+    return Path(path).read_text().partition(f"## {title}\n\n")[2].splitlines()
+
+
+def size(shortcut) -> str:
+    """Parameters and multiply-adds of ResNet-8 on digits, as the layout shows them."""
+    architecture = RECIPES["digits-resnet8"].model.architecture
+    counts = architectures.count(architecture, shortcut=shortcut, input_shape=(8, 8, 1), classes=10)
+    return f"{counts.trainable:,} | {counts.multiply_adds:,}"
+
+
+def test_seeds_give_the_layout_a_spread(trained):
+    assert searched("--seeds", "3", recipe="digits-shortcuts") == 0
+    assert section("In the paper's layout", "found/report.md")[3].startswith(
+        "| ResNet-8 A | 7.10 ± 0.10 | 0.71 ± 0.01 |"
+    )
+
+
+def test_differences_are_held_against_the_noise(trained, monkeypatch):
+    monkeypatch.setitem(ERRORS, "A", 6.08)
+    assert searched("--seeds", "3", recipe="digits-shortcuts") == 0
+    explained, _, *table = section("Beyond the noise?", "found/report.md")
+    assert "all 3 hold at once with 95% confidence" in explained
+    rows = {row.split(" | ")[0]: row.strip("| ").split(" | ")[1:] for row in table[2:]}
+    # Deviations of 0.1 in both and 4 degrees of freedom: 0.1 * sqrt(2/3) * t(1 - 0.05/3/2) = 0.323.
+    assert rows == {
+        "| A": ["+0.08", "-0.24", "+0.40", "no"],
+        "| C": ["+2.00", "+1.68", "+2.32", "yes"],
+        "| None": ["+3.00", "+2.68", "+3.32", "yes"],
+    }
+
+
+def test_equal_errors_of_all_seeds_are_compared_as_they_are():
+    results = ({"splits": {"validation": {"top1_error": error}}} for error in (5.0, 5.0, 6.0, 6.0))
+    best, other = (trials.Outcome({"model.depth": 8}, 1.0, (), "", (next(results), next(results))) for _ in range(2))
+    assert tuning_report.comparison(best, other, 0.95)["beyond the noise"] == "yes"
+    assert tuning_report.comparison(best, best, 0.95)["beyond the noise"] == "no"
 
 
 def test_other_axes_have_no_layout_in_the_paper(trained):
