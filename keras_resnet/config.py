@@ -337,6 +337,19 @@ class Recipe(Checked):
             raise ValueError(f"The recipe must be JSON. Received: {error}") from error
         return build(cls, values)
 
+    @classmethod
+    def read(cls, file: Path) -> Recipe:
+        """The recipe in a file, such as that which a run left.
+
+        Raises:
+            ValueError: as `from_json` does, naming the file.
+            OSError: if the file cannot be read.
+        """
+        try:
+            return cls.from_json(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+
 
 def build(kind: type[Kind], values: Any, where: str = "") -> Kind:
     """A dataclass of dataclasses from nested dictionaries, which must have every key and no other."""

@@ -86,6 +86,40 @@ class RunDirectory:
         """Whether the run came to its end."""
         return self.result.exists()
 
+    def require_run(self) -> None:
+        """Refuses a directory that holds no run.
+
+        Raises:
+            FileNotFoundError: saying so.
+        """
+        if not self.recipe.is_file():
+            raise FileNotFoundError(f"{self.path} must be the directory of a run. It has no {self.recipe.name}")
+
+    def require_finished(self) -> None:
+        """Refuses a directory that holds no run that came to its end.
+
+        Raises:
+            FileNotFoundError: saying so, and how to finish it.
+        """
+        self.require_run()
+        if not self.finished:
+            raise FileNotFoundError(
+                f"{self.path} must hold a finished run. To finish it: python recipes/train.py {self.path}"
+            )
+
+    def require_network(self) -> None:
+        """Refuses a directory that holds no run that came to its end, or only what was recorded of one.
+
+        Raises:
+            FileNotFoundError: saying so, and what to do.
+        """
+        self.require_finished()
+        if not self.model.is_file():
+            raise FileNotFoundError(
+                f"{self.path} must hold a run with its network. It has no {self.model.name}. To train it again: "
+                f"python recipes/train.py {self.recipe}"
+            )
+
     def check(self, recipe: str, *, resume: bool = False, accept_changes: bool = False) -> None:
         """Refuses a directory that this recipe may not be run in; changes nothing.
 

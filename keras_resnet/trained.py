@@ -65,11 +65,8 @@ def load(source: str | Path, preprocessing: str | None = None) -> Trained:
 
 def _of_run(directory: RunDirectory) -> Trained:
     """The network that a finished run left."""
-    if not directory.recipe.is_file():
-        raise ValueError(f"{directory.path} must be the directory of a run. It has no recipe.json")
-    if not directory.finished or not directory.model.is_file():
-        raise ValueError(f"{directory.path} must hold a finished run. To finish it: recipes/train.py {directory.path}")
-    recipe = Recipe.from_json(directory.recipe.read_text(encoding="utf-8"))
+    directory.require_network()
+    recipe = Recipe.read(directory.recipe)
     names = tuple(directory.read_result()["class_names"])
     return Trained(weights.load_network(directory.model), names, recipe, directory.path)
 

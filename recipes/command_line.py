@@ -79,9 +79,9 @@ def find(name: str) -> tuple[Recipe, Run]:
     if name.startswith("-"):
         raise ValueError(f"the recipe comes first, before {name}. --list shows the recipes")
     if name.endswith(".json"):
-        return load(Path(name)), Run()
+        return Recipe.read(Path(name)), Run()
     if (Path(name) / "recipe.json").is_file():
-        return load(Path(name) / "recipe.json"), continuation(RunDirectory(Path(name)))
+        return Recipe.read(Path(name) / "recipe.json"), continuation(RunDirectory(Path(name)))
     hint = checks.nearest(name, RECIPES) or f"Recipes: {', '.join(RECIPES)}"
     raise ValueError(
         f"{name!r} is no recipe. {hint} (--list describes them; a recipe.json is replayed, a run directory continued)"
@@ -95,14 +95,6 @@ def continuation(directory: RunDirectory) -> Run:
     known = {field.name for field in fields(Run)}
     kept = {key: value for key, value in remembered.items() if key in known}
     return Run(**{**kept, "directory": str(directory.path), "resume": True})
-
-
-def load(file: Path) -> Recipe:
-    """The recipe in a file that a run left."""
-    try:
-        return Recipe.from_json(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
 
 
 def override(recipe: Recipe, run: Run, flags: Sequence[str], program: str) -> tuple[Recipe, Run]:

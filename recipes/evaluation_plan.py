@@ -69,10 +69,7 @@ def recipe_of(source: str) -> Recipe | None:
     file = RunDirectory(Path(source)).recipe
     if not file.is_file():
         return None
-    try:
-        return Recipe.from_json(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+    return Recipe.read(file)
 
 
 def output(options: argparse.Namespace) -> Path:

@@ -34,12 +34,7 @@ def write(options: argparse.Namespace) -> int:
         FileNotFoundError: if there is no finished run.
     """
     directory = RunDirectory(options.run)
-    if not directory.recipe.is_file():
-        raise FileNotFoundError(f"{directory.path} must be the directory of a run. It has no recipe.json")
-    if not directory.finished:
-        raise FileNotFoundError(
-            f"{directory.path} must hold a finished run. To finish it: python recipes/train.py {directory.path}"
-        )
+    directory.require_finished()
     print(model_card.write(directory, directory.read_result()))
     return 0
 

@@ -50,7 +50,8 @@ def work(options: argparse.Namespace) -> int:
     directory = RunDirectory(options.run)
     output = options.output or directory.path / "precise.keras"
     check_output(output, options.overwrite)
-    recipe = read_recipe(directory)
+    directory.require_network()
+    recipe = Recipe.read(directory.recipe)
     before, after = recompute(directory, together(recipe, directory, options), options, output)
     for split, errors in before.items():
         change = f"{errors.top1_error:.2f}% before, {after[split].top1_error:.2f}% after"
@@ -85,24 +86,6 @@ def check_output(output: Path, overwrite: bool) -> None:
         raise FileNotFoundError(f"There is no directory {output.parent}. {REMEDY}")
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} is there. {REMEDY}, or replace it with --overwrite")
-
-
-def read_recipe(directory: RunDirectory) -> Recipe:
-    """What trained the network of a finished run.
-
-    Raises:
-        ValueError, OSError: if there is no such run.
-    """
-    if not directory.recipe.is_file():
-        raise ValueError(f"{directory.path} must be the directory of a run. It has no recipe.json")
-    if not directory.finished or not directory.model.is_file():
-        raise ValueError(
-            f"{directory.path} must hold a finished run. To finish it: python recipes/train.py {directory.path}"
-        )
-    try:
-        return Recipe.from_json(directory.recipe.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{directory.recipe}: {error}") from error
 
 
 def together(recipe: Recipe, directory: RunDirectory, options: argparse.Namespace) -> Recipe:

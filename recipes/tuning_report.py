@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import ttest_ind
-
 from keras_resnet import architectures, files
 from keras_resnet.config import Recipe
 from keras_resnet.datasets import DATASETS
@@ -129,6 +127,8 @@ def comparison(best: Outcome, other: Outcome, level: float) -> Row:
         other: The point.
         level: Probability with which the interval covers the difference.
     """
+    from scipy.stats import ttest_ind
+
     difference = other.mean() - best.mean()
     low = high = difference
     if best.deviation() or other.deviation():

@@ -254,6 +254,16 @@ def test_a_key_that_is_missing_is_named():
         Recipe.from_json(json.dumps(values))
 
 
+def test_a_recipe_is_read_from_a_file_which_is_named_where_it_is_wrong(tmp_path):
+    file = tmp_path / "recipe.json"
+    file.write_text(Recipe("mine", "").to_json(), encoding="utf-8")
+    assert Recipe.read(file) == Recipe("mine", "")
+    for content in (b"{", b"\xff", b"{}"):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=f"^{re.escape(str(file))}: "):
+            Recipe.read(file)
+
+
 def test_a_run_lies_in_a_directory_named_after_its_recipe_unless_told_otherwise():
     assert str(Run().directory_for(RECIPE)) == f"runs/cifar10-resnet20-{RECIPE.fingerprint}"
     assert str(Run(directory="elsewhere").directory_for(RECIPE)) == "elsewhere"

@@ -106,10 +106,13 @@ def test_weights_of_another_program_say_it_themselves(shared_data):
 def test_what_is_no_trained_network_is_refused(run, tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no file or directory"):
         trained.load(tmp_path / "nothing")
-    with pytest.raises(ValueError, match=r"must be the directory of a run. It has no recipe\.json"):
+    with pytest.raises(FileNotFoundError, match=r"must be the directory of a run. It has no recipe\.json"):
         trained.load(tmp_path)
     (tmp_path / "recipe.json").write_bytes((run / "recipe.json").read_bytes())
-    with pytest.raises(ValueError, match=r"must hold a finished run. To finish it: recipes/train\.py"):
+    with pytest.raises(FileNotFoundError, match=r"must hold a finished run. To finish it: python recipes/train\.py"):
+        trained.load(tmp_path)
+    (tmp_path / "result.json").write_bytes((run / "result.json").read_bytes())
+    with pytest.raises(FileNotFoundError, match=r"with its network. It has no model\.keras. To train it again: .*json"):
         trained.load(tmp_path)
     (tmp_path / "broken.keras").write_bytes((run / "model.keras").read_bytes()[:1000])
     with pytest.raises(ValueError, match="is no network that Keras can load, or damaged"):

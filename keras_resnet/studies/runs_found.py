@@ -60,10 +60,10 @@ def find_runs(path: Path) -> Runs:
     for directory in map(RunDirectory, sorted(path.iterdir())):
         if directory.recipe.is_file():
             try:
-                recipe = Recipe.from_json(directory.recipe.read_text(encoding="utf-8"))
+                recipe = Recipe.read(directory.recipe)
                 found.append(Found(directory, recipe, recipe.fingerprint))
             except (ValueError, OSError) as error:
-                unreadable.append(f"{directory.recipe}: {error}")
+                unreadable.append(str(error))
     return Runs(tuple(found), tuple(unreadable))
 
 

@@ -89,12 +89,8 @@ def labels(paths: Sequence[Path]) -> list[str]:
 
 
 def _read_run(run: RunDirectory, label: str) -> RunRecord:
-    if not run.recipe.is_file():
-        raise FileNotFoundError(f"{run.path} must be the directory of a run. It has no recipe.json")
-    try:
-        recipe = Recipe.from_json(run.recipe.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{run.recipe} is damaged: {error}") from error
+    run.require_run()
+    recipe = Recipe.read(run.recipe)
     if run.finished and not run.history.is_file():
         raise FileNotFoundError(f"{run.history} is missing, and the run is finished")
     evaluations = sorted((run.path / "evaluation").glob("result-*.json"))
