@@ -150,7 +150,7 @@ def test_curves_are_drawn_and_a_scaled_study_is_marked(trainings, capsys):
     assert {recipe.training.precision for recipe in trainings.recipes} == {"mixed_bfloat16"}
     page = Path("reports/figure1.md").read_text()
     assert "(1/8 of the schedule)" in page.splitlines()[0]
-    assert "| plain-20 |  | 8.00 |  | 1 | 10,000 | 1/8 of the schedule; mixed_bfloat16 |" in page
+    assert "| plain-20 |  | 8.00 |  | 3.00 | 1 | 10,000 | 1/8 of the schedule; mixed_bfloat16 |" in page
     assert Path("reports/figure1.png").read_bytes().startswith(b"\x89PNG")
     assert "plain-20" not in capsys.readouterr().err
     assert status(reproduce.main, "figure1", "--no-train") == 0

@@ -61,6 +61,7 @@ def notes(item: Item, scale: str, drawn: bool) -> Iterator[str]:
         yield "Responses: the mean over the layers; the paper prints no numbers. Each network is its first run."
     elif item.panels:
         yield "Thin lines are training errors, bold ones validation errors; each network is its first run."
+        yield "Training error: mean over the last tenth of the iterations, on augmented images; the paper prints none."
     if (item.panels or item.responses) and not drawn:
         yield "Not drawn: no run of it is finished."
 
@@ -77,6 +78,7 @@ def heads(item: Item) -> list[str]:
     for measure in item.measures:
         name = MEASURES[measure]
         columns += [f"{name}, paper", f"{name}, here", "difference"]
+    columns += ["training, here"] if item.panels else []
     columns += ["layers", "mean response"] if item.responses else []
     return [*columns, "runs", "images", "departures"]
 
@@ -89,6 +91,8 @@ def cells(item: Item, finding: Finding, responses: Responses = NOTHING) -> list[
         printed = getattr(row.paper, measure)
         words = row.printed if measure == "top1" and row.printed else number(printed)
         columns += [words, here(finding, measure), number(finding.difference(measure), sign="+")]
+    if item.panels:
+        columns.append(here(finding, "training"))
     if item.responses:
         columns += ["" if value is None else f"{value:.4g}" for value in response(finding, responses)]
     if not finding.attempts:
@@ -127,6 +131,7 @@ def table(item: Item, findings: Sequence[Finding], responses: Responses = NOTHIN
         for column in ("paper", "here", "standard_deviation", "difference")
     ]
     rows = csv.writer(text, lineterminator="\n")
+    names += ["training_here", "training_standard_deviation"] if item.panels else []
     names += ["layers", "mean_response"] if item.responses else []
     rows.writerow(["network", "state", *names, "runs", "runs_asked_for", "images", "departures"])
     rows.writerows(values(item, finding, responses) for finding in findings)
@@ -142,6 +147,9 @@ def values(item: Item, finding: Finding, responses: Responses) -> Iterator[objec
         yield finding.mean(measure)
         yield finding.deviation(measure)
         yield finding.difference(measure)
+    if item.panels:
+        yield finding.mean("training")
+        yield finding.deviation("training")
     if item.responses:
         yield from response(finding, responses)
     yield from (len(finding.measured), finding.attempts)

@@ -16,7 +16,10 @@ from keras_resnet.datasets import DATASETS
 from keras_resnet.runs import RunDirectory
 from keras_resnet.studies.items import Attempt, Item, Row
 from keras_resnet.studies.plan import measurement
-from keras_resnet.studies.runs_found import Runs
+from keras_resnet.studies.runs_found import Runs, history_rows
+
+LAST = 0.1
+"""The part of a training that its training error is the mean of: a row of the record is of few images."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,13 @@ class Departure:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one attempt measured; errors in percent."""
+    """What one attempt measured; errors in percent. `training` is None where no single network was trained for it."""
 
     top1: float
     top5: float
     images: int
     departures: tuple[Departure, ...]
+    training: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ class Finding:
         return sorted({measured.images for measured in self.measured}, reverse=True)
 
     def _errors(self, measure: str) -> list[float]:
-        return [getattr(measured, measure) for measured in self.measured]
+        errors = (getattr(measured, measure) for measured in self.measured)
+        return [error for error in errors if error is not None]
 
     def _departures(self) -> Iterator[Departure]:
         for measured in self.measured:
@@ -121,7 +126,20 @@ def measured(item: Item, attempt: Attempt, runs: Runs, path: Path) -> Measured |
         *errors.get("seen", ()),
         *(d for one, directory in trained for d in departures(one, directory)),
     )
-    return Measured(errors["top1_error"], errors["top5_error"], errors["images"], tuple(dict.fromkeys(found)))
+    training = training_error(finished[0]) if len(finished) == 1 else None
+    return Measured(errors["top1_error"], errors["top5_error"], errors["images"], tuple(dict.fromkeys(found)), training)
+
+
+def training_error(directory: RunDirectory) -> float | None:
+    """The mean error in percent over the last tenth of a training, on augmented images; `None` if it was not recorded.
+
+    Raises:
+        ValueError: if the record is damaged.
+    """
+    rows = history_rows(directory)
+    late = [row.training_error for row in rows if row.iteration > (1 - LAST) * rows[-1].iteration]
+    measured = [error for error in late if error is not None]
+    return statistics.fmean(measured) if measured else None
 
 
 def at_the_end(directory: RunDirectory) -> dict[str, Any]:

@@ -78,6 +78,16 @@ def test_a_figure_shows_its_picture_or_says_that_there_is_none():
     assert "Not drawn" not in study_table.page(ITEM, findings(ITEM, {}))
 
 
+def test_a_figure_of_curves_has_the_training_error_of_its_networks():
+    item, seeds = ITEMS["figure1"], [Measured(9.0, 1.0, 10_000, (), training) for training in (4.0, 5.0)]
+    rows = page_rows(study_table.page(item, findings(item, {"plain-20": seeds})))
+    assert rows["network"][3] == "training, here"
+    assert rows["plain-20"][3] == "4.50 ± 0.71" and rows["plain-56"][3] == "not run"
+    table = csv_rows(study_table.table(item, findings(item, {"plain-20": seeds})))
+    assert (table["plain-20"]["training_here"], table["plain-56"]["training_here"]) == ("4.5", "")
+    assert float(table["plain-20"]["training_standard_deviation"]) == 0.5**0.5
+
+
 def test_figure_7_has_the_mean_response_of_each_network():
     item, responses = ITEMS["figure7"], {"plain-20": [1.0, 2.0]}
     rows = page_rows(study_table.page(item, findings(item, {}), responses=responses))

@@ -12,9 +12,10 @@ from catalog import RECIPES
 from invented_runs import invented_evaluation, invented_run
 from keras_resnet.runs import RunDirectory
 from keras_resnet.studies import plan
-from keras_resnet.studies.findings import finding, scale_in_words
+from keras_resnet.studies.findings import finding, scale_in_words, training_error
 from keras_resnet.studies.items import ITEMS, Item, attempts
 from keras_resnet.studies.runs_found import find_runs
+from keras_resnet.training.history import Row
 
 RESNET20 = next(row for row in ITEMS["table6"].rows if row.paper.depth == 20)
 
@@ -45,6 +46,17 @@ def test_one_run_has_no_deviation_and_none_has_no_mean(tmp_path):
     invented_run(tmp_path / "1", recipe(1), 8.0)
     one = found(tmp_path, seeds=2)
     assert (one.mean("top1"), one.deviation("top1"), len(one.measured), one.attempts) == (8.0, None, 1, 2)
+
+
+def test_the_training_error_is_that_of_the_last_tenth_of_the_iterations(tmp_path):
+    last = [(89, 70.0), (90, 60.0), (91, 20.0), (95, None), (100, 10.0)]
+    rows = [Row(iteration, training_error=error) for iteration, error in last]
+    directory = invented_run(tmp_path / "0", recipe(0), rows=rows)
+    assert training_error(directory) == 15.0
+    invented_run(tmp_path / "1", recipe(1), rows=rows[:2])
+    invented_run(tmp_path / "2", recipe(2))
+    ours = found(tmp_path, seeds=3)
+    assert (ours.mean("training"), ours.deviation("training")) == (pytest.approx(40.0), pytest.approx(35.355, abs=1e-3))
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,15 @@ def test_the_recipes_are_those_of_the_catalog_with_seed_scale_and_precision():
     assert whole == RECIPES["cifar10-resnet20"]
 
 
+@pytest.mark.parametrize(
+    ("scale", "log", "validate"), [(1, 100, 1000), (3, 100, 1000), (0.125, 80, 400), (0.01, 6, 32), (0.0001, 1, 1)]
+)
+def test_the_curves_of_a_short_schedule_keep_their_points(scale, log, validate):
+    item = ITEMS["figure1"]
+    [[recipe]] = attempts(item, item.rows[0], RECIPES, scale=scale)
+    assert (recipe.training.log_every, recipe.training.validate_every) == (log, validate)
+
+
 def test_the_networks_of_other_people_need_nothing():
     assert attempts(ITEMS["table3"], ITEMS["table3"].rows[0], RECIPES, seeds=5) == []
 
