@@ -4,6 +4,7 @@
     python recipes/reproduce.py table6 --dry-run
     python recipes/reproduce.py table6 --data-directory DIR --seeds 5
     python recipes/reproduce.py figure6 --data-directory DIR --scale 0.125 --precision mixed_bfloat16
+    python recipes/reproduce.py figure6 --data-directory DIR --networks plain-20 plain-56 ResNet-20 ResNet-56
     python recipes/reproduce.py all --data-directory DIR --no-train
 
 It first prints which trainings the item needs, which of them are finished in --runs, and how long the others will take,
@@ -58,6 +59,9 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where trainings are; defaults to %(default)s")
     parser.add_argument("--output", type=Path, default=Path("reports"), help="defaults to %(default)s")
     parser.add_argument("--data-directory", help="of the images; a training that is continued knows its own")
+    parser.add_argument(
+        "--networks", nargs="+", metavar="NAME", help="train only these; others count if they are there"
+    )
     parser.add_argument("--seeds", type=refusal.at_least_one, default=1, help="trainings of each network, from seed 0")
     parser.add_argument("--scale", type=float, default=1.0, help="part of the schedule, such as 0.125")
     parser.add_argument("--precision", choices=get_args(Precision), help="of the activations; defaults to the recipe's")
@@ -77,7 +81,8 @@ def work(options: argparse.Namespace) -> int:
     names = NAMES if options.item == "all" else (options.item,)
     wanted = {name: rows_of(ITEMS[name], options) for name in names if name in ITEMS}
     check(names, options)
-    print(plan_in_words(wanted, find_runs(options.runs), options), flush=True)
+    to_train = {name: chosen(ITEMS[name], rows, options.networks) for name, rows in wanted.items()}
+    print(plan_in_words(to_train, find_runs(options.runs), options), flush=True)
     if options.dry_run:
         return 0
     failed: set[str] = set()
@@ -85,7 +90,8 @@ def work(options: argparse.Namespace) -> int:
         for name in names:
             rows = wanted.get(name, [])
             try:
-                if rows and options.train and (stopped := carry_out(ITEMS[name], rows, options, failed)):
+                todo = to_train.get(name, [])
+                if todo and options.train and (stopped := carry_out(ITEMS[name], todo, options, failed)):
                     print("stopped; the same command continues", file=sys.stderr)
                     return stopped
                 study_pages.write(name, rows, options)
@@ -104,6 +110,11 @@ def rows_of(item: Item, options: argparse.Namespace) -> list[list[Attempt]]:
     return [attempts(item, row, RECIPES, **asked) for row in item.rows]
 
 
+def chosen(item: Item, rows: list[list[Attempt]], networks: Sequence[str] | None) -> list[list[Attempt]]:
+    """What is to be trained of the attempts of each row: all, or those of the networks with these names."""
+    return [each for row, each in zip(item.rows, rows, strict=True) if not networks or row.paper.name in networks]
+
+
 def check(names: Sequence[str], options: argparse.Namespace) -> None:
     """Refuses what would only fail after hours.
 
@@ -115,6 +126,11 @@ def check(names: Sequence[str], options: argparse.Namespace) -> None:
     data = options.data_directory
     if data and "://" not in data and not Path(data).expanduser().is_dir():
         raise NotADirectoryError(f"--data-directory must be a directory. Received: {data}")
+    known = list(
+        dict.fromkeys(row.paper.name for name in names if name in ITEMS for row in ITEMS[name].rows if row.networks)
+    )
+    if unknown := [name for name in options.networks or () if name not in known]:
+        raise ValueError(f"--networks must be some of {', '.join(known) or 'none'}. Received: {', '.join(unknown)}")
     for name in names:
         kept_files.check(options.output, name, overwrite=options.overwrite)
 

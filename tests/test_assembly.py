@@ -17,6 +17,7 @@ from keras_resnet.data import loading
 from keras_resnet.data.loading import Data
 from keras_resnet.layers.batch_normalization import BatchNormalization
 from stand_ins import stand_in
+from tiers import slow
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,7 +38,17 @@ def test_tables_have_a_row_for_every_word_of_a_recipe():
     assert tuple(assembly.BUILDERS) == get_args(config.Family)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+FEW = [
+    "digits-resnet8",
+    "cifar10-resnet20",
+    "cifar10-plain20",
+    "cifar100-resnet20",
+    "imagenet-resnet50",
+    "folder-resnet18",
+]
+
+
+@pytest.mark.parametrize("name", [*FEW, *slow(name for name in RECIPES if name not in FEW)])
 def test_the_parts_of_a_recipe_can_be_made(name):
     recipe = RECIPES[name]
     recipe = replace(recipe, model=replace(recipe.model, depth=8 if recipe.model.family == "cifar" else 18))

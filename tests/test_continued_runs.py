@@ -84,6 +84,7 @@ def mirrored(monkeypatch, two_devices) -> list[tuple]:
     return asked
 
 
+@pytest.mark.slow
 def test_who_wants_the_machine_back_gets_it_with_a_checkpoint_and_a_command(tmp_path, capsys):
     directory = stop(tmp_path / "run")
     told = capsys.readouterr().out
@@ -114,6 +115,7 @@ def test_the_directory_alone_continues_a_run_as_it_was_started(tmp_path, capsys,
     assert (first["replicas"], first["workers"], first["per_replica_batch_size"]) == (2, 1, 16)
 
 
+@pytest.mark.slow
 def test_the_directory_alone_continues_a_run_with_its_data_and_its_flags(tmp_path, monkeypatch, capsys):
     (tmp_path / "images").mkdir()
     directory = stop(tmp_path / "run", data_directory=str(tmp_path / "images"), keep_checkpoints=1)
@@ -151,6 +153,7 @@ def test_a_changed_recipe_is_refused_unless_changes_are_accepted(tmp_path, capsy
     assert result(directory)["fingerprint"] == CHANGED.fingerprint
 
 
+@pytest.mark.slow
 def test_checkpoints_of_another_recipe_are_refused_where_only_they_are_shared(tmp_path, capsys):
     shared = {"checkpoint_directory": str(tmp_path / "shared")}
     stop(tmp_path / "one", **shared)
@@ -183,6 +186,7 @@ def test_checkpoints_are_not_continued_unasked(tmp_path):
     assert traces(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["ram://continued-run", pytest.param("{}/shared", marks=pytest.mark.slow)])
 def test_a_fresh_machine_needs_the_checkpoints_only(tmp_path, whole, place, capsys):
     shared = {"checkpoint_directory": place.format(tmp_path)}
@@ -212,6 +216,7 @@ def test_other_devices_continue_a_run_and_say_so(tmp_path, capsys, mirrored):
     assert [line.split(",")[0] for line in directory.history.read_text().splitlines()[1:]] == ["5", "10", "15", "20"]
 
 
+@pytest.mark.slow
 def test_checkpoints_that_are_written_meanwhile_leave_the_same_files(tmp_path, whole):
     directory = RunDirectory(tmp_path / "run")
     assert experiment.train(RECIPE, run(directory.path, asynchronous_checkpoints=True)) == 0

@@ -200,6 +200,7 @@ def test_auto_takes_the_most_that_there_is(tmp_path, gpus, libtpu, environment, 
 # TPUs
 
 
+@pytest.mark.slow
 def test_without_a_tpu_the_error_says_what_is_missing():
     """In a process of its own: TensorFlow changes its devices when it looks for a TPU."""
     program = (

@@ -107,6 +107,7 @@ def test_the_result_says_what_was_measured_on_what(finished):
     assert result["images_per_second"] > 0
 
 
+@pytest.mark.slow
 def test_the_model_is_right_about_the_same_images_in_a_new_process(finished, digits, tmp_path):
     """On images of 0 to 255: what normalizes them is inside."""
     np.savez(tmp_path / "images.npz", **{name: split.images for name, split in digits.splits.items()})
@@ -150,6 +151,7 @@ def test_a_directory_of_another_run_is_refused_and_nothing_changes(finished, rec
     assert contents(finished) == before
 
 
+@pytest.mark.slow
 def test_a_run_that_ctrl_c_stopped_is_resumed_to_the_same_record_and_result(finished, tmp_path, capsys):
     directory = RunDirectory(tmp_path / "run")
     stop = At(30, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -236,6 +238,7 @@ def test_a_training_picture_that_is_damaged_is_named_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_damaged_during_training_is_named(pictures, tmp_path, capsys):
     at = At(3, lambda: damage(pictures / "validation" / "dog" / "0.png"))
     asked = run(tmp_path / "run", data_directory=str(pictures))

@@ -115,6 +115,7 @@ def test_the_limit_is_a_ten_thousandth_of_the_range(network, tmp_path, stand_in,
     assert run(network[0], "litert", tmp_path / "network.tflite") == status
 
 
+@pytest.mark.slow
 def test_what_is_there_is_replaced_only_when_told_so(source, tmp_path, capsys):
     output = tmp_path / "served"
     assert run(source, "saved-model", output) == 0

@@ -39,6 +39,7 @@ def files(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_room_continues_it(tmp_path):
     """The first checkpoint does not fit."""
     full = train(tmp_path / "run", largest_file=200_000)
@@ -88,6 +89,7 @@ def test_a_disk_that_fails_in_the_middle_leaves_the_earlier_checkpoint(tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
 
 
+@pytest.mark.slow
 def test_a_worker_that_never_joins_is_named_in_time(tmp_path):
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
     absent = workers[1]
@@ -99,6 +101,7 @@ def test_a_worker_that_never_joins_is_named_in_time(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["missing", "truncated", "flipped"])
 def test_a_shard_of_the_data_that_is_not_whole_is_refused_before_anything_is_made(tmp_path, shared_data, fault):
     source, data = shared_data / "tfds" / "cifar10", tmp_path / "data" / "cifar10"

@@ -8,6 +8,7 @@ import pytest
 import keras_resnet
 from keras_resnet import assembly, residual_network
 from keras_resnet.forms import Form
+from tiers import slow
 
 SMALL = {"input_shape": (32, 32, 3), "classes": 7}
 NETWORKS = {
@@ -34,7 +35,10 @@ def described(network) -> list[tuple[str, str, tuple]]:
     return [(layer.name, variable.name, tuple(variable.shape)) for layer in layers for variable in layer.weights]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+LARGE = ["34 A", "34 C", "34 plain", "50 C", "50 slim"]
+
+
+@pytest.mark.parametrize("name", [*(name for name in NETWORKS if name not in LARGE), *slow(LARGE)])
 def test_a_form_builds_the_same_network_again(name):
     network = NETWORKS[name]()
     form = network.form

@@ -182,6 +182,7 @@ def test_positions_mean_what_they_mean_in_keras_applications():
     assert (network.name, network.input_shape, network.output_shape) == ("mine", (None, 64, 64, 4), (None, 512))
 
 
+@pytest.mark.slow
 def test_layers_have_the_names_and_shapes_of_keras_applications():
     """All of them where the pool pads both sides as there; by default its padding is no layer."""
     ours = ResNet50(pool_padding="symmetric")
@@ -633,6 +634,7 @@ print(json.dumps(said))
     return saved, json.loads(done.stdout), x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FILES, "imagenet", "space_to_depth"])
 def test_a_saved_network_is_the_same_in_a_fresh_process(loaded_elsewhere, name):
     saved, said, x = loaded_elsewhere
@@ -656,6 +658,7 @@ def test_a_clone_is_the_same_network_with_weights_of_its_own(options):
     assert value(network.get_layer("conv1_conv").kernel).any()
 
 
+@pytest.mark.slow
 def test_trains_with_compile_and_fit():
     network = CifarResNet(8, input_shape=(16, 16, 3), classes=4)
     x, y = images(32, 16, 16, 3), np.arange(32) % 4

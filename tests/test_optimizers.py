@@ -107,6 +107,7 @@ def test_equals_caffe_in_a_compiled_stateless_step():
     assert_equals_caffe(dict(zip(variables, trainable, strict=True)), caffe(nesterov=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends(backend):
     """Runs the laws of this file in a process with another backend."""

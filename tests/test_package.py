@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import keras_resnet
+from tiers import slow
 
 ROOT = Path(__file__).parents[1]
 NAMES = [name for name in keras_resnet.__all__ if name != "__version__"]
@@ -68,7 +69,7 @@ def saved(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("order", ["import keras_resnet, keras", "import keras, keras_resnet"])
+@pytest.mark.parametrize("order", ["import keras_resnet, keras", *slow(["import keras, keras_resnet"])])
 def test_a_saved_network_loads_where_only_the_package_was_imported(saved, order):
     program = f"{order}; print(type(keras.saving.load_model({str(saved)!r})).__name__)"
     assert run(program) == "ResidualNetwork"

@@ -85,6 +85,7 @@ def test_the_network_that_is_kept_has_the_statistics_of_its_first_training_image
     assert measured["top1_error"] == pytest.approx(100 * np.mean(logits.argmax(-1) != validation.labels))
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_after_its_training_ends_with_the_same_bits(whole, tmp_path, monkeypatch):
     directory = RunDirectory(tmp_path / "run")
     with monkeypatch.context() as patch:
@@ -97,6 +98,7 @@ def test_a_run_that_dies_after_its_training_ends_with_the_same_bits(whole, tmp_p
     assert_same(weights(directory.model), weights(whole.model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("normalization_batch_size", "ema_momentum", "together"),
     [

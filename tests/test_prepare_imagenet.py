@@ -125,6 +125,7 @@ ENDS = ("terminated", "killed")
 """How the whole preparation may end."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [pytest.param("kaggle", marks=pytest.mark.slow), "archives"])
 def test_every_layout_gives_the_same_bytes(undisturbed, tmp_path, layout):
     status, _, err = run(LAYOUTS[layout](tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
@@ -143,6 +144,7 @@ def test_labels_are_positions_in_the_sorted_names(undisturbed):
     assert np.bincount(index["label"], minlength=3).tolist() == np.bincount(expected, minlength=3).tolist()
 
 
+@pytest.mark.slow
 def test_a_killed_preparation_goes_on(undisturbed, tmp_path):
     words = (folders(tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "1")
     directory = tmp_path / "to" / "imagenet2012" / "5.1.0"
@@ -172,6 +174,7 @@ def workers_of(process: subprocess.Popen) -> list[int]:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["worker killed", *(pytest.param(e, marks=pytest.mark.slow) for e in ENDS)])
 def test_killed_processes_end_the_others_and_lose_nothing(undisturbed, tmp_path, end):
     words = (folders(tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
@@ -194,6 +197,7 @@ def test_killed_processes_end_the_others_and_lose_nothing(undisturbed, tmp_path,
     assert contents(tmp_path / "to") == contents(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_full_disk_names_the_shard_and_leaves_no_half(tmp_path):
     words = (folders(tmp_path / "from"), tmp_path / "to", "--shards", "1", "1", "--workers", "1")
     status, _, err = run(*words, before=(sys.executable, "-c", LIMITED))
@@ -214,6 +218,7 @@ def test_verify_finds_a_flipped_byte(undisturbed, tmp_path):
     assert status == 1 and f"error: {shard.name}: another SHA-256" in err
 
 
+@pytest.mark.slow
 def test_an_unreadable_image_is_named(tmp_path):
     write(folders(tmp_path / "from"), {f"train/{WNIDS[0]}/bad.JPEG": b""})
     status, _, err = run(tmp_path / "from", tmp_path / "to", "--workers", "1")

@@ -11,6 +11,7 @@ import keras_resnet
 from keras_resnet import pretrained
 
 
+@pytest.mark.slow
 def test_the_weights_of_keras_come_converted(tmp_path, monkeypatch):
     theirs = keras.applications.ResNet50(weights=None)
     random = np.random.default_rng(0)

@@ -50,6 +50,7 @@ def finished(request, tmp_path_factory, two_devices) -> RunDirectory:
     return directory
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_what_another_process_measures_on_the_saved_network(finished, tmp_path):
     """By the definition, in float64, to the last image."""
     splits = {name: split for name, split in loading.load("digits", holdout=137).splits.items() if name != "train"}

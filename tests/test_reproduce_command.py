@@ -144,6 +144,20 @@ def test_a_training_that_was_stopped_stops_all_and_the_same_command_continues(tr
     assert RunDirectory(Path("runs/half")).finished, "continued where it was"
 
 
+def test_only_the_networks_that_are_named_are_trained_and_the_others_show_as_not_run(trainings, capsys):
+    assert status(reproduce.main, "figure6", "--networks", "plain-20", "ResNet-56") == 0
+    assert [recipe.name for recipe in trainings.recipes] == ["cifar10-plain20", "cifar10-resnet56"]
+    page = Path("reports/figure6.md").read_text()
+    assert "| plain-20 |  | 8.00 |" in page and "| ResNet-20 | 8.75 | not run |" in page
+    assert status(reproduce.main, "figure6", "--networks", "ResNet-20") == 0
+    assert "| plain-20 |  | 8.00 |" in Path("reports/figure6.md").read_text(), "what is there counts all the same"
+    capsys.readouterr()
+    assert "--networks must be some of plain-20, plain-56. Received: resnet20" in refused(
+        capsys, "figure1", "--networks", "plain-20", "resnet20"
+    )
+    assert "--networks must be some of none" in refused(capsys, "table1", "--networks", "ResNet-18")
+
+
 def test_curves_are_drawn_and_a_scaled_study_is_marked(trainings, capsys):
     assert status(reproduce.main, "figure1", "--scale", "0.125", "--precision", "mixed_bfloat16") == 0
     assert {recipe.schedule.scale for recipe in trainings.recipes} == {0.125}

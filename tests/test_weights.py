@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_resnet import CifarResNet, ResNet18, weights
+from tiers import slow
 
 KINDS = [
     {"shortcut": "A"},
@@ -62,9 +63,11 @@ def test_every_weight_is_checked(options):
     assert {id(variable) for variable in weights.variables(built).values()} == {id(v) for v in built.weights}
 
 
-@pytest.mark.parametrize("ending", ["weights.h5", "keras"])
+@pytest.mark.parametrize("ending", ["weights.h5", *slow(["keras"])])
 @pytest.mark.parametrize("by_blocks", [False, True], ids=["from by blocks", "to by blocks"])
-@pytest.mark.parametrize("options", [{}, {"shortcut": "A", "preactivation": True, "include_top": False}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, *slow([{"shortcut": "A", "preactivation": True, "include_top": False}])], ids=str
+)
 def test_a_convolution_by_blocks_has_the_files_of_the_strided_one(options, by_blocks, ending, tmp_path):
     """Through `weights=` and through Keras's own functions; the classes of both layers have one name for it."""
     options = {"input_shape": (32, 32, 3), **options}
@@ -173,6 +176,7 @@ def test_what_no_shape_tells_is_refused_by_its_argument(of_the_file, of_the_netw
     assert argument in message and "as in the network that these weights are of" in message
 
 
+@pytest.mark.slow
 def test_what_was_left_open_is_what_the_weights_say(tmp_path):
     path = tmp_path / "network.weights.h5"
     given = {"input_shape": (32, 32, 3), "classes": 5}

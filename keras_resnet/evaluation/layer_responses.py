@@ -43,7 +43,9 @@ def layer_responses(network: keras.Model, batches: Iterable[np.ndarray]) -> list
         outputs = [tf.cast(output, tf.float64) for output in measured(images, training=False)]
         return tf.stack([(tf.cast(tf.size(y), y.dtype), tf.reduce_sum(y), tf.reduce_sum(y**2)) for y in outputs])
 
-    totals = sum((sums(tf.cast(images, image.dtype)).numpy() for images in batches), np.zeros([len(responses), 3]))
+    # Without images there is nothing to sum, and oneDNN's convolution of none has the shape of its input.
+    sums_of_batches = (sums(tf.cast(images, image.dtype)).numpy() for images in batches if len(images))
+    totals = sum(sums_of_batches, np.zeros([len(responses), 3]))
     count, total, squares = totals.T
     if not count.all():
         raise ValueError("`batches` must hold at least one image. Received: none")

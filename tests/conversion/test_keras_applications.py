@@ -44,6 +44,7 @@ def test_logits_agree(converted):
     assert_same_logits(theirs(images()), ours(images()))
 
 
+@pytest.mark.slow
 def test_their_network_loads_the_file_of_our_weights(converted, tmp_path):
     theirs, ours, layout = converted
     state = conversion.export_weights(ours, layout)
@@ -64,6 +65,7 @@ def test_what_comes_back_is_the_same_again(converted):
         np.testing.assert_allclose(array, before[name], rtol=0 if layout == "keras_hub" else 1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_without_top(tmp_path):
     theirs = applications(include_top=False, pooling="avg")
     theirs.save_weights(tmp_path / "notop.weights.h5")

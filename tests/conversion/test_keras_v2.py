@@ -139,6 +139,7 @@ def test_a_network_without_counterpart_is_refused(depth, options, message):
         conversion.export_weights(ours_of(depth, **options), "keras_v2")
 
 
+@pytest.mark.slow
 def test_a_file_of_theirs_is_loaded_by_the_builder(tmp_path):
     theirs = stirred(theirs_of(50))
     theirs.save_weights(tmp_path / "theirs.weights.h5")

@@ -130,6 +130,7 @@ def test_a_network_without_counterpart_is_not_given_away():
         export_weights(keras_resnet.CifarResNet20(), "torchvision")
 
 
+@pytest.mark.slow
 def test_a_network_without_top_passes_over_the_classifier():
     theirs, ours, layout = pair("akamaster A")
     headless = keras_resnet.CifarResNet20(include_top=False, input_shape=(32, 32, 3))

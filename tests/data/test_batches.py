@@ -13,6 +13,7 @@ from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.order import uniform_draws
 from keras_resnet.data.splits import ArraySplit
 from keras_resnet.data.transforms import crop_flip
+from tiers import slow
 
 
 @pytest.fixture(params=["arrays", "files"])
@@ -28,7 +29,7 @@ def take(dataset, count):
     return np.stack(images), np.stack(labels)
 
 
-@pytest.mark.parametrize("augmentation", ["none", "crop", "crop-flip"])
+@pytest.mark.parametrize("augmentation", ["crop-flip", *slow(["none", "crop"])])
 def test_a_pipeline_started_late_continues_the_same_batches(split, augmentation):
     options = {"global_batch_size": 4, "augmentation": augmentation, "seed": 1}
     images, labels = take(training_batches(split, **options), 10)

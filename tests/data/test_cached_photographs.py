@@ -88,6 +88,7 @@ def test_images_in_memory_need_no_cache():
         loading.load("digits", cache="encoded")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", CACHES)
 def test_records_are_cached_as_well(shared_data, cache):
     data = loading.load("imagenet", shared_data / "tfds", image_size=200, cache=cache)

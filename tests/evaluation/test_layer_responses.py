@@ -9,6 +9,7 @@ import pytest
 from keras_resnet import CifarResNet, ResNet
 from keras_resnet.evaluation.layer_responses import layer_responses
 from keras_resnet.layers.batch_normalization import BatchNormalization
+from tiers import slow
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (11, 32, 32, 3), np.uint8)
 
@@ -31,7 +32,7 @@ def numbers(network: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
     return keras.Model(network.input, network.get_layer(layer).output).predict(images, verbose=0).astype("float64")
 
 
-@pytest.mark.parametrize("shortcut", ["A", "B", "C", None])
+@pytest.mark.parametrize("shortcut", ["A", None, *slow("BC")])
 def test_every_3x3_layer_is_measured_after_its_normalization_and_before_the_addition(shortcut):
     network = make(shortcut=shortcut)
     responses = layer_responses(network, [IMAGES])

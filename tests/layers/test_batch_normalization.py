@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_resnet.layers import BatchNormalization, Rematerialized
 from keras_resnet.layers import batch_normalization as module
 from keras_resnet.layers.batch_normalization import set_normalization_batch_size
+from tiers import slow
 
 MOMENTUM, EPSILON = 0.9, 1e-5
 IMAGES = (8, 5, 7, 6)
@@ -244,7 +245,7 @@ def test_moving_statistics_are_the_mean_over_the_replicas(two_devices):
 
 
 @pytest.mark.parametrize(
-    ("policy", "relative"), [("float32", 1e-5), ("mixed_bfloat16", 2.0**-6), ("mixed_float16", 2.0**-9)]
+    ("policy", "relative"), [("float32", 1e-5), *slow([("mixed_bfloat16", 2.0**-6), ("mixed_float16", 2.0**-9)])]
 )
 @pytest.mark.parametrize("options", [{"synchronized": True}, {"size": 8}], ids=str)
 def test_statistics_of_all_replicas_are_those_of_one_device(options, policy, relative, two_devices):
@@ -272,6 +273,7 @@ def test_synchronized_replicas_count_by_their_images(sizes, two_devices):
     assert_close(train_on_replicas(two_devices, layer, inputs, sizes=sizes), train(alone, inputs), 1e-5)
 
 
+@pytest.mark.slow
 def test_what_replicas_measure_is_what_the_saved_network_measures_elsewhere(two_devices, tmp_path):
     """The replicas see different images, so that their statistics differ; the file holds the mean of both."""
     random = np.random.default_rng(0)
@@ -366,6 +368,7 @@ def test_the_size_of_a_replica_keeps_its_statistics_to_itself(two_devices):
     assert_close(computed, expected, 0.0)
 
 
+@pytest.mark.slow
 def test_devices_do_not_matter(two_devices, tmp_path):
     """A batch of 16 in eights: one device in two groups, two replicas each with its own, four in two pairs."""
     layer, inputs = pair()[0], batch((16, *IMAGES[1:]))

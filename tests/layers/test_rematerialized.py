@@ -13,6 +13,7 @@ from keras_resnet import CifarResNet, networks
 from keras_resnet.layers import Rematerialized
 from keras_resnet.layers.batch_normalization import set_normalization_batch_size
 from keras_resnet.layers.rematerialized import structure
+from tiers import slow
 
 KINDS = [
     {"shortcut": "A"},
@@ -90,7 +91,7 @@ def test_has_the_weights_of_the_plain_network(options):
     assert trainable[0] == trainable[1]
 
 
-@pytest.mark.parametrize("options", KINDS, ids=str)
+@pytest.mark.parametrize("options", [*KINDS[:1], *slow(KINDS[1:])], ids=str)
 def test_trains_and_infers_as_the_plain_network_does(options):
     """Outputs, gradients, and moving statistics that one iteration updates once."""
     rematerialized, plain = pair(**options)
@@ -127,7 +128,10 @@ def test_moving_statistics_stay_exact_under_a_mixed_policy(policy):
 
 @pytest.mark.parametrize(
     ("name", "layer"),
-    [("float32", "conv3_block1_1_bn"), ("mixed_bfloat16", "conv3_block1_1_bn"), ("mixed_bfloat16", "conv3_block1_out")],
+    [
+        ("mixed_bfloat16", "conv3_block1_out"),
+        *slow([("float32", "conv3_block1_1_bn"), ("mixed_bfloat16", "conv3_block1_1_bn")]),
+    ],
 )
 def test_what_is_frozen_stays_to_the_bit(name, layer, policy):
     """A whole block, or a layer inside of one."""
@@ -146,6 +150,7 @@ def test_what_is_frozen_stays_to_the_bit(name, layer, policy):
     assert all(np.array_equal(*weights) for weights in zip(before, frozen.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 def test_a_block_that_is_frozen_later_leaves_its_likes_trainable():
     """Blocks of one structure share a traced function, which must not remember the first of them."""
     size = 9  # a structure that no other test has traced
@@ -157,6 +162,7 @@ def test_a_block_that_is_frozen_later_leaves_its_likes_trainable():
     assert_trains_alike(rematerialized, plain, images(count=6, size=size))
 
 
+@pytest.mark.slow
 def test_fits_as_the_plain_network_does():
     rematerialized, plain = pair(shortcut="B")
     x, y = images(24).numpy(), np.random.default_rng(1).integers(0, 10, 24)
@@ -188,6 +194,7 @@ def test_trains_on_replicas_as_the_plain_network_does(synchronized, size, two_de
     assert_close(*(model.get_weights() for model in models), 1e-4)
 
 
+@pytest.mark.slow
 def test_groups_of_images_train_as_in_the_plain_network():
     """Two networks of one structure and two sizes share no trace, in whatever order they are traced."""
     x, size = images(8, size=10), {"input_shape": (10, 10, 3)}  # a structure that no other test has traced
@@ -233,6 +240,7 @@ def train_in_a_loop(strategy, model, batches):
     return model.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remat", [False, True])
 def test_a_loop_over_replicas_trains_as_one_device_does(remat, two_devices):
     """With the statistics of all replicas, whose collectives work in blocks inside of the loop of a training."""
@@ -247,6 +255,7 @@ def test_a_loop_over_replicas_trains_as_one_device_does(remat, two_devices):
     assert_close(train_in_a_loop(two_devices, model, batches), expected, 1e-4)
 
 
+@pytest.mark.slow
 def test_the_graph_has_a_function_for_each_structure_and_two_calls_for_each_block():
     """Forward and backward. So a network of 600 blocks is traced as fast as one of 20."""
     graphs = {n: graph_of_training(network(remat=True, depth=6 * n + 2)) for n in (3, 4, 6)}

@@ -525,6 +525,7 @@ for iteration in range({first}, {first} + 10**6):
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_its_last_checkpoint(tmp_path, process):
     directory, generator = tmp_path / "checkpoints", random.Random(1)
     last = half_written = 0

@@ -18,6 +18,7 @@ from keras_resnet.training.checkpoints import Checkpoints
 from keras_resnet.training.history import History
 from keras_resnet.training.loop import Intervals
 from keras_resnet.training.stopping import Stopped
+from tiers import slow
 
 HOUR = 3600.0  # seconds in which any call ends, so that a slow machine has calls of the same length
 
@@ -70,15 +71,19 @@ def uninterrupted() -> dict[str, dict]:
     [
         ("steps", press_ctrl_c, 1, 1),  # the first call is of one iteration
         ("steps", ask_to_stop, 3, 4),  # then a call ends at each event and after three
-        ("steps", press_ctrl_c, 7, 7),  # where a checkpoint is due anyway
-        ("steps", press_ctrl_c, 30, 30),  # at the end
-        ("steps", crash, 4, 0),  # before the first checkpoint
-        ("steps", crash, 13, 10),  # the first validation was the best so far
         ("steps", crash, 17, 14),  # a row of history.csv is to be written again
-        ("plateau", ask_to_stop, 11, 13),
-        ("plateau", crash, 24, 21),
-        ("error gate", press_ctrl_c, 24, 24),
         ("error gate", crash, 10, 7),
+        *slow(
+            [
+                ("steps", press_ctrl_c, 7, 7),  # where a checkpoint is due anyway
+                ("steps", press_ctrl_c, 30, 30),  # at the end
+                ("steps", crash, 4, 0),  # before the first checkpoint
+                ("steps", crash, 13, 10),  # the first validation was the best so far
+                ("plateau", ask_to_stop, 11, 13),
+                ("plateau", crash, 24, 21),
+                ("error gate", press_ctrl_c, 24, 24),
+            ]
+        ),
     ],
 )
 def test_a_run_stopped_anywhere_comes_to_the_same_bits(
@@ -104,6 +109,7 @@ def test_the_schedules_above_change_the_rate(uninterrupted):
         assert changes == pytest.approx(rates)
 
 
+@pytest.mark.slow
 def test_a_residual_network_comes_to_the_same_bits(start, tmp_path, residual):
     start(tmp_path / "whole", residual).run()
     with pytest.raises(Stopped):
@@ -114,6 +120,7 @@ def test_a_residual_network_comes_to_the_same_bits(start, tmp_path, residual):
     assert_equal(outcome(tmp_path / "run", 30), outcome(tmp_path / "whole", 30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"accumulation": 2, "options": {"ema_momentum": 0.9, "loss_scale": True}}])
 def test_a_run_on_two_devices_comes_to_the_same_bits(start, tmp_path, two_devices, options):
     """The devices have statistics of their own, and the checkpoint keeps all of them."""
@@ -129,6 +136,7 @@ def test_a_run_on_two_devices_comes_to_the_same_bits(start, tmp_path, two_device
     assert_equal(outcome(tmp_path / "run", 30), outcome(tmp_path / "whole", 30))
 
 
+@pytest.mark.slow
 def test_other_devices_continue_with_the_mean_statistics_and_say_so(start, tmp_path, two_devices):
     with pytest.raises(Stopped):
         start(strategy=two_devices, callbacks=[At(13, press_ctrl_c)]).run()
@@ -146,6 +154,7 @@ def test_other_devices_continue_with_the_mean_statistics_and_say_so(start, tmp_p
     assert [row.iteration for row in again.history.rows()] == [5, 10, 15, 20, 25, 30, 35]
 
 
+@pytest.mark.slow
 def test_a_machine_that_has_only_the_checkpoints_comes_to_the_same_bits(start, tmp_path, uninterrupted):
     """The record is in the checkpoint."""
     shared = Checkpoints(tmp_path / "shared")
@@ -182,6 +191,7 @@ def test_a_record_that_nobody_asked_to_continue_is_not_overwritten(start, tmp_pa
     assert (tmp_path / "run" / "history.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_after_damage_a_run_comes_to_the_same_bits(start, tmp_path):
     start(tmp_path / "whole").run()
     with pytest.raises(CrashError):
@@ -215,6 +225,7 @@ def test_who_continues_may_refuse_by_what_the_checkpoint_is_about_and_nothing_ch
     assert_equal(resumed.variables.read(), before[0])
 
 
+@pytest.mark.slow
 def test_checkpoints_written_meanwhile_are_the_same(start, tmp_path):
     for name, asynchronous in (("whole", False), ("run", True)):
         checkpoints = Checkpoints(tmp_path / name / "checkpoints", asynchronous=asynchronous)

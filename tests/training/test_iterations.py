@@ -11,6 +11,7 @@ from keras_resnet import distribution
 from keras_resnet.assembly import dtype_policy
 from keras_resnet.training.iterations import iterations
 from keras_resnet.training.replica import Replica
+from tiers import slow
 
 RATES = np.array([0.1, 0.1, 0.01, 0.05, 0.05, 0.001, 0.1, 0.02], "float32")
 
@@ -30,7 +31,7 @@ def train(replica, batches, rates, calls=None, strategy=None, **options):
     return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
 
 
-@pytest.mark.parametrize(("calls", "most"), [([1] * 8, None), ([3, 5], None), ([1] * 8, 1)])
+@pytest.mark.parametrize(("calls", "most"), [([1] * 8, None), ([3, 5], None), *slow([([1] * 8, 1)])])
 def test_iterations_are_the_same_bits_however_they_are_divided_into_calls(build, digit_batches, calls, most):
     """Also in calls of one, whose graph has no loop."""
     results = []
@@ -76,6 +77,7 @@ def test_each_iteration_is_a_step_of_caffe_s_at_its_own_rate(build, digit_batche
         np.testing.assert_allclose(trained, stepped, atol=1e-5 * scale, err_msg=trained.path)
 
 
+@pytest.mark.slow
 def test_each_device_sees_its_own_part_of_the_batch(build, digit_batches, two_devices):
     """Without synchronization the statistics are those of a half, but each image still counts once."""
     model = build().model

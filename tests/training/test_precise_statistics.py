@@ -15,6 +15,7 @@ from keras_resnet.networks import CifarResNet
 from keras_resnet.training.iterations import iterations
 from keras_resnet.training.precise_statistics import set_precise_statistics
 from keras_resnet.training.variables import Variables, by_path
+from tiers import slow
 
 
 def make(strategy: tf.distribute.Strategy | None = None, **options) -> keras.Model:
@@ -87,6 +88,7 @@ def test_after_one_batch_a_network_does_in_evaluation_what_it_does_in_training(s
     np.testing.assert_allclose(network(images, training=False), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_several_batches_give_the_mean_of_their_moments_and_the_variance_of_their_means(some):
     network, alone = make(shortcut="B"), []
     for batch in some:
@@ -103,6 +105,7 @@ def test_several_batches_give_the_mean_of_their_moments_and_the_variance_of_thei
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_rematerialized_blocks_get_the_same(some):
     flat, remat = make(shortcut="B"), make(shortcut="B", remat=True)
     remat.set_weights(flat.get_weights())
@@ -111,7 +114,7 @@ def test_rematerialized_blocks_get_the_same(some):
     assert_equal(statistics(remat), statistics(flat))
 
 
-@pytest.mark.parametrize("options", [{}, {"remat": True}], ids=["flat", "rematerialized"])
+@pytest.mark.parametrize("options", [{}, *slow([{"remat": True}])], ids=["flat", "rematerialized"])
 def test_nothing_else_changes_and_the_training_goes_on(build, digit_batches, some, options):
     """With the function that was traced before."""
     strategy = distribution.one_device()
@@ -181,7 +184,7 @@ def of_replicas(network: keras.Model, strategy: tf.distribute.Strategy) -> dict[
     }
 
 
-@pytest.mark.parametrize("normalization_batch_size", [8, 16])
+@pytest.mark.parametrize("normalization_batch_size", [8, *slow([16])])
 def test_two_replicas_all_get_what_one_device_gets(digit_batches, two_devices, normalization_batch_size):
     """Statistics over 8 images are those of a replica, those over 16 are taken over both."""
     one, two = make(), make(two_devices)
@@ -196,6 +199,7 @@ def test_two_replicas_all_get_what_one_device_gets(digit_batches, two_devices, n
     assert_equal({name: value[0] for name, value in received.items()}, statistics(one))
 
 
+@pytest.mark.slow
 def test_replicas_keep_their_own_statistics_if_a_batch_is_not_finite(build, digit_batches, two_devices):
     replica = build(strategy=two_devices)
     iterations(replica, strategy=two_devices)(iter(digit_batches(0, two_devices)), tf.constant([0.1]))

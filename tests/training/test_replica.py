@@ -18,6 +18,7 @@ from keras_resnet.training.iterations import iterations
 from keras_resnet.training.loss_scale import LossScale
 from keras_resnet.training.replica import Replica
 from keras_resnet.training.variables import Variables
+from tiers import slow
 
 BATCH = 4
 LABELS = np.array([0, 1, 2, 0], "int32")
@@ -129,7 +130,7 @@ def test_an_optimizer_that_does_it_before_the_sum_is_refused(own):
         Replica(replica.model, keras.optimizers.SGD(0.1, **own), global_batch_size=BATCH)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, *slow([2])])
 def test_the_average_follows_the_weights(two_devices, devices):
     strategy = two_devices if devices == 2 else distribution.one_device()
     replica = linear(strategy, average=lambda model: Average(model, 0.5))
@@ -143,6 +144,7 @@ def test_the_average_follows_the_weights(two_devices, devices):
     assert np.abs(average - weights(replica)).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_average_covers_the_batch_statistics_of_each_device(build, digit_batches, two_devices):
     replica = build(strategy=two_devices, ema_momentum=0.9)
     run = iterations(replica, strategy=two_devices)
@@ -174,6 +176,7 @@ def test_the_average_stands_in_for_the_network_and_leaves_no_trace(build, digit_
         np.testing.assert_array_equal(after[name], value, err_msg=name)
 
 
+@pytest.mark.slow
 def test_everything_compiles_under_xla_with_static_shapes(build, digit_batches):
     """As a TPU wants it: the whole function of a replica, from its images to the update."""
     replica = build(ema_momentum=0.9, training={"global_clipnorm": 1.0}, normalization_batch_size=8)

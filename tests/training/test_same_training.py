@@ -15,6 +15,7 @@ import pytest
 
 from keras_resnet import distribution
 from ports import free_ports
+from tiers import slow
 
 PROGRAM = Path(__file__).with_name("trajectory.py")
 program = runpy.run_path(str(PROGRAM))
@@ -59,7 +60,7 @@ def test_what_batch_normalization_sees_makes_a_difference(of_one_device):
     assert np.abs(of_one_device(HALF) / of_one_device(ALL) - 1).max() > 1e-3
 
 
-@pytest.mark.parametrize("size", [ALL, HALF])
+@pytest.mark.parametrize("size", [HALF, *slow([ALL])])
 def test_two_devices(of_one_device, two_devices, size):
     np.testing.assert_allclose(losses(two_devices, size), of_one_device(size), rtol=1e-5)
 
@@ -68,15 +69,18 @@ def test_two_parts_of_an_iteration(of_one_device):
     np.testing.assert_allclose(losses(distribution.one_device(), HALF, parts=2), of_one_device(HALF), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_parts_on_two_devices(of_one_device, two_devices):
     """Synchronized over both devices, part by part."""
     np.testing.assert_allclose(losses(two_devices, HALF, parts=2), of_one_device(HALF), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_compiled_with_xla(of_one_device):
     np.testing.assert_allclose(losses(distribution.one_device(), HALF, xla=True), of_one_device(HALF), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes(of_one_device):
     config = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}}
     tasks = [{"type": "worker", "index": index} for index in range(2)]

@@ -20,6 +20,7 @@ def trained(build, digit_batches, strategy, **options) -> Variables:
     return Variables(strategy, replica.variables)
 
 
+@pytest.mark.slow
 def test_what_was_read_comes_back_to_each_replica(build, digit_batches, two_devices):
     values = trained(build, digit_batches, two_devices).read()
     apart = [name for name in values if "moving_" in name]
