@@ -42,13 +42,13 @@ def draw(
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     colors = {name: f"C{place}" for place, name in enumerate(dict.fromkeys(n for _, names in panels for n in names))}
-    diagrams = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    diagrams = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (name, networks) in zip(diagrams, panels, strict=True):
         for network in networks:
             _draw_network(axes, network, curves.get(network, ()), colors[network])
-        axes.set(xlabel="iterations", title=name, ylim=(0, _top(curves)))
+        axes.set(xlabel="iterations", title=name, xlim=(0, None), ylim=(0, _top(curves)))
         axes.grid(alpha=0.3)
-        axes.legend(title="thin: training\nbold: validation", loc="upper right")
+        axes.legend(title="thin: training\nbold: validation", loc="best")
     diagrams[0].set_ylabel("error (%)")
     figure.savefig(path)
     return Path(path)

@@ -49,6 +49,14 @@ def test_the_ends_of_the_curves_can_be_told_apart(drawn):
     assert [axes.get_ylim() for axes in drawn.axes] == [(0, 16.0)] * 2, "not up to the 90% of the beginning"
 
 
+def test_a_diagram_without_curves_has_the_iterations_of_the_others(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(study_figure.Figure, "savefig", lambda figure, path: saved.append(figure))
+    study_figure.draw((("shallow", ("one",)), ("deep", ("none",))), CURVES, tmp_path / "figure.png")
+    shallow, deep = (axes.get_xlim() for axes in saved[0].axes)
+    assert shallow == deep and shallow[0] == 0 and shallow[1] >= 3
+
+
 @pytest.mark.parametrize(("suffix", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
 def test_the_suffix_decides_the_format_and_nothing_to_draw_is_no_error(tmp_path, suffix, begins):
     path = study_figure.draw(PANELS[:1], {}, tmp_path / f"figure.{suffix}")
