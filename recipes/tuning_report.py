@@ -11,6 +11,7 @@ from typing import Any
 from keras_resnet import architectures, files
 from keras_resnet.config import Recipe
 from keras_resnet.datasets import DATASETS
+from keras_resnet.studies.findings import scale_in_words
 from trials import Outcome
 
 Row = dict[str, Any]
@@ -105,6 +106,8 @@ def about(recipe: Recipe) -> str:
         "Top-1 error in percent on the validation images, mean and standard deviation over the seeds. Parameters are "
         "those that are trained; multiply-adds are those of one image."
     )
+    if recipe.schedule.scale != 1:
+        text += f" Trained for {scale_in_words(recipe.schedule.scale)}: not comparable with published errors."
     if not recipe.data.holdout and DATASETS[recipe.data.dataset].test:
         text += (
             " The validation images are the test images, and the smallest of several errors on them flatters: with "

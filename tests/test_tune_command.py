@@ -192,6 +192,13 @@ def test_a_study_is_told_in_the_layout_of_the_paper(trained):
     assert "Beyond the noise?" not in Path("found/report.md").read_text(), "one seed tells nothing of noise"
 
 
+def test_a_shortened_schedule_is_marked(trained):
+    assert searched("--axes", "model.shortcut=A,B") == 0
+    assert "of the schedule" not in Path("found/report.md").read_text()
+    assert searched("--axes", "model.shortcut=A,B", "--schedule.scale", "0.125") == 0
+    assert "Trained for 1/8 of the schedule: not comparable with published" in Path("found/report.md").read_text()
+
+
 def section(title: str, path: str) -> list[str]:
     """The lines of a report below a title."""
     return Path(path).read_text().partition(f"## {title}\n\n")[2].splitlines()
