@@ -137,6 +137,7 @@ def test_a_finished_run_says_so_and_nothing_on_the_disk_changes(whole, capsys):
     assert traces(whole.path) == before
 
 
+@pytest.mark.slow
 def test_a_changed_recipe_is_refused_unless_changes_are_accepted(tmp_path, capsys):
     directory = stop(tmp_path / "run")
     before = traces(directory.path)
@@ -167,6 +168,7 @@ def test_checkpoints_of_another_recipe_are_refused_where_only_they_are_shared(tm
     assert "continues after iteration 15\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_recipe_whose_network_the_checkpoints_do_not_fit_leaves_the_run_as_it_was(tmp_path):
     """Also where changes are accepted: these cannot be."""
     directory = stop(tmp_path / "run")

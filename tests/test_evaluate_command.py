@@ -262,6 +262,7 @@ def test_a_network_of_other_classes_than_the_images_is_refused(place, tmp_path, 
     assert not (other / "evaluation").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["10-crop", "multi-scale"])
 def test_a_mean_image_is_told(place, tmp_path, view):
     run = write_run(tmp_path / "run", place / "pictures", shape=(SIZE, SIZE, 3))

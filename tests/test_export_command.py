@@ -10,6 +10,7 @@ import pytest
 import asked_networks
 import export
 from keras_resnet.export import comparison, formats, runtimes, writers
+from tiers import slow
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def contents(folder) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
-@pytest.mark.parametrize(("name", "file"), [("saved-model", "served"), ("litert", "network.tflite")])
+@pytest.mark.parametrize(("name", "file"), [("saved-model", "served"), *slow([("litert", "network.tflite")])])
 def test_a_network_is_exported_and_compared(source, tmp_path, capsys, name, file):
     assert run(source, name, tmp_path / file, "--fold") == 0
     assert contents(tmp_path) == {file, f"{file}.json"}
@@ -76,6 +77,7 @@ def test_a_network_is_exported_and_compared(source, tmp_path, capsys, name, file
     assert "input     uint8 [any, 8, 8, 3], 0 to 255" in told and "equal     yes" in told and "top-1 on 8 of 8" in told
 
 
+@pytest.mark.slow
 def test_the_file_may_take_normalized_images_of_another_size_in_batches_and_return_scores(source, tmp_path, capsys):
     output = tmp_path / "network.tflite"
     flags = ("--no-preprocessing", "--scores", "--batch-size", "2", "--image-size", "12")
@@ -89,7 +91,7 @@ def test_the_file_may_take_normalized_images_of_another_size_in_batches_and_retu
     np.testing.assert_allclose(runtimes.RUNTIMES["litert"](output, 1)(images).sum(axis=1), 1.0, rtol=1e-5)
 
 
-@pytest.mark.parametrize("amount", [1.0, np.nan])
+@pytest.mark.parametrize("amount", [np.nan, *slow([1.0])])
 def test_a_file_that_does_something_else_is_found_and_marked(source, tmp_path, capsys, stand_in, amount):
     good = tmp_path / "network.tflite"
     stand_in(0.0)

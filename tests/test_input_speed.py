@@ -88,6 +88,7 @@ def test_the_crops_of_the_rival_are_those_of_torchvision():
     assert AREA[0] - 0.01 < areas.min() < 0.15 and areas.max() > 0.8
 
 
+@pytest.mark.slow
 def test_damaged_photographs_are_named(tmp_path, capsys):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()

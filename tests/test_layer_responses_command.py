@@ -103,6 +103,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(runs, tmp_pat
     assert (output / "responses.csv").read_text() == "kept"
 
 
+@pytest.mark.slow
 def test_images_of_another_shape_are_refused(runs, shared_data, tmp_path, capsys):
     arguments = (runs[0].path, "--dataset", "cifar10", "--data-directory", shared_data / "tfds")
     told = refused(capsys, *arguments, "--output", tmp_path / "figure")

@@ -195,6 +195,7 @@ def test_layers_have_the_names_and_shapes_of_keras_applications():
     assert "pool1_pad" not in names and {"conv1_pad", "pool1_pool"} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [50, *(pytest.param(depth, marks=pytest.mark.slow) for depth in (101, 152))])
 def test_slim_has_the_layers_of_keras_applications_v2(depth):
     """Their names, shapes and weights, but for the biases that batch normalization takes in."""

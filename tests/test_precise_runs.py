@@ -75,6 +75,7 @@ def result(directory: RunDirectory) -> dict:
     return {**directory.read_result(), "images_per_second": 0}
 
 
+@pytest.mark.slow
 def test_the_network_that_is_kept_has_the_statistics_of_its_first_training_images_and_was_measured_with_them(whole):
     assert_same(weights(whole.model), recomputed(whole.model, together=32))
     with_moving_averages = float(whole.history.read_text().splitlines()[-1].split(",")[-2])
@@ -154,6 +155,7 @@ def test_the_images_are_those_of_whole_iterations_divided_as_the_training_divide
     np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
+@pytest.mark.slow
 def test_a_run_whose_statistics_cannot_be_computed_ends_with_an_error_and_no_result(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(assembly, "statistics_batches", lambda *_: [])
     directory = RunDirectory(tmp_path / "run")

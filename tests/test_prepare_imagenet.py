@@ -208,6 +208,7 @@ def test_a_full_disk_names_the_shard_and_leaves_no_half(tmp_path):
     assert run("--verify", tmp_path / "to")[0] == 0
 
 
+@pytest.mark.slow
 def test_verify_finds_a_flipped_byte(undisturbed, tmp_path):
     shutil.copytree(undisturbed, tmp_path / "to")
     shard = tmp_path / "to" / "imagenet2012" / "5.1.0" / "imagenet2012-train.tfrecord-00003-of-00012"

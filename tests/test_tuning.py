@@ -70,6 +70,7 @@ def test_numbers_lie_in_their_range_and_can_be_typed():
     assert 10 <= sum(decay < 1e-4 for decay in decays) <= 30
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_bayesian_search_learns_where_the_error_is_small():
     ranges = {"schedule.learning_rate": (0.01, 1.0, "log")}

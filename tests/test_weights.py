@@ -64,7 +64,7 @@ def test_every_weight_is_checked(options):
 
 
 @pytest.mark.parametrize("ending", ["weights.h5", *slow(["keras"])])
-@pytest.mark.parametrize("by_blocks", [False, True], ids=["from by blocks", "to by blocks"])
+@pytest.mark.parametrize("by_blocks", [False, *slow([True])], ids=["from by blocks", "to by blocks"])
 @pytest.mark.parametrize(
     "options", [{}, *slow([{"shortcut": "A", "preactivation": True, "include_top": False}])], ids=str
 )
@@ -84,6 +84,7 @@ def test_a_convolution_by_blocks_has_the_files_of_the_strided_one(options, by_bl
         assert_equal(original.get_weights(), checked.get_weights())
 
 
+@pytest.mark.slow
 def test_weights_of_a_compiled_network_come_without_its_optimizer(tmp_path):
     trained, path = network(), tmp_path / "network.weights.h5"
     trained.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")

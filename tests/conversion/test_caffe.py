@@ -31,6 +31,7 @@ def release(tmp_path_factory):
 FORM = Form("imagenet", 50, "B", "bottleneck", classes=7)
 
 
+@pytest.mark.slow
 def test_logits_agree_on_the_same_photograph(release):
     made, state = release
     network = keras_resnet.ResNet50(input_shape=(64, 64, 3), classes=7, classifier_activation=None)

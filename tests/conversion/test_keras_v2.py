@@ -66,6 +66,7 @@ def test_logits_agree_in_training(converted):
     assert_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_given_back_they_compute_the_same(converted):
     """Their biases are in our statistics then; only that of the first convolution comes back as one."""
     theirs, ours = converted
@@ -90,6 +91,7 @@ def test_weights_say_what_they_are_of(converted):
     assert ours.preprocessing == "tf"
 
 
+@pytest.mark.slow
 def test_the_bias_of_the_first_convolution_cannot_be_folded():
     """The pool pads with zeros behind it, so that a constant there is none at the border."""
     theirs, ours = stirred(theirs_of(50)), ours_of(50)

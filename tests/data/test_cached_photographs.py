@@ -14,6 +14,7 @@ from keras_resnet import config
 from keras_resnet.data import loading, photograph_splits
 from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.photographs import decode
+from tiers import slow
 
 
 def first(data, count: int) -> list[np.ndarray]:
@@ -32,7 +33,7 @@ def test_the_images_are_the_same(pictures, cache):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("cache", ["encoded", *slow(["decoded"])])
 def test_every_file_is_read_once(pictures, cache):
     """After one epoch the files may go; a pipeline made anew, as after a resume in this process, remembers them."""
     data = loading.load("folder", pictures, image_size=16, cache=cache)

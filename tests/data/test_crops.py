@@ -80,6 +80,7 @@ def test_ten_crop_batches_hold_every_photograph_once_and_fill_up_with_black(spli
     assert not images[5:].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["encoded", "decoded"])
 def test_what_is_cached_is_seen_as_what_is_read(split, cache):
     cached = EncodedSplit(split.encoded, split.labels, SIZE, cache)

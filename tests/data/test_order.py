@@ -56,6 +56,7 @@ def test_draws_are_uniform():
     np.testing.assert_allclose(draws, np.linspace(0, 1, 10_000), atol=0.03)
 
 
+@pytest.mark.slow
 def test_every_image_is_equally_likely_at_every_position():
     orders = np.stack([permutation(5, seed=0, epoch=epoch) for epoch in range(300)])
     counts = np.stack([np.bincount(column, minlength=5) for column in orders.T])

@@ -86,6 +86,7 @@ def test_a_batch_that_is_lost_is_noticed(split):
         evaluate(evaluation_batches(split, batch_size=10).take(3), SIZE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [2, 10, 64])
 def test_two_devices_measure_like_one(split, two_devices, batch_size):
     model = make(two_devices)

@@ -31,6 +31,7 @@ def test_an_image_of_the_size_in_training_has_one_position_and_the_network_s_log
     np.testing.assert_allclose(logits[:, 0, 0], network(images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"space_to_depth": True}, {"pool_padding": "symmetric", "shortcut": "C"}], ids=str)
 def test_networks_for_imagenet_as_well(options, noise):
     network = ResNet18(input_tensor=image(64), classes=5, classifier_activation=None, **options)

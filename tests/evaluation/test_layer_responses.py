@@ -71,6 +71,7 @@ def test_rematerialized_blocks_are_looked_into():
         assert received == pytest.approx(deviation, rel=1e-5), name
 
 
+@pytest.mark.slow
 def test_a_bottleneck_has_one_3x3_layer_and_conv1_of_imagenet_is_none():
     network = make(ResNet, 50, side=64)
     names = [name for name, _ in layer_responses(network, [IMAGES[:1].repeat(2, 1).repeat(2, 2)])]

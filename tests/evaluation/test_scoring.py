@@ -96,6 +96,7 @@ def test_one_scale_of_a_square_photograph_is_the_network_s_own(make_network, spl
     agree(scored([network], squares, "multi-scale", shorter_sides=[SIZE]), softmax(network(whole)), squares.labels)
 
 
+@pytest.mark.slow
 def test_several_scales_count_alike_however_many_positions_they_have(make_network, split, photographs):
     network = make_network()
     view = VIEWS["multi-scale"](split, shorter_sides=(32, 48))
@@ -140,7 +141,9 @@ def test_a_network_that_ignores_its_input_keeps_its_scores(split, name):
     agree(scored([network], split, name), np.tile(softmax(logits), (7, 1)), split.labels)
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize(
+    "name", [name if name != "multi-scale" else pytest.param(name, marks=pytest.mark.slow) for name in VIEWS]
+)
 def test_a_network_together_with_itself_is_that_network(make_network, split, name):
     network = make_network() if name == "multi-scale" else make_simple()
     alone, together = (scored([network] * number, split, name) for number in (1, 3))

@@ -309,7 +309,7 @@ def test_freezing_changes_the_structure():
     assert structure(block()) != structure(frozen)
 
 
-@pytest.mark.parametrize("how", ["saved", "cloned"])
+@pytest.mark.parametrize("how", ["saved", *slow(["cloned"])])
 def test_survives_saving_and_cloning(how, tmp_path):
     model = network(remat=True, shortcut="B")
     train(model, images())

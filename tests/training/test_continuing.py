@@ -69,12 +69,12 @@ def uninterrupted() -> dict[str, dict]:
 @pytest.mark.parametrize(
     ("schedule", "action", "stop_at", "resumed_at"),
     [
-        ("steps", press_ctrl_c, 1, 1),  # the first call is of one iteration
         ("steps", ask_to_stop, 3, 4),  # then a call ends at each event and after three
         ("steps", crash, 17, 14),  # a row of history.csv is to be written again
         ("error gate", crash, 10, 7),
         *slow(
             [
+                ("steps", press_ctrl_c, 1, 1),  # the first call is of one iteration
                 ("steps", press_ctrl_c, 7, 7),  # where a checkpoint is due anyway
                 ("steps", press_ctrl_c, 30, 30),  # at the end
                 ("steps", crash, 4, 0),  # before the first checkpoint
@@ -170,6 +170,7 @@ def test_a_machine_that_has_only_the_checkpoints_comes_to_the_same_bits(start, t
     assert (tmp_path / "other" / "history.csv").read_bytes() == (tmp_path / "whole" / "history.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_record_without_a_checkpoint_begins_anew(start, tmp_path):
     with pytest.raises(CrashError):
         start(intervals=SHORT_CALLS, callbacks=[At(7, crash)]).run()

@@ -24,6 +24,7 @@ from keras_resnet.training import checkpoints, loop
 from keras_resnet.training.history import History
 from keras_resnet.training.loop import Intervals, NonFiniteLossError
 from keras_resnet.training.stopping import Stopped
+from tiers import slow
 
 HOUR = 3600.0  # seconds in which any call ends, so that a slow machine has calls of the same length
 CALL_BY_CALL = Intervals(log=5, validate=10, checkpoint=7, call=1)
@@ -365,7 +366,7 @@ def test_a_call_ends_at_the_first_event_and_no_earlier(call, pace):
             assert not any(between % every == 0 for between in inside for every in events)
 
 
-@pytest.mark.parametrize("checkpoint", [5, 10, 1000])
+@pytest.mark.parametrize("checkpoint", [10, *slow([5, 1000])])
 def test_the_best_validation_is_noted_whether_or_not_a_checkpoint_is_due_there(start, checkpoint):
     errors = iter((50.0, 40.0, 60.0))
     training = start(intervals=Intervals(5, 10, checkpoint, 50), validate=lambda: Errors(50, 1.0, next(errors), 0.0))

@@ -57,6 +57,7 @@ def images(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(BATCH, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overflowing", [slice(0, 2), slice(2, 4)])
 def test_an_overflow_on_one_device_stops_the_update_on_all(two_devices, overflowing):
     """Keras looks at the first device only."""
@@ -102,7 +103,7 @@ def test_a_scale_that_cannot_help_is_exhausted():
     assert replica.loss_scale.exhausted
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, *slow([2])])
 def test_gradients_are_clipped_by_the_norm_of_their_sum(two_devices, devices):
     strategy = two_devices if devices == 2 else None
     x, rate = images(), 0.5
@@ -161,6 +162,7 @@ def test_the_average_covers_the_batch_statistics_of_each_device(build, digit_bat
     assert np.abs(expected[0] - expected[1]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_the_average_stands_in_for_the_network_and_leaves_no_trace(build, digit_batches, two_devices):
     replica = build(strategy=two_devices, ema_momentum=0.9)
     iterations(replica, strategy=two_devices)(iter(digit_batches(0, two_devices)), tf.constant([0.1] * 3))

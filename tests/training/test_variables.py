@@ -36,6 +36,7 @@ def test_what_was_read_comes_back_to_each_replica(build, digit_batches, two_devi
         np.testing.assert_array_equal(again[name], value, err_msg=name)
 
 
+@pytest.mark.slow
 def test_another_number_of_replicas_gets_the_mean(build, digit_batches, two_devices):
     values = trained(build, digit_batches, two_devices).read()
     one = Variables(
