@@ -3,7 +3,8 @@
 Command:   python recipes/tune.py cifar10-shortcuts --run.data-directory DIR --seeds 5
 Hardware:  that of the recipe, for each point and seed
 Expected:  for ImageNet, Table 3: 28.54% error without shortcuts, 25.03% with A, 24.52% with B and 24.19% with C, in ten
-           crops. The paper has no such figures for CIFAR-10. Neither has been run with this package
+           crops. The paper has no such figures for CIFAR-10. Neither has been run over its whole schedule;
+           recipes/reports/shortcuts has the first at 1/200 of it
 Source:    He et al., 2015, Section 4.1, "Identity vs. Projection Shortcuts"
 """
 
