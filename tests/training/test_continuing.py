@@ -71,6 +71,7 @@ def uninterrupted() -> dict[str, dict]:
     [
         ("steps", ask_to_stop, 3, 4),  # then a call ends at each event and after three
         ("steps", crash, 17, 14),  # a row of history.csv is to be written again
+        ("plateau", crash, 24, 21),
         ("error gate", crash, 10, 7),
         *slow(
             [
@@ -80,7 +81,6 @@ def uninterrupted() -> dict[str, dict]:
                 ("steps", crash, 4, 0),  # before the first checkpoint
                 ("steps", crash, 13, 10),  # the first validation was the best so far
                 ("plateau", ask_to_stop, 11, 13),
-                ("plateau", crash, 24, 21),
                 ("error gate", press_ctrl_c, 24, 24),
             ]
         ),
