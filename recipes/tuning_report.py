@@ -106,8 +106,8 @@ def about(recipe: Recipe) -> str:
         "Top-1 error in percent on the validation images, mean and standard deviation over the seeds. Parameters are "
         "those that are trained; multiply-adds are those of one image."
     )
-    if recipe.schedule.scale != 1:
-        text += f" Trained for {scale_in_words(recipe.schedule.scale)}: not comparable with published errors."
+    if scale := scale_in_words(recipe.schedule.scale):
+        text += f" Trained for {scale}: not comparable with published errors."
     if not recipe.data.holdout and DATASETS[recipe.data.dataset].test:
         text += (
             " The validation images are the test images, and the smallest of several errors on them flatters: with "

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from keras_resnet import CifarResNet, ResNet18
+from tiers import slow
 
 CASES = {
     "a": (CifarResNet, {"depth": 8, "shortcut": "A"}),
@@ -133,7 +134,7 @@ def measured(folder):
     return measured
 
 
-@pytest.mark.parametrize("cases", [FEW, pytest.param(REST, marks=pytest.mark.slow)], ids=" ".join)
+@pytest.mark.parametrize("cases", [FEW, *slow([REST])], ids=" ".join)
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_backends_agree(backend, cases, measured):
     here, elsewhere = measured("tensorflow", cases), measured(backend, cases)

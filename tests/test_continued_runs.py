@@ -189,7 +189,7 @@ def test_checkpoints_are_not_continued_unasked(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["ram://continued-run", pytest.param("{}/shared", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("place", ["ram://continued-run", "{}/shared"])
 def test_a_fresh_machine_needs_the_checkpoints_only(tmp_path, whole, place, capsys):
     shared = {"checkpoint_directory": place.format(tmp_path)}
     one = stop(tmp_path / "one", **shared)

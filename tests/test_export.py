@@ -11,6 +11,7 @@ from keras_resnet.export import comparison, preparation, runtimes, writers
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.layers import Rematerialized
 from keras_resnet.residual_network import inner_layers
+from tiers import slow
 
 MEAN, DEVIATION = (120.0, 110.0, 100.0), (60.0, 50.0, 40.0)
 WITHOUT_MORE = ("saved-model", "litert")
@@ -132,9 +133,7 @@ def exported(network, name: str, folder, batch_size: int | None):
     return runtimes.RUNTIMES[name](path, 2)
 
 
-@pytest.mark.parametrize(
-    "name", [*WITHOUT_MORE, "onnx", *(pytest.param(n, marks=pytest.mark.slow) for n in ("openvino", "torch"))]
-)
+@pytest.mark.parametrize("name", [*WITHOUT_MORE, "onnx", *slow(["openvino", "torch"])])
 def test_a_file_does_what_the_network_does_for_any_number_of_images(network, tmp_path, name):
     run = exported(network, name, tmp_path, None)
     images = comparison.pictures(network, 4)
@@ -144,7 +143,7 @@ def test_a_file_does_what_the_network_does_for_any_number_of_images(network, tmp
         assert found.agrees and found.same_top_1 == number
 
 
-@pytest.mark.parametrize("name", [*WITHOUT_MORE, *(pytest.param(n, marks=pytest.mark.slow) for n in ("onnx", "torch"))])
+@pytest.mark.parametrize("name", [*WITHOUT_MORE, *slow(["onnx", "torch"])])
 def test_a_file_may_be_for_batches_of_one_size(network, tmp_path, name):
     run = exported(network, name, tmp_path, 2)
     images = comparison.pictures(network, 3)

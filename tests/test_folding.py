@@ -18,6 +18,7 @@ from keras import layers
 from keras_resnet import CifarResNet, ResidualNetwork, ResNet18, ResNet50, assembly, fold_batch_norm
 from keras_resnet.layers import ProjectionShortcut
 from keras_resnet.residual_network import inner_layers
+from tiers import slow
 
 IMAGENET = {"input_shape": (64, 64, 3), "classes": 7}
 CASES = {
@@ -76,11 +77,7 @@ def names(network, kinds=layers.Layer) -> set[str]:
     return {layer.name for layer in inner_layers(network) if isinstance(layer, kinds)}
 
 
-def on_slow_case(case: str):
-    return pytest.param(case, marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize("case", [*CASES, *map(on_slow_case, SLOW)])
+@pytest.mark.parametrize("case", [*CASES, *slow(SLOW)])
 def test_every_normalization_is_folded_and_the_outputs_stay(case):
     network = build((CASES | SLOW)[case])
     folded = fold_batch_norm(network)
@@ -129,7 +126,7 @@ def test_a_network_that_was_trained_by_keras_can_be_folded():
     assert difference(network, fold_batch_norm(network)) < 1e-5
 
 
-@pytest.mark.parametrize("case", ["b", "rematerialized", on_slow_case("by blocks")])
+@pytest.mark.parametrize("case", ["b", "rematerialized", *slow(["by blocks"])])
 def test_a_folded_network_survives_its_file(tmp_path, case):
     network = build(CASES[case])
     network.class_names, network.preprocessing = tuple("abcdefghij"[: network.output_shape[-1]]), "torch"

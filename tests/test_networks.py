@@ -16,6 +16,7 @@ import keras_resnet
 from keras_resnet import architectures, networks
 from keras_resnet.networks import CifarResNet, ResNet, ResNet18, ResNet50
 from keras_resnet.residual_network import ResidualNetwork, inner_layers
+from tiers import slow
 
 ops = keras.ops
 
@@ -109,7 +110,7 @@ def test_weights_of_every_imagenet_network_of_slim(depth, shortcut):
     ("build", "options"),
     [
         (18, {"shortcut": "C", "input_shape": (33, 65, 1)}),
-        pytest.param(50, {"shortcut": "B"}, marks=pytest.mark.slow),
+        *slow([(50, {"shortcut": "B"})]),
         (50, {"shortcut": "B", "bottleneck_stride": "3x3", "input_shape": (97, 64, 4)}),
         (18, {"shortcut": "B", "preactivation": True, "input_shape": (65, 65, 3)}),
         ("basic", {"shortcut": "A", "classes": 7}),
@@ -196,7 +197,7 @@ def test_layers_have_the_names_and_shapes_of_keras_applications():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth", [50, *(pytest.param(depth, marks=pytest.mark.slow) for depth in (101, 152))])
+@pytest.mark.parametrize("depth", [50, 101, 152])
 def test_slim_has_the_layers_of_keras_applications_v2(depth):
     """Their names, shapes and weights, but for the biases that batch normalization takes in."""
     options = {"preactivation": "slim", "bottleneck_stride": "3x3"}

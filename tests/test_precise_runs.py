@@ -104,9 +104,9 @@ def test_a_run_that_dies_after_its_training_ends_with_the_same_bits(whole, tmp_p
     ("normalization_batch_size", "ema_momentum", "together"),
     [
         (None, None, 16),
-        pytest.param(32, None, 32, marks=pytest.mark.slow),
-        pytest.param(None, 0.5, 16, marks=pytest.mark.slow),
-        pytest.param(8, 0.5, 8, marks=pytest.mark.slow),
+        (32, None, 32),
+        (None, 0.5, 16),
+        (8, 0.5, 8),
     ],
 )
 def test_replicas_keep_what_one_device_computes_from_their_network(

@@ -126,7 +126,7 @@ ENDS = ("terminated", "killed")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", [pytest.param("kaggle", marks=pytest.mark.slow), "archives"])
+@pytest.mark.parametrize("layout", ["kaggle", "archives"])
 def test_every_layout_gives_the_same_bytes(undisturbed, tmp_path, layout):
     status, _, err = run(LAYOUTS[layout](tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
     assert status == 0, err
@@ -175,7 +175,7 @@ def workers_of(process: subprocess.Popen) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["worker killed", *(pytest.param(e, marks=pytest.mark.slow) for e in ENDS)])
+@pytest.mark.parametrize("end", ["worker killed", *ENDS])
 def test_killed_processes_end_the_others_and_lose_nothing(undisturbed, tmp_path, end):
     words = (folders(tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
     process = start(*words)

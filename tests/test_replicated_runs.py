@@ -18,6 +18,7 @@ from keras_resnet import assembly, distribution, experiment
 from keras_resnet.config import DataConfig, OptimizerConfig, Run, ScheduleConfig, TrainingConfig
 from keras_resnet.data import loading
 from keras_resnet.runs import RunDirectory
+from tiers import slow
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,7 +37,7 @@ LOGITS = (
 )
 
 
-@pytest.fixture(scope="module", params=["last weights", pytest.param("average", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["last weights", *slow(["average"])])
 def finished(request, tmp_path_factory, two_devices) -> RunDirectory:
     """A run on two devices, one with and one without a moving average."""
     directory = RunDirectory(tmp_path_factory.mktemp("finished"))

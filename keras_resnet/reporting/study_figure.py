@@ -48,7 +48,7 @@ def draw(
             _draw_network(axes, network, curves.get(network, ()), colors[network])
         axes.set(xlabel="iterations", title=name, xlim=(0, None), ylim=(0, _top(curves)))
         axes.grid(alpha=0.3)
-        axes.legend(title="thin: training\nbold: validation", loc="best")
+        axes.legend(title="thin: training\nbold: validation")
     diagrams[0].set_ylabel("error (%)")
     figure.savefig(path)
     return Path(path)

@@ -8,6 +8,7 @@ import pytest
 
 from keras_resnet import ResNet, conversion
 from keras_resnet.conversion import keras_v2
+from tiers import slow
 
 FORM = {"input_shape": (64, 64, 3), "classes": 7, "classifier_activation": None}
 
@@ -45,7 +46,7 @@ def assert_equal(logits, expected):
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.ptp(expected))
 
 
-@pytest.fixture(scope="module", params=[50, *(pytest.param(depth, marks=pytest.mark.slow) for depth in (101, 152))])
+@pytest.fixture(scope="module", params=[50, *slow([101, 152])])
 def converted(request):
     theirs, ours = stirred(theirs_of(request.param)), ours_of(request.param)
     conversion.import_weights(ours, conversion.state_of(theirs), "keras_v2")

@@ -33,7 +33,7 @@ def test_the_images_are_the_same(pictures, cache):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("cache", ["encoded", *slow(["decoded"])])
+@pytest.mark.parametrize("cache", [*CACHES[:1], *slow(CACHES[1:])])
 def test_every_file_is_read_once(pictures, cache):
     """After one epoch the files may go; a pipeline made anew, as after a resume in this process, remembers them."""
     data = loading.load("folder", pictures, image_size=16, cache=cache)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_resnet import CifarResNet, ResNet18, assembly
 from keras_resnet.evaluation import grad_cam
+from tiers import slow
 
 MEAN, DEVIATION = np.full((1, 1, 3), 120.0, "float32"), np.full((1, 1, 3), 60.0, "float32")
 
@@ -46,7 +47,7 @@ def class_activation_map(network, images, classes, layer) -> np.ndarray:
         ({"shortcut": None}, "conv4_block1_out"),
         ({"preactivation": True}, "post_relu"),
         ({"remat": True}, "conv4_block1_out"),
-        pytest.param({"build": ResNet18, "size": 64}, "conv5_block2_out", marks=pytest.mark.slow),
+        *slow([({"build": ResNet18, "size": 64}, "conv5_block2_out")]),
     ],
 )
 def test_at_the_last_feature_map_it_is_the_class_activation_map(options, last):

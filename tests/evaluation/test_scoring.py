@@ -16,6 +16,7 @@ from keras_resnet.evaluation.errors import evaluator
 from keras_resnet.evaluation.scoring import Scored, score
 from keras_resnet.evaluation.views import VIEWS
 from stand_ins import EncodedSplit
+from tiers import slow
 
 SIZE = 32
 ALL_VIEWS = {
@@ -141,9 +142,7 @@ def test_a_network_that_ignores_its_input_keeps_its_scores(split, name):
     agree(scored([network], split, name), np.tile(softmax(logits), (7, 1)), split.labels)
 
 
-@pytest.mark.parametrize(
-    "name", [name if name != "multi-scale" else pytest.param(name, marks=pytest.mark.slow) for name in VIEWS]
-)
+@pytest.mark.parametrize("name", [*(name for name in VIEWS if name != "multi-scale"), *slow(["multi-scale"])])
 def test_a_network_together_with_itself_is_that_network(make_network, split, name):
     network = make_network() if name == "multi-scale" else make_simple()
     alone, together = (scored([network] * number, split, name) for number in (1, 3))

@@ -15,11 +15,21 @@ CURVES = {
 
 
 @pytest.fixture
-def drawn(tmp_path, monkeypatch):
+def draw(tmp_path, monkeypatch):
+    """Draws panels of the curves; gives the figure."""
     saved = []
     monkeypatch.setattr(study_figure.Figure, "savefig", lambda figure, path: saved.append(figure))
-    study_figure.draw(PANELS, CURVES, tmp_path / "figure.png", "Figure 0")
-    return saved[0]
+
+    def figure_of(panels):
+        study_figure.draw(panels, CURVES, tmp_path / "figure.png", "Figure 0")
+        return saved[-1]
+
+    return figure_of
+
+
+@pytest.fixture
+def drawn(draw):
+    return draw(PANELS)
 
 
 def test_training_is_thin_and_validation_bold_over_the_iterations(drawn):
@@ -49,11 +59,8 @@ def test_the_ends_of_the_curves_can_be_told_apart(drawn):
     assert [axes.get_ylim() for axes in drawn.axes] == [(0, 16.0)] * 2, "not up to the 90% of the beginning"
 
 
-def test_a_diagram_without_curves_has_the_iterations_of_the_others(tmp_path, monkeypatch):
-    saved = []
-    monkeypatch.setattr(study_figure.Figure, "savefig", lambda figure, path: saved.append(figure))
-    study_figure.draw((("shallow", ("one",)), ("deep", ("none",))), CURVES, tmp_path / "figure.png")
-    shallow, deep = (axes.get_xlim() for axes in saved[0].axes)
+def test_a_diagram_without_curves_has_the_iterations_of_the_others(draw):
+    shallow, deep = (axes.get_xlim() for axes in draw((("shallow", ("one",)), ("deep", ("none",)))).axes)
     assert shallow == deep and shallow[0] == 0 and shallow[1] >= 3
 
 

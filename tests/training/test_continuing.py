@@ -61,9 +61,22 @@ LONG_CALLS = Intervals(log=5, validate=10, checkpoint=7, call=50, seconds=HOUR)
 
 
 @pytest.fixture(scope="module")
-def uninterrupted() -> dict[str, dict]:
-    """The outcomes of runs that nothing stopped, each made once."""
+def outcomes() -> dict[str, dict]:
+    """Of runs that nothing stopped, by their schedules."""
     return {}
+
+
+@pytest.fixture
+def uninterrupted(start, tmp_path, outcomes):
+    """Gives the outcome of a schedule's run that nothing stopped, which is made once."""
+
+    def of(schedule: str) -> dict:
+        if schedule not in outcomes:
+            start(tmp_path / schedule, schedule=SCHEDULES[schedule](), intervals=LONG_CALLS).run()
+            outcomes[schedule] = outcome(tmp_path / schedule, 30)
+        return outcomes[schedule]
+
+    return of
 
 
 @pytest.mark.parametrize(
@@ -89,22 +102,19 @@ def uninterrupted() -> dict[str, dict]:
 def test_a_run_stopped_anywhere_comes_to_the_same_bits(
     start, tmp_path, uninterrupted, schedule, action, stop_at, resumed_at
 ):
-    if schedule not in uninterrupted:
-        start(tmp_path / "whole", schedule=SCHEDULES[schedule](), intervals=LONG_CALLS).run()
-        uninterrupted[schedule] = outcome(tmp_path / "whole", 30)
     with pytest.raises((Stopped, CrashError)):
         start(schedule=SCHEDULES[schedule](), intervals=SHORT_CALLS, callbacks=[At(stop_at, action)]).run()
     resumed = start(schedule=SCHEDULES[schedule](), intervals=LONG_CALLS)
     assert resumed.restore() == []
     assert resumed.state.iteration == resumed_at
     resumed.run()
-    assert_equal(outcome(tmp_path / "run", 30), uninterrupted[schedule])
+    assert_equal(outcome(tmp_path / "run", 30), uninterrupted(schedule))
 
 
 def test_the_schedules_above_change_the_rate(uninterrupted):
     """Otherwise the test above would not miss their states."""
     for name, rates in {"plateau": [0.1, 0.01], "error gate": [0.01, 0.1, 0.01]}.items():
-        rows = uninterrupted[name]["history.csv"].decode().splitlines()[1:]
+        rows = uninterrupted(name)["history.csv"].decode().splitlines()[1:]
         changes = [rate for rate, _ in itertools.groupby(float(row.split(",")[1]) for row in rows)]
         assert changes == pytest.approx(rates)
 
@@ -155,7 +165,7 @@ def test_other_devices_continue_with_the_mean_statistics_and_say_so(start, tmp_p
 
 
 @pytest.mark.slow
-def test_a_machine_that_has_only_the_checkpoints_comes_to_the_same_bits(start, tmp_path, uninterrupted):
+def test_a_machine_that_has_only_the_checkpoints_comes_to_the_same_bits(start, tmp_path):
     """The record is in the checkpoint."""
     shared = Checkpoints(tmp_path / "shared")
     with pytest.raises(Stopped):
