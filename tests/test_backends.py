@@ -126,7 +126,7 @@ def measured(folder):
         if importlib.util.find_spec(backend) is None:
             pytest.skip(f"{backend} is not installed")
         command = [sys.executable, __file__, str(folder), backend, *cases]
-        environment = {**os.environ, "KERAS_BACKEND": backend}
+        environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return {case: dict(np.load(folder / f"{case}.{backend}.npz")) for case in cases}

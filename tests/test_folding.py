@@ -269,7 +269,7 @@ def test_what_is_no_graph_is_refused(model):
 def test_networks_are_folded_on_every_backend(backend):
     if not importlib.util.find_spec(backend):
         pytest.skip(f"{backend} is not installed")
-    environment = os.environ | {"KERAS_BACKEND": backend}
+    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     measured = dict(line.split(": ") for line in done.stdout.splitlines())
