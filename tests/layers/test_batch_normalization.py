@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -389,7 +390,8 @@ with four.scope():
 computed = here["train_on_replicas"](four, layer, here["batch"]((16, *here["IMAGES"][1:])))
 numpy.savez({str(tmp_path / "four.npz")!r}, *computed)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "four.npz") as four:
         assert_close([four[f"arr_{i}"] for i in range(6)], expected, 1e-5)
