@@ -1,0 +1,55 @@
+"""What is written of the studies is what the records beside it give."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+
+from catalog import RECIPES
+from keras_resnet.config import Recipe
+from keras_resnet.reporting import study_table
+from keras_resnet.studies.findings import finding
+from keras_resnet.studies.items import ITEMS, attempts
+from keras_resnet.studies.runs_found import find_runs
+
+ROOT = Path(__file__).parents[1]
+REPORTS = ROOT / "recipes/reports"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEGRADATION, SHORTCUTS = REPORTS / "degradation", REPORTS / "shortcuts"
+
+
+def findings(item):
+    runs = DEGRADATION / "runs"
+    each = {row: attempts(item, row, RECIPES, scale=1 / 64) for row in item.rows}
+    return [finding(item, row, asked, find_runs(runs), runs) for row, asked in each.items()]
+
+
+@pytest.mark.parametrize("name", ["figure1", "figure6"])
+def test_the_figures_are_made_of_the_runs_beside_them(name):
+    item = ITEMS[name]
+    assert study_table.table(item, findings(item)) == (DEGRADATION / f"{name}.csv").read_text(encoding="utf-8")
+
+
+def test_the_errors_of_the_degradation_are_those_of_its_runs():
+    measured = [one for one in findings(ITEMS["figure6"]) if one.measured]
+    assert len(measured) == 4
+    beside = (DEGRADATION / "README.md").read_text(encoding="utf-8")
+    for one in measured:
+        line = f"| {one.row.paper.name} | {one.mean('training'):.1f}% | {one.mean('top1'):.1f}% |"
+        assert line in README
+        assert line in beside
+
+
+def test_the_errors_of_the_shortcuts_are_those_of_its_trials():
+    errors = {}
+    for file in SHORTCUTS.glob("trials/*/result.json"):
+        shortcut = Recipe.read(file.with_name("recipe.json")).model.shortcut
+        result = json.loads(file.read_text(encoding="utf-8"))
+        errors.setdefault(shortcut, []).append(result["splits"]["validation"]["top1_error"])
+    assert {shortcut: len(three) for shortcut, three in errors.items()} == dict.fromkeys([None, "A", "B", "C"], 3)
+    text = " ".join(README.split())
+    for shortcut, three in errors.items():
+        assert f"{shortcut or 'no shortcuts'} {fmean(three):.2f}% ± {stdev(three):.2f}" in text
