@@ -312,7 +312,7 @@ def test_the_imagenet_recipe_learns_fifty_photographs_by_heart(shared_data, tmp_
         recipe,
         data=replace(recipe.data, holdout=150, image_size=64, augmentation="none"),
         schedule=ScheduleConfig("steps", learning_rate=0.02, iterations=60, boundaries=(25,)),
-        training=TrainingConfig(global_batch_size=50, log_every=2, validate_every=60),
+        training=TrainingConfig(global_batch_size=50, precise_statistics=50, log_every=2, validate_every=60),
     )
     asked = Run(directory=str(tmp_path), data_directory=str(shared_data / "tfds"))
     assert experiment.train(recipe, asked) == 0
