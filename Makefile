@@ -28,7 +28,7 @@ train: $(READY) ## Train a small residual network on real handwritten digits, ab
 test: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not parity and not gpu and not tpu"
 
-test-slow: $(READY) ## Run the tests that take a quarter of an hour, and those against other libraries
+test-slow: $(READY) ## Run the tests that take an hour or two, and those against other libraries
 	$(BIN)/python -m pytest -m "(slow or parity) and not gpu and not tpu"
 
 check: $(READY) ## Check the form: format, lint, types, and the floors that imports may cross
