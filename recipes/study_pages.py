@@ -29,15 +29,33 @@ def write(name: str, rows: Sequence[Sequence[Attempt]], options: argparse.Namesp
     Args:
         name: Of the item.
         rows: The attempts of each of its rows.
-        options: `runs`, `output`, `scale` and `data_directory`.
+        options: `runs`, `output`, `scale`, `overwrite` and `data_directory`.
 
     Raises:
         ValueError, OSError: if a file of a run is damaged, if images that a figure needs are not there, or if a file
             cannot be written; those of an earlier call are left as they are, unless it is the last.
+        FileExistsError: if files were changed since the program began, or show measurements that there are no more.
     """
     page, beside = study(ITEMS[name], rows, options) if name in ITEMS else table_1()
+    if not options.overwrite:
+        kept_files.check(options.output, name)
+        check_nothing_lost(options.output / f"{name}.csv", beside[".csv"].decode())
     kept_files.write(options.output, name, page, beside)
     print(f"\n{page}\n{', '.join(str(file) for file in kept_files.there(options.output, name))}", flush=True)
+
+
+def check_nothing_lost(file: Path, table: str) -> None:
+    """Refuses to replace measurements by "not run", as with other runs or another scale than before.
+
+    Raises:
+        FileExistsError: naming the networks, and what to do.
+    """
+    before = study_table.measured(file.read_text(encoding="utf-8")) if file.is_file() else set()
+    if lost := sorted(before - study_table.measured(table)):
+        raise FileExistsError(
+            f"{file} has measurements of {', '.join(lost)}, which --runs lacks with this --scale and --precision. "
+            f"{kept_files.REMEDY}, or allow it with --overwrite"
+        )
 
 
 def table_1() -> tuple[str, dict[str, bytes]]:

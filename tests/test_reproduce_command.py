@@ -167,9 +167,32 @@ def test_curves_are_drawn_and_a_scaled_study_is_marked(trainings, capsys):
     assert "| plain-20 |  | 8.00 |  | 3.00 | 1 | 10,000 | 1/8 of the schedule; mixed_bfloat16 |" in page
     assert Path("reports/figure1.png").read_bytes().startswith(b"\x89PNG")
     assert "plain-20" not in capsys.readouterr().err
-    assert status(reproduce.main, "figure1", "--no-train") == 0
+    assert status(reproduce.main, "figure1", "--no-train", "--overwrite") == 0
     assert "not run" in Path("reports/figure1.md").read_text(), "a scaled run is not the paper's"
     assert not Path("reports/figure1.png").exists()
+
+
+@pytest.mark.parametrize("other", [("--scale", "0.125"), ("--precision", "mixed_bfloat16"), ("--runs", "elsewhere")])
+def test_measurements_are_not_replaced_by_what_was_not_run(trainings, capsys, other):
+    assert status(reproduce.main, "figure1") == 0
+    before = there()
+    assert status(reproduce.main, "figure1", "--no-train", *other) == 1
+    assert there() == before
+    assert "reports/figure1.csv has measurements of plain-20, plain-56, which" in capsys.readouterr().err
+
+
+def test_a_page_that_was_changed_during_the_training_is_not_replaced(trainings, monkeypatch, capsys):
+    assert status(reproduce.main, "figure1", "--no-train") == 0
+    page = Path("reports/figure1.md")
+
+    def changed(command):
+        page.write_text("mine")
+        return trainings(command)
+
+    monkeypatch.setattr(reproduce, "run", changed)
+    assert status(reproduce.main, "figure1") == 1
+    assert page.read_text() == "mine"
+    assert "reports/figure1.md, reports/figure1.csv would be replaced" in capsys.readouterr().err
 
 
 def test_tables_of_photographs_are_measured_after_training_and_the_ensemble_together(trainings):
@@ -219,6 +242,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_trained(trainings, ca
     assert "`scaled_boundaries` must be increasing" in refused(capsys, "table6", "--scale", "0.00002")
     assert refused(capsys, "table6", "--runs", "file") == "file is a file. Choose another --runs"
     assert refused(capsys, "table6", "--output", "file") == "file is a file. Choose another --output"
+    assert "file is a file. Choose another --output" in refused(capsys, "table6", "--output", "file/below/it")
     assert "--data-directory must be a directory. Received: no" in refused(capsys, "table6", "--data-directory", "no")
     assert "reports/figure1.md would be replaced" in refused(capsys, "figure1")
     assert "reports/figure1.md would be replaced" in refused(capsys, "all")

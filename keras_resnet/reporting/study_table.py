@@ -157,6 +157,11 @@ def values(item: Item, finding: Finding, responses: Responses) -> Iterator[objec
     yield "; ".join(finding.departures)
 
 
+def measured(csv_text: str) -> set[str]:
+    """The networks that a CSV of `table` has measurements of; empty for any other text."""
+    return {row["network"] for row in csv.DictReader(io.StringIO(csv_text)) if row.get("state") == "measured"}
+
+
 def architectures_page(columns: Sequence[Column]) -> str:
     """Table 1 as a Markdown page: the networks, and their exact sizes."""
     rows = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row] for row in sizes(columns)]

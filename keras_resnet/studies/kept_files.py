@@ -27,11 +27,12 @@ def check(directory: Path, name: str, *, overwrite: bool = False) -> None:
         overwrite: Whether any file of that name may be replaced.
 
     Raises:
-        NotADirectoryError: if the directory is a file.
+        NotADirectoryError: if the directory is a file, or below one.
         FileExistsError: if files are there that were not generated, or changed since.
     """
-    if directory.exists() and not directory.is_dir():
-        raise NotADirectoryError(f"{directory} is a file. {REMEDY}")
+    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"{nearest} is a file. {REMEDY}")
     kept = digests(directory / f"{name}.md")
     others = [str(file) for file in there(directory, name) if kept.get(file.name) != digest(content(file))]
     if others and not overwrite:
