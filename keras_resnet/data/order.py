@@ -7,6 +7,9 @@ run sees the images it would have seen.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import tensorflow as tf
 
 # Two streams of random numbers, so that how an image is augmented says nothing about when it is seen.
@@ -68,3 +71,25 @@ def stream(size: int, count: int, *, seed: int, first_position: int = 0) -> tf.d
         return tf.data.Dataset.from_tensor_slices((order, draws))
 
     return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(visit).skip(skipped)
+
+
+def batches(
+    size: int, count: int, *, seed: int, batch_size: int, first_iteration: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`stream` in batches of one size from an iteration on, as arrays.
+
+    Yields:
+        (indices int64 [batch], draws float32 [batch, count]), without end.
+    """
+    epoch, skipped = divmod(first_iteration * batch_size, size)
+    rest = np.zeros(0, "int64"), np.zeros((0, count), "float32")
+    while True:
+        while len(rest[0]) < skipped + batch_size:
+            order = permutation(size, seed=seed, epoch=epoch).numpy()
+            draws = uniform_draws(size, count, seed=seed, epoch=epoch).numpy()
+            rest = np.concatenate([rest[0], order]), np.concatenate([rest[1], draws[order]])
+            epoch += 1
+        yield tuple(part[skipped : skipped + batch_size] for part in rest)
+        skipped += batch_size
+        if skipped >= size:
+            rest, skipped = tuple(part[skipped:] for part in rest), 0

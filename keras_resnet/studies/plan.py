@@ -87,11 +87,21 @@ def training(recipe: Recipe, runs: Runs, path: Path) -> Training:
 
 
 def iterations_done(run: RunDirectory, total: int) -> int:
-    """How far a run is that ends after so many iterations, as far as it has recorded it."""
+    """How far a run is that ends after so many iterations, as far as it has recorded it.
+
+    Without a checkpoint, whatever it has recorded, it starts over.
+    """
     if run.finished:
         return total
-    rows = history_rows(run)
+    rows = history_rows(run) if can_continue(run) else []
     return min(rows[-1].iteration, total) if rows else 0
+
+
+def can_continue(run: RunDirectory) -> bool:
+    """Whether a run has a checkpoint, or keeps them elsewhere."""
+    starts = run.starts()
+    elsewhere = bool(starts) and starts[-1].get("run", {}).get("checkpoint_directory") is not None
+    return elsewhere or any(run.checkpoints.glob("*.index"))
 
 
 def trainings(attempts: Iterable[Attempt], runs: Runs, path: Path) -> list[Training]:

@@ -6,6 +6,7 @@ bytes as one that was not.
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -74,6 +75,12 @@ class History:
         if not whole or whole != text:
             self._rewrite()
 
+    @staticmethod
+    def has_rows(path: str | os.PathLike) -> bool:
+        """Whether there is a whole row below the header of a file, which need not exist and is left as it is."""
+        path = Path(path)
+        return path.exists() and path.read_text(encoding="utf-8", errors="replace").count("\n") > 1
+
     def rows(self) -> list[Row]:
         """Every row, in order."""
         return list(self._rows)
@@ -101,6 +108,15 @@ class History:
         if rows != self._rows:
             self._rows = list(rows)
             self._rewrite()
+
+    def keep(self) -> Path | None:
+        """Copies the rows to the first `history-N.csv` that is free, beside the file; `None` if there are none."""
+        if not self._rows:
+            return None
+        numbered = (self.path.with_stem(f"{self.path.stem}-{number}") for number in itertools.count(1))
+        copy = next(path for path in numbered if not path.exists())
+        runs.write(copy, self.path.read_text(encoding="utf-8"))
+        return copy
 
     def _read(self, number: int, line: str) -> Row:
         try:

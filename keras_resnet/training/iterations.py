@@ -56,7 +56,8 @@ def iterations(
 
     def call(iterator, rates):
         # Traced once for any number of iterations: a deep network takes most of a minute to trace.
-        return run.get_concrete_function(iterator, tf.TensorSpec([None], tf.float32))(iterator, rates)
+        traced = run.get_concrete_function(iterator, tf.TensorSpec([None], tf.float32))
+        return traced(iterator, tf.constant(rates, tf.float32))
 
     return call
 

@@ -61,12 +61,14 @@ class Training:
     Args:
         replica: What every device does.
         schedule: Learning rate of each iteration; it is told the errors.
-        batches: Function from the first iteration to an endless data set of (images, labels) for every replica.
+        batches: Function from the first iteration to an endless data set of (images, labels) for every replica, or of
+            what `iterate` takes.
         validate: Measures the model.
         strategy: The devices.
         last_iteration: When to stop.
         intervals: When to log, to validate, and to write a checkpoint.
         accumulation: Batches in an iteration.
+        iterate: What runs the iterations of a call, if it is not TensorFlow: see `jax_iterations`, of one device.
         history: File of the record, opened when training begins; None but for the chief.
         checkpoints: Where the run can be continued; None but for the chief.
         about: Kept in every checkpoint, for whoever continues; fit for JSON.
@@ -79,13 +81,14 @@ class Training:
         self,
         replica: Replica,
         schedule: Schedule,
-        batches: Callable[[int], tf.distribute.DistributedDataset],
+        batches: Callable[[int], Iterable],
         validate: Callable[[], Errors],
         *,
         strategy: tf.distribute.Strategy,
         last_iteration: int,
         intervals: Intervals,
         accumulation: int = 1,
+        iterate: Callable[[Iterator, np.ndarray], tuple] | None = None,
         history: str | os.PathLike | None,
         checkpoints: Checkpoints | None,
         about: dict[str, Any] | None = None,
@@ -110,7 +113,9 @@ class Training:
         self.writer = tf.summary.create_noop_writer()
         self._logs = logs
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
-        self.iterate = iterations(replica, strategy=strategy, accumulation=accumulation, most=intervals.call)
+        self.iterate = iterate or iterations(
+            replica, strategy=strategy, accumulation=accumulation, most=intervals.call
+        )
         self.state = State()
         self.seconds: list[tuple[int, float]] = []
         """(iterations, seconds) of each call, without what is done between calls."""
@@ -127,6 +132,11 @@ class Training:
         told, messages = resumption.read(self.strategy, self.checkpoints, self.variables.difference)
         if told is None:
             self._rows = []
+            if self._history_path is not None and History.has_rows(self._history_path):
+                messages.append(
+                    f"there is no checkpoint to continue from: it starts over, and {self._history_path} is kept "
+                    f"under another name"
+                )
             return messages
         values, progress = told
         accept(progress["about"])
@@ -187,6 +197,8 @@ class Training:
         if self._history_path is not None:
             self.history = History(self._history_path)
             if self._rows is not None:  # what came after the checkpoint is going to be written again
+                if not self._rows:
+                    self.history.keep()
                 self.history.replace(self._rows)
 
     @property
@@ -206,7 +218,7 @@ class Training:
         count = self.intervals.until_next(first, self.last_iteration, pace)
         rates = self.schedule(np.arange(first, first + count))
         start = time.perf_counter()
-        losses, wrong = (result.numpy() for result in self.iterate(batches, tf.constant(rates)))
+        losses, wrong = (np.asarray(result) for result in self.iterate(batches, rates))
         self.seconds.append((count, time.perf_counter() - start))
         self._check_finite(losses)
         self.state.add(losses, wrong)

@@ -80,7 +80,7 @@ class Variables:
 
 def differs_between_replicas(variable: keras.Variable) -> bool:
     """Whether each replica has a value of its own."""
-    return variable.value.synchronization == tf.VariableSynchronization.ON_READ
+    return getattr(variable.value, "synchronization", None) == tf.VariableSynchronization.ON_READ
 
 
 def by_path(variables: Iterable[keras.Variable]) -> dict[str, keras.Variable]:

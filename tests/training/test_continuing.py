@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -253,3 +254,17 @@ def test_a_checkpoint_says_where_the_run_was(start, tmp_path):
     assert progress["replicas"] == 1
     assert progress["state"]["iteration"] == 13 and progress["state"]["summed"] == 3
     assert [row[0] for row in progress["history"]] == [5, 10]
+
+
+def test_a_record_without_a_checkpoint_is_kept_when_its_run_starts_over(tmp_path, start):
+    directory = tmp_path / "run"
+    training = start(directory, last_iteration=10)
+    training.run()
+    before = (directory / "history.csv").read_bytes()
+    shutil.rmtree(directory / "checkpoints")
+    again = start(directory, last_iteration=10)
+    [message] = again.restore()
+    assert "starts over" in message and "history.csv is kept" in message
+    assert not list(directory.glob("history-*.csv")), "restoring changes nothing"
+    again.run()
+    assert (directory / "history-1.csv").read_bytes() == (directory / "history.csv").read_bytes() == before

@@ -127,3 +127,12 @@ def test_iterations_only_grow(path, iteration):
     with pytest.raises(ValueError, match=f"`iteration` must be above 300.*Received: iteration={iteration}"):
         history.append(Row(iteration))
     assert path.read_bytes() == before
+
+
+def test_what_there_was_can_be_kept_under_a_free_name(path):
+    history = History(path)
+    assert history.keep() is None
+    history.append(Row(100, 0.1))
+    before = path.read_bytes()
+    assert [history.keep().name for _ in range(2)] == ["history-1.csv", "history-2.csv"]
+    assert path.with_name("history-1.csv").read_bytes() == path.read_bytes() == before

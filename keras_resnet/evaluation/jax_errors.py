@@ -1,0 +1,44 @@
+"""Top-1 and top-5 error over a whole split on the JAX backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_resnet import metrics
+from keras_resnet.evaluation.errors import Errors
+
+
+def evaluator(model: keras.Model) -> Callable[[Iterable, int], Errors]:
+    """The function that measures a model on batches of one shape; it is compiled once.
+
+    Args:
+        model: From uint8 images [batch, height, width, channels] to logits [batch, classes].
+
+    Returns:
+        Function of (batches, images): batches of arrays, as `data.batches.evaluation_batches` makes them, and the
+        number of images that they must hold. It raises a `RuntimeError` if another number was counted.
+    """
+    import jax
+
+    @jax.jit
+    def measure(trainable, state, images, labels):
+        with jax.default_matmul_precision("float32"):
+            logits, _ = model.stateless_call(trainable, state, images, training=False)
+        wrong = (ops.count_nonzero(metrics.wrong(logits, labels, k)) for k in (1, 5))
+        return ops.count_nonzero(labels >= 0), ops.sum(metrics.cross_entropy(logits, labels)), *wrong
+
+    def evaluate(batches: Iterable, images: int) -> Errors:
+        values = [[v.value for v in of] for of in (model.trainable_variables, model.non_trainable_variables)]
+        sums = np.zeros(4)
+        for seen, labels in batches:
+            sums += [float(part) for part in measure(*values, np.asarray(seen), np.asarray(labels))]
+        counted, loss, wrong1, wrong5 = sums
+        if counted != images:
+            raise RuntimeError(f"{counted:.0f} images were evaluated, but the split has {images}")
+        return Errors(int(counted), loss / counted, 100.0 * wrong1 / counted, 100.0 * wrong5 / counted)
+
+    return evaluate
