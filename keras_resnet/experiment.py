@@ -63,17 +63,39 @@ def train(recipe: Recipe, run: Run, callbacks: Iterable[keras.callbacks.Callback
         `--training.normalization-batch-size 64`.
     """
     directory = RunDirectory(run.directory_for(recipe))
+    kind = experiment_of_backend(recipe, run)
     strategy = distribution.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
     try:
         with naming_lost_workers(strategy):
             if is_finished(directory, recipe, run, strategy):
                 return 0
-            experiment = Experiment(recipe, run, directory, strategy)
+            experiment = kind(recipe, run, directory, strategy)
             training = experiment.begin(callbacks)
             return experiment.carry_out(training)
     except WorkerLostError as error:
         print(f"error: {error}. To continue from the last checkpoint, start all workers again with --run.resume")
         return AGAIN
+
+
+def experiment_of_backend(recipe: Recipe, run: Run) -> type[Experiment]:
+    """The experiment of the backend that Keras has.
+
+    Raises:
+        ValueError: if that backend cannot train this.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return Experiment
+    if backend != "jax":
+        raise ValueError(
+            f"a training needs the backend tensorflow or jax. Received: KERAS_BACKEND={backend}. "
+            "Unset it to train with TensorFlow"
+        )
+    from keras_resnet import jax_experiment
+
+    jax_experiment.check(recipe, run)
+    jax_experiment.hide_accelerators()
+    return jax_experiment.JaxExperiment
 
 
 def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, strategy: tf.distribute.Strategy) -> bool:
@@ -115,7 +137,6 @@ class Experiment:
         self.data: Data = assembly.load_data(recipe, run, tell if self.chief else lambda line: None)
         with loading.naming_damaged_images(self.data, tell), strategy.scope():
             self.replica: Replica = assembly.build_replica(recipe, self.data, xla=run.xla)
-        self._evaluate = evaluator(self.replica.model, strategy)
 
     def begin(self, callbacks: Iterable[keras.callbacks.Callback] = ()) -> Training:
         """The training, where its last checkpoint left it; then the run is noted in its directory.
@@ -156,6 +177,15 @@ class Experiment:
             print(f"error: {error}")
             return FAILED
         return 0
+
+    @functools.cached_property
+    def _evaluate(self):
+        return evaluator(self.replica.model, self.strategy)
+
+    @property
+    def devices(self) -> list[str]:
+        """What trains, in words."""
+        return distribution.device_names(self.strategy)
 
     def measure(self, split: str) -> Errors:
         """The errors of the network as it is on a split."""
@@ -218,7 +248,7 @@ class Experiment:
 
     def _note_start(self) -> None:
         environment = runs.environment(
-            distribution.device_names(self.strategy),
+            self.devices,
             workers=distribution.workers(self.strategy),
             replicas=self.replicas,
             per_replica_batch_size=self.per_replica_batch_size,
@@ -232,7 +262,7 @@ class Experiment:
         """What is about to happen, for the one who waits for it."""
         recipe, data, network, workers = self.recipe, self.data, self.replica.model, distribution.workers(self.strategy)
         sizes = ", ".join(f"{split.size:,} {name}" for name, split in data.splits.items())
-        devices = ", ".join(distribution.device_names(self.strategy))
+        devices = ", ".join(self.devices)
         shared = f": {self.per_replica_batch_size} at a time on each of {self.replicas} replicas"
         return (
             f"{recipe.name}: {network.name}, {network.count_params():,} parameters\n"

@@ -81,7 +81,8 @@ PLACES = {
     "studies": place(JOINERY, libraries=STANDARD_LIBRARY),
     "assembly": place(JOINERY),
     "trained": place(JOINERY, "assembly"),
-    "experiment": place(JOINERY, "assembly", "reporting", "reporting.model_card"),
+    "experiment": place(JOINERY, "assembly", "jax_experiment", "reporting", "reporting.model_card"),
+    "jax_experiment": place(JOINERY, "experiment"),
     "tuning": place(JOINERY, "assembly", "experiment", "reporting"),
 }
 

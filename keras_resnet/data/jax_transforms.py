@@ -48,5 +48,9 @@ def _window(images: jax.Array, draws: jax.Array, padding: int, mirrored: jax.Arr
     return padded[jnp.arange(batch)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-AUGMENTATIONS: dict[str, Apply] = {"none": lambda images, _draws, _padding: images, "crop": crop, "crop-flip": crop_flip}
+AUGMENTATIONS: dict[str, Apply] = {
+    "none": lambda images, _draws, _padding: images,
+    "crop": crop,
+    "crop-flip": crop_flip,
+}
 """The augmentations by the name that a recipe gives them; how many draws they need, `transforms.AUGMENTATIONS` says."""

@@ -39,6 +39,6 @@ def evaluator(model: keras.Model) -> Callable[[Iterable, int], Errors]:
         counted, loss, wrong1, wrong5 = sums
         if counted != images:
             raise RuntimeError(f"{counted:.0f} images were evaluated, but the split has {images}")
-        return Errors(int(counted), loss / counted, 100.0 * wrong1 / counted, 100.0 * wrong5 / counted)
+        return Errors(int(counted), *(float(part / counted) for part in (loss, 100.0 * wrong1, 100.0 * wrong5)))
 
     return evaluate

@@ -61,14 +61,12 @@ class Training:
     Args:
         replica: What every device does.
         schedule: Learning rate of each iteration; it is told the errors.
-        batches: Function from the first iteration to an endless data set of (images, labels) for every replica, or of
-            what `iterate` takes.
+        batches: Function from the first iteration to an endless data set of (images, labels) for every replica.
         validate: Measures the model.
         strategy: The devices.
         last_iteration: When to stop.
         intervals: When to log, to validate, and to write a checkpoint.
         accumulation: Batches in an iteration.
-        iterate: What runs the iterations of a call, if it is not TensorFlow: see `jax_iterations`, of one device.
         history: File of the record, opened when training begins; None but for the chief.
         checkpoints: Where the run can be continued; None but for the chief.
         about: Kept in every checkpoint, for whoever continues; fit for JSON.
@@ -88,7 +86,6 @@ class Training:
         last_iteration: int,
         intervals: Intervals,
         accumulation: int = 1,
-        iterate: Callable[[Iterator, np.ndarray], tuple] | None = None,
         history: str | os.PathLike | None,
         checkpoints: Checkpoints | None,
         about: dict[str, Any] | None = None,
@@ -113,9 +110,10 @@ class Training:
         self.writer = tf.summary.create_noop_writer()
         self._logs = logs
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
-        self.iterate = iterate or iterations(
+        self.iterate: Callable[[Iterator, np.ndarray], tuple] = iterations(
             replica, strategy=strategy, accumulation=accumulation, most=intervals.call
         )
+        """What runs the iterations of a call: another one with `jax_iterations`."""
         self.state = State()
         self.seconds: list[tuple[int, float]] = []
         """(iterations, seconds) of each call, without what is done between calls."""

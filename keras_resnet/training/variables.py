@@ -44,12 +44,14 @@ class Variables:
             strategy.run(assign, args=(rows,))
 
         self._gather, self._scatter = gather, scatter
+        if keras.backend.backend() == "jax":
+            self._gather, self._scatter = self._row, self._set_row
 
     def read(self) -> dict[str, np.ndarray]:
         """Every value; [replicas, …] where replicas differ. All processes must call it at the same time."""
         values = {name: np.array(variable.value) for name, variable in self.common.items()}
         if self.apart:
-            rows = self._gather().numpy()
+            rows = np.asarray(self._gather())
             ends = np.cumsum([int(np.prod(v.shape)) for v in self.apart.values()])[:-1]
             for (name, variable), part in zip(self.apart.items(), np.split(rows, ends, axis=1), strict=True):
                 values[name] = part.reshape(-1, *variable.shape)
@@ -67,6 +69,15 @@ class Variables:
             rows = np.repeat(rows.mean(axis=0, dtype="float64", keepdims=True), replicas, axis=0)
         self._scatter(tf.constant(rows, tf.float32))
 
+    def _row(self) -> np.ndarray:
+        """What differs, of the only replica that there is on JAX."""
+        return np.concatenate([np.ravel(np.asarray(v.value)) for v in self.apart.values()])[None]
+
+    def _set_row(self, rows: tf.Tensor) -> None:
+        ends = np.cumsum([int(np.prod(v.shape)) for v in self.apart.values()])[:-1]
+        for variable, value in zip(self.apart.values(), np.split(rows[0].numpy(), ends), strict=True):
+            variable.assign(value.reshape(variable.shape))
+
     def difference(self, saved: Mapping[str, tuple[int, ...]]) -> str | None:
         """The first variable that is not the same in what was saved, in words; the number of replicas may differ."""
         wanted = {name: tuple(variable.shape) for name, variable in self.common.items()}
@@ -80,7 +91,9 @@ class Variables:
 
 def differs_between_replicas(variable: keras.Variable) -> bool:
     """Whether each replica has a value of its own."""
-    return getattr(variable.value, "synchronization", None) == tf.VariableSynchronization.ON_READ
+    if keras.backend.backend() == "jax":  # an array knows nothing of it
+        return variable.synchronization == "on_read"
+    return variable.value.synchronization == tf.VariableSynchronization.ON_READ
 
 
 def by_path(variables: Iterable[keras.Variable]) -> dict[str, keras.Variable]:

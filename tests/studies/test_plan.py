@@ -66,6 +66,10 @@ def test_the_time_left_is_that_of_the_images_left_at_the_median_speed_of_the_sam
     invented_run(tmp_path / "deeper", RECIPES["cifar10-resnet32"], speed=1.0)
     invented_run(tmp_path / "other precision", OTHERS["precision"], speed=1.0)
     unfinished = invented_run(tmp_path / "unfinished", RECIPE, None, rows=[Row(100, 0.1), Row(1000, 0.1)])
+    without = plan.training(RECIPE, find_runs(tmp_path), tmp_path)
+    assert (without.directory, without.iteration) == (unfinished, 0), "without a checkpoint it starts over"
+    unfinished.checkpoints.mkdir()
+    (unfinished.checkpoints / "ckpt-1000.index").touch()
     needed = plan.training(RECIPE, find_runs(tmp_path), tmp_path)
     assert (needed.directory, needed.iteration) == (unfinished, 1000)
     assert needed.seconds == 63_000 * 128 / 64

@@ -188,7 +188,8 @@ def test_a_record_without_a_checkpoint_begins_anew(start, tmp_path):
     record = tmp_path / "run" / "history.csv"
     assert len(History(record).rows()) == 1
     resumed = start()
-    assert resumed.restore() == []
+    [message] = resumed.restore()
+    assert "starts over" in message
     assert resumed.state.iteration == 0
     resumed.run()
     start(tmp_path / "whole").run()

@@ -1,0 +1,89 @@
+"""A run on the JAX backend: one device, which holds the images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import keras
+import tensorflow as tf
+
+from keras_resnet.config import Recipe, Run
+from keras_resnet.data import batches, order
+from keras_resnet.data.jax_transforms import AUGMENTATIONS
+from keras_resnet.data.splits import ArraySplit
+from keras_resnet.datasets import DATASETS
+from keras_resnet.evaluation.errors import Errors
+from keras_resnet.evaluation.jax_errors import evaluator
+from keras_resnet.experiment import Experiment
+from keras_resnet.runs import RunDirectory
+from keras_resnet.training.jax_iterations import iterations
+from keras_resnet.training.loop import Training
+
+
+def check(recipe: Recipe, run: Run) -> None:
+    """Refuses what TensorFlow's loop does and this one does not.
+
+    Raises:
+        ValueError: naming the flag, and the way out.
+    """
+    settings = recipe.training
+    lacking = {
+        f"--data.dataset {recipe.data.dataset}": DATASETS[recipe.data.dataset].image_shape is None,
+        f"--training.precision {settings.precision}": settings.precision == "mixed_float16",
+        f"--training.accumulation {settings.accumulation}": settings.accumulation > 1,
+        "--training.normalization-batch-size": settings.normalization_batch_size is not None,
+        "--training.precise-statistics": settings.precise_statistics > 0,
+        "--optimizer.ema-momentum": recipe.optimizer.ema_momentum is not None,
+        f"--run.strategy {run.strategy}": run.strategy not in ("one_device", "auto"),
+        "--run.xla": run.xla,
+    }
+    if asked := [flag for flag, is_asked in lacking.items() if is_asked]:
+        raise ValueError(
+            "on the JAX backend a training has one device and images of one size; "
+            f"it does not know {', '.join(asked)}. Leave that away, or train with KERAS_BACKEND=tensorflow"
+        )
+
+
+class JaxExperiment(Experiment):
+    """`Experiment` with the iterations and the validations of JAX; TensorFlow still reads the images, on the CPU."""
+
+    def __init__(self, recipe: Recipe, run: Run, directory: RunDirectory, strategy: tf.distribute.Strategy):
+        super().__init__(recipe, run, directory, strategy)
+        self._errors = evaluator(self.replica.model)
+
+    def measure(self, split: str) -> Errors:
+        """The errors of the network as it is on a split."""
+        images = self.data.splits[split]
+        size = min(self.per_replica_batch_size, images.size)
+        return self._errors(batches.evaluation_batches(images, batch_size=size), images.size)
+
+    @property
+    def devices(self) -> list[str]:
+        """The device of JAX that trains."""
+        import jax
+
+        return [f"{jax.devices()[0]} ({jax.devices()[0].device_kind}), JAX {jax.__version__}"]
+
+    def _training(self, callbacks: Iterable[keras.callbacks.Callback]) -> Training:
+        recipe, train = self.recipe, self.data.train
+        assert isinstance(train, ArraySplit)  # `check` refuses photographs
+        apply, padding = AUGMENTATIONS[recipe.data.augmentation], recipe.data.padding
+        draws = train.augmentations[recipe.data.augmentation].draws
+        batch_size, seed = recipe.training.global_batch_size, recipe.training.seed
+        training = super()._training(callbacks)
+        training.iterate = iterations(
+            self.replica,
+            train.images,
+            train.labels,
+            lambda images, numbers: apply(images, numbers, padding),
+            most=training.intervals.call,
+        )
+        training.batches = lambda first: order.batches(
+            train.size, draws, seed=seed, batch_size=batch_size, first_iteration=first
+        )
+        return training
+
+
+def hide_accelerators() -> None:
+    """Leaves the memory of the accelerators to JAX."""
+    tf.config.set_visible_devices([], "GPU")

@@ -1,0 +1,134 @@
+"""Training on the JAX backend: the same images, the same updates, and checkpoints that TensorFlow continues.
+
+Run as a program, this file measures on the backend that `KERAS_BACKEND` names.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resnet.config import DataConfig, ModelConfig, OptimizerConfig, Recipe, Run, ScheduleConfig, TrainingConfig
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+
+RECIPE = Recipe(
+    "digits-jax",
+    "A few iterations of a small network",
+    ModelConfig(depth=8),
+    DataConfig("digits", padding=1, normalization="per-channel"),
+    OptimizerConfig(global_clipnorm=1.0),
+    ScheduleConfig(learning_rate=0.003, iterations=6, boundaries=(3, 5)),
+    TrainingConfig(global_batch_size=16, log_every=2, validate_every=6),
+)
+
+
+def train(backend: str, folder: Path, *flags: str, iterations: int = 6) -> subprocess.CompletedProcess:
+    """A training in a process of its own, stopped after some iterations as a crash would stop it."""
+    command = [sys.executable, __file__, str(folder), str(iterations), *flags]
+    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def rows(folder: Path) -> np.ndarray:
+    return np.genfromtxt(folder / "history.csv", delimiter=",", skip_header=1)
+
+
+def test_jax_continues_what_tensorflow_began_as_tensorflow_does(tmp_path):
+    # The first weights differ, as each backend has random numbers of its own: both continue what TensorFlow began.
+    assert train("tensorflow", tmp_path / "tensorflow", iterations=3).returncode == 7
+    shutil.copytree(tmp_path / "tensorflow", tmp_path / "jax")
+    for backend in ("tensorflow", "jax"):
+        done = train(backend, tmp_path / backend)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "continues after iteration 3" in done.stdout
+    assert "JAX" in json.loads((tmp_path / "jax" / "environment.json").read_text())[-1]["devices"][0]
+    np.testing.assert_allclose(rows(tmp_path / "jax"), rows(tmp_path / "tensorflow"), rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_tensorflow_continues_what_jax_began(tmp_path):
+    assert train("jax", tmp_path / "both", iterations=3).returncode == 7
+    done = train("tensorflow", tmp_path / "both")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "continues after iteration 3" in done.stdout
+
+
+@pytest.mark.parametrize("augmentation", ["none", "crop", "crop-flip"])
+def test_images_are_augmented_alike_to_the_bit(augmentation):
+    from keras_resnet.data import jax_transforms, transforms
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (32, 6, 7, 3), "uint8")
+    draws = random.random((32, transforms.AUGMENTATIONS[augmentation].draws), "float32")
+    expected = transforms.AUGMENTATIONS[augmentation].apply(tf.constant(images), tf.constant(draws), 2)
+    np.testing.assert_array_equal(jax_transforms.AUGMENTATIONS[augmentation](images, draws, 2), expected)
+
+
+@pytest.mark.parametrize("first", [0, 1, 7])
+def test_batches_are_those_of_the_stream(first):
+    from keras_resnet.data import order
+
+    stream = order.stream(10, 2, seed=3, first_position=first * 4).batch(4).as_numpy_iterator()
+    batches = order.batches(10, 2, seed=3, batch_size=4, first_iteration=first)
+    for ours, expected in itertools.islice(zip(batches, stream, strict=True), 12):
+        for part, wanted in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(part, wanted)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "named"),
+    [
+        ("data", {"dataset": "folder", "image_size": 64, "augmentation": "none"}, "--data.dataset folder"),
+        ("training", {"precision": "mixed_float16"}, "--training.precision mixed_float16"),
+        ("training", {"accumulation": 2}, "--training.accumulation 2"),
+        ("training", {"normalization_batch_size": 8}, "--training.normalization-batch-size"),
+        ("training", {"precise_statistics": 100}, "--training.precise-statistics"),
+        ("optimizer", {"ema_momentum": 0.9}, "--optimizer.ema-momentum"),
+    ],
+)
+def test_what_jax_cannot_do_is_refused_by_its_flag(part, change, named):
+    from keras_resnet import jax_experiment
+
+    with pytest.raises(ValueError, match="one device") as refusal:
+        jax_experiment.check(replace(RECIPE, **{part: replace(getattr(RECIPE, part), **change)}), Run())
+    assert f"does not know {named}. Leave" in str(refusal.value)
+    jax_experiment.check(RECIPE, Run())
+
+
+def test_another_backend_is_refused_before_anything_is_written(tmp_path):
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    done = train("torch", tmp_path / "run")
+    assert "needs the backend tensorflow or jax. Received: KERAS_BACKEND=torch" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def main(folder: str, iterations: str) -> int:
+    import keras
+
+    from keras_resnet import experiment
+
+    class Crash(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch + 1 > int(iterations):
+                os._exit(7)
+
+    resume = Path(folder).exists()
+    run = Run(directory=folder, resume=resume, iterations_per_call=3, checkpoint_every=3)
+    return experiment.train(RECIPE, run, [Crash()])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
