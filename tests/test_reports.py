@@ -18,25 +18,29 @@ from keras_resnet.studies.runs_found import find_runs
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "recipes/reports"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DEGRADATION, SHORTCUTS = REPORTS / "degradation", REPORTS / "shortcuts"
+SHORTCUTS = REPORTS / "shortcuts"
+STUDIES = {"degradation": {"scale": 1 / 64}, "cifar10-half": {"scale": 1 / 2, "precision": "mixed_bfloat16"}}
 
 
-def findings(item):
-    runs = DEGRADATION / "runs"
-    each = {row: attempts(item, row, RECIPES, scale=1 / 64) for row in item.rows}
+def findings(study, item):
+    runs = REPORTS / study / "runs"
+    each = {row: attempts(item, row, RECIPES, **STUDIES[study]) for row in item.rows}
     return [finding(item, row, asked, find_runs(runs), runs) for row, asked in each.items()]
 
 
 @pytest.mark.parametrize("name", ["figure1", "figure6"])
-def test_the_figures_are_made_of_the_runs_beside_them(name):
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_figures_are_made_of_the_runs_beside_them(study, name):
     item = ITEMS[name]
-    assert study_table.table(item, findings(item)) == (DEGRADATION / f"{name}.csv").read_text(encoding="utf-8")
+    written = (REPORTS / study / f"{name}.csv").read_text(encoding="utf-8")
+    assert study_table.table(item, findings(study, item)) == written
 
 
-def test_the_errors_of_the_degradation_are_those_of_its_runs():
-    measured = [one for one in findings(ITEMS["figure6"]) if one.measured]
-    assert len(measured) == 4
-    beside = (DEGRADATION / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("study", "networks"), [("degradation", 4), ("cifar10-half", 3)])
+def test_the_errors_of_the_degradation_are_those_of_its_runs(study, networks):
+    measured = [one for one in findings(study, ITEMS["figure6"]) if one.measured]
+    assert len(measured) == networks
+    beside = (REPORTS / study / "README.md").read_text(encoding="utf-8")
     for one in measured:
         line = f"| {one.row.paper.name} | {one.mean('training'):.1f}% | {one.mean('top1'):.1f}% |"
         assert line in README
@@ -53,3 +57,14 @@ def test_the_errors_of_the_shortcuts_are_those_of_its_trials():
     text = " ".join(README.split())
     for shortcut, three in errors.items():
         assert f"{shortcut or 'no shortcuts'} {fmean(three):.2f}% ± {stdev(three):.2f}" in text
+
+
+def test_the_whole_schedule_has_the_error_of_its_record():
+    folder = REPORTS / "cifar10-resnet20"
+    recipe = Recipe.read(folder / "recipe.json")
+    assert recipe.differences(RECIPES["cifar10-resnet20"]) == ["training.precision: 'mixed_bfloat16' -> 'float32'"]
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    error = f"{result['splits']['validation']['top1_error']:.2f}%"
+    assert (result["fingerprint"], result["iterations"]) == (recipe.fingerprint, 64_000)
+    assert f"| **{error}** | 8.75% |" in README
+    assert f"| {error} |" in (folder / "README.md").read_text(encoding="utf-8")
