@@ -34,7 +34,7 @@ def check(recipe: Recipe, run: Run) -> None:
         "--training.normalization-batch-size": settings.normalization_batch_size is not None,
         "--training.precise-statistics": settings.precise_statistics > 0,
         "--optimizer.ema-momentum": recipe.optimizer.ema_momentum is not None,
-        f"--run.strategy {run.strategy}": run.strategy not in ("one_device", "auto"),
+        f"--run.strategy {run.strategy}": run.strategy != "one_device",
         "--run.xla": run.xla,
     }
     if asked := [flag for flag, is_asked in lacking.items() if is_asked]:

@@ -176,7 +176,10 @@ class RunDirectory:
 
     def starts(self) -> list[dict[str, Any]]:
         """The entries of the environment, one for each start."""
-        return list(self._read(self.environment)) if self.environment.exists() else []
+        starts = self._read(self.environment) if self.environment.exists() else []
+        if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
+            raise ValueError(f"{self.environment} is damaged: it must be a list of objects. {ELSEWHERE}")
+        return starts
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Keeps what was measured, and so marks the run as finished."""
@@ -188,7 +191,10 @@ class RunDirectory:
         Raises:
             FileNotFoundError: if the run is not finished.
         """
-        return dict(self._read(self.result))
+        result = self._read(self.result)
+        if not isinstance(result, dict):
+            raise ValueError(f"{self.result} is damaged: it must be an object. {ELSEWHERE}")
+        return result
 
     def _changes(self, recipe: str) -> list[str]:
         """What differs from the recipe that is kept, if there is one."""

@@ -199,11 +199,12 @@ def carry_out(item: Item, rows: Sequence[Sequence[Attempt]], options: argparse.N
         0, or the exit status of what was stopped from outside.
     """
     more = ["--run.data-directory", options.data_directory] if options.data_directory else []
-    more += ["--run.strategy", options.strategy] if options.strategy else []
+    devices = ["--run.strategy", options.strategy] if options.strategy else []
     for training in plan.trainings((attempt for row in rows for attempt in row), find_runs(options.runs), options.runs):
         if not training.finished:
-            words = training.arguments(RECIPES[training.recipe.name])
-            if stopped := attempt_once("train.py", [*words, *more], training.recipe.fingerprint, failed):
+            words = training.arguments(RECIPES[training.recipe.name]) + more
+            words += [] if training.begun else devices  # a run is continued on the devices that it has
+            if stopped := attempt_once("train.py", words, training.recipe.fingerprint, failed):
                 return stopped
     data = ["--data-directory", options.data_directory] if options.data_directory else []
     for one in unmeasured(item, rows, find_runs(options.runs), options.runs):

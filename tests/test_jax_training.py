@@ -105,6 +105,9 @@ def test_what_jax_cannot_do_is_refused_by_its_flag(part, change, named):
         jax_experiment.check(replace(RECIPE, **{part: replace(getattr(RECIPE, part), **change)}), Run())
     assert f"does not know {named}. Leave" in str(refusal.value)
     jax_experiment.check(RECIPE, Run())
+    for run in (Run(strategy="auto"), Run(strategy="mirrored"), Run(xla=True)):
+        with pytest.raises(ValueError, match="does not know --run"):
+            jax_experiment.check(RECIPE, run)
 
 
 def test_another_backend_is_refused_before_anything_is_written(tmp_path):

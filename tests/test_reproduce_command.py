@@ -93,6 +93,8 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(trainings, capsys):
     unfinished = invented_run(Path("runs/half"), RECIPES["cifar10-plain20"], None, rows=ROWS)
     with unfinished.history.open("a") as file:
         file.write("400,0.1")
+    unfinished.checkpoints.mkdir()
+    (unfinished.checkpoints / "ckpt-300.index").touch()
     before = there()
     assert status(reproduce.main, "all", "--dry-run") == 0
     assert there() == before and not Path("reports").exists()
@@ -204,6 +206,21 @@ def test_tables_of_photographs_are_measured_after_training_and_the_ensemble_toge
     assert status(reproduce.main, "table3") == 0
     assert len(trainings.measured) == 8
     assert "| ResNet-34 C | 24.19 | 20.00 | -4.19 |" in Path("reports/table3.md").read_text()
+
+
+def test_a_run_that_is_continued_keeps_its_devices(trainings, monkeypatch):
+    asked = []
+
+    def noted(command):
+        asked.append(command)
+        return trainings(command)
+
+    monkeypatch.setattr(reproduce, "run", noted)
+    invented_run(Path("runs/begun"), RECIPES["cifar10-plain20"], None)
+    assert status(reproduce.main, "figure1", "--strategy", "mirrored") == 0
+    begun, new = asked
+    assert "runs/begun" in begun and "--run.strategy" not in begun
+    assert new[-2:] == ["--run.strategy", "mirrored"]
 
 
 def test_figure_7_measures_the_networks_of_the_runs(trainings, monkeypatch):

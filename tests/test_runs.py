@@ -119,9 +119,10 @@ def test_starts_are_the_entries_of_the_environment(directory):
     assert directory.starts() == []
     directory.create(RECIPE, {"run": {"strategy": "mirrored"}})
     assert directory.starts() == [{"run": {"strategy": "mirrored"}}]
-    directory.environment.write_text("[{")
-    with pytest.raises(ValueError, match=r"environment\.json is damaged"):
-        directory.starts()
+    for damaged in ("[{", "3", "[1]", '{"run": {}}'):
+        directory.environment.write_text(damaged)
+        with pytest.raises(ValueError, match=r"environment\.json is damaged"):
+            directory.starts()
 
 
 def test_resuming_what_never_started_starts_it(directory):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -171,10 +172,10 @@ def checked(errors: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         KeyError: if one is missing.
-        TypeError: if one is no number.
+        TypeError: if one is no number, or no percentage.
     """
-    for name in ("images", "top1_error", "top5_error"):
-        if not isinstance(errors[name], int | float):
+    for name, most in {"images": math.inf, "top1_error": 100.0, "top5_error": 100.0}.items():
+        if not isinstance(errors[name], int | float) or not 0 <= errors[name] <= most:
             raise TypeError(f"{name}={errors[name]!r}")
     return errors
 

@@ -93,8 +93,8 @@ def iterations_done(run: RunDirectory, total: int) -> int:
     """
     if run.finished:
         return total
-    rows = history_rows(run) if can_continue(run) else []
-    return min(rows[-1].iteration, total) if rows else 0
+    rows = history_rows(run)
+    return min(rows[-1].iteration, total) if rows and can_continue(run) else 0
 
 
 def can_continue(run: RunDirectory) -> bool:

@@ -163,7 +163,24 @@ def test_other_scales_than_the_papers_are_told_and_never_compared(tmp_path):
         assert (ours.departures, ours.difference("top1") is not None) == (words, compared)
 
 
-@pytest.mark.parametrize("wrong", ["{", "[]", "{}", '{"splits": {"validation": {"images": 1}}}', '{"splits": 3}'])
+OF_ERROR = '{"splits": {"validation": {"images": 1, "top1_error": %s, "top5_error": 1.0}}}'
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "{",
+        "[]",
+        "[1]",
+        "null",
+        "{}",
+        '{"splits": {"validation": {"images": 1}}}',
+        '{"splits": 3}',
+        OF_ERROR % "NaN",
+        OF_ERROR % "101",
+        OF_ERROR % "-1",
+    ],
+)
 def test_a_damaged_result_is_named(tmp_path, wrong):
     run = invented_run(tmp_path / "run", recipe())
     run.result.write_text(wrong)
