@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import keras
 import tensorflow as tf
 
 from keras_resnet.config import Recipe, Run
-from keras_resnet.data import batches, order
+from keras_resnet.data import order
 from keras_resnet.data.jax_transforms import AUGMENTATIONS
 from keras_resnet.data.splits import ArraySplit
 from keras_resnet.datasets import DATASETS
-from keras_resnet.evaluation.errors import Errors
 from keras_resnet.evaluation.jax_errors import evaluator
 from keras_resnet.experiment import Experiment
-from keras_resnet.runs import RunDirectory
 from keras_resnet.training.jax_iterations import iterations
 from keras_resnet.training.loop import Training
 
@@ -47,15 +46,9 @@ def check(recipe: Recipe, run: Run) -> None:
 class JaxExperiment(Experiment):
     """`Experiment` with the iterations and the validations of JAX; TensorFlow still reads the images, on the CPU."""
 
-    def __init__(self, recipe: Recipe, run: Run, directory: RunDirectory, strategy: tf.distribute.Strategy):
-        super().__init__(recipe, run, directory, strategy)
-        self._errors = evaluator(self.replica.model)
-
-    def measure(self, split: str) -> Errors:
-        """The errors of the network as it is on a split."""
-        images = self.data.splits[split]
-        size = min(self.per_replica_batch_size, images.size)
-        return self._errors(batches.evaluation_batches(images, batch_size=size), images.size)
+    @functools.cached_property
+    def _evaluate(self):
+        return evaluator(self.replica.model)
 
     @property
     def devices(self) -> list[str]:

@@ -34,9 +34,9 @@ RECIPE = Recipe(
 )
 
 
-def train(backend: str, folder: Path, *flags: str, iterations: int = 6) -> subprocess.CompletedProcess:
+def train(backend: str, folder: Path, iterations: int = 6) -> subprocess.CompletedProcess:
     """A training in a process of its own, stopped after some iterations as a crash would stop it."""
-    command = [sys.executable, __file__, str(folder), str(iterations), *flags]
+    command = [sys.executable, __file__, str(folder), str(iterations)]
     environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
