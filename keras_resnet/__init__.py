@@ -17,21 +17,34 @@ from wrapt import when_imported
 __version__ = "0.1.0"
 
 _NAMES = {
-    "networks": (
+    "models.resnet": (
         *("ResNet", "ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152"),
         *("PlainNet18", "PlainNet34"),
         *("CifarResNet", "CifarResNet20", "CifarResNet32", "CifarResNet44", "CifarResNet56", "CifarResNet110"),
         *("CifarResNet1202", "CifarPlainNet20", "CifarPlainNet32", "CifarPlainNet44", "CifarPlainNet56"),
         "CifarPlainNet110",
     ),
-    "layers": ("BatchNormalization", "IdentityShortcut", "ProjectionShortcut", "Rematerialized", "SpaceToDepthConv2D"),
-    "residual_network": ("ResidualNetwork",),
-    "preprocessing": ("decode_predictions", "preprocess_input"),
-    "folding": ("fold_batch_norm",),
-    "optimizers": ("LARS", "SGD"),
+    "models.layers": (
+        "BatchNormalization",
+        "IdentityShortcut",
+        "ProjectionShortcut",
+        "Rematerialized",
+        "SpaceToDepthConv2D",
+    ),
+    "models.residual_network": ("ResidualNetwork",),
+    "models.preprocessing": ("decode_predictions", "preprocess_input"),
+    "models.batch_norm_folding": ("fold_batch_norm",),
+    "optimization.optimizers": ("LARS", "SGD"),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
-_REGISTERING = ("layers", "optimizers", "residual_network", "schedules")
+_MOVED = {
+    **{name: f"facts.{name}" for name in ("architectures", "datasets", "paper")},
+    **{name: f"models.{name}" for name in ("blocks", "layers", "preprocessing")},
+    **{name: f"optimization.{name}" for name in ("optimizers", "schedules")},
+    "networks": "models.resnet",
+}
+"""Modules of 0.1 that were used from outside: `from keras_resnet import architectures` still works."""
+_REGISTERING = ("models.layers", "models.residual_network", "optimization.optimizers", "optimization.schedules")
 
 __all__ = ["__version__", *_MODULES]
 
@@ -46,6 +59,8 @@ def _register(_: Any) -> None:
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    elif name in _MOVED:
+        value = import_module(f"{__name__}.{_MOVED[name]}")
     elif not name.startswith("_") and find_spec(f"{__name__}.{name}"):
         value = import_module(f"{__name__}.{name}")
     else:

@@ -17,8 +17,8 @@ from typing import Any, get_origin, get_type_hints
 import tyro
 
 import command_line
-from keras_resnet import checks
-from keras_resnet.config import Recipe
+from keras_resnet import validation
+from keras_resnet.config.recipe import Recipe
 
 FIELDS: dict[str, Any] = {
     f"{section}.{name}": hint
@@ -72,7 +72,7 @@ def read_axis(text: str) -> Axis:
         raise ValueError(f"`--axes` must be NAME=VALUE,VALUE… such as model.shortcut=A,B. Received: {text}")
     name = field.removeprefix("--").replace("-", "_")
     if name not in FIELDS:
-        hint = checks.nearest(name, FIELDS) or "--help of recipes/train.py RECIPE lists them"
+        hint = validation.nearest(name, FIELDS) or "--help of recipes/train.py RECIPE lists them"
         raise ValueError(f"{field!r} is no field of a recipe. {hint}")
     if match := RANGE.fullmatch(values):
         ends, log = tuple(number(name, match[end]) for end in ("low", "high")), bool(match["log"])
@@ -110,7 +110,7 @@ def read_word(name: str, word: str) -> Any:
         line = make_dataclass("Line", [("value", hint)])
         words = ["--value", *word.split()] if get_origin(hint) is tuple else [f"--value={word}"]
         value = tyro.cli(line, args=words, registry=command_line.spelling()).value
-    return checks.fitting(name, value, hint)
+    return validation.fitting(name, value, hint)
 
 
 def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 import input_speed
 import startup
-from keras_resnet import architectures
+from keras_resnet.facts import architectures
 from turns import Contender, compare, elsewhere
 
 
@@ -69,22 +69,23 @@ def prepare(options: argparse.Namespace) -> None:
 def on(strategy: str, options: argparse.Namespace) -> Contender:
     """Trains on the devices of a strategy; for a process of its own, where a CPU can be divided."""
     prepare(options)
-    from keras_resnet import distribution, networks
+    from keras_resnet.models import resnet
+    from keras_resnet.training.tensorflow import strategies
 
-    devices = distribution.STRATEGIES[strategy](None, options.batch, 0.0)
+    devices = strategies.STRATEGIES[strategy](None, options.batch, 0.0)
     with devices.scope():
-        network = networks.CifarResNet(options.depth, classifier_activation=None)
+        network = resnet.CifarResNet(options.depth, classifier_activation=None)
         return trainer(network, devices, options, options.iterations)
 
 
 def start(options: argparse.Namespace, began: float) -> None:
     """Prints when the network was built and its first iteration done."""
-    from keras_resnet import networks
-    from keras_resnet.distribution import one_device
+    from keras_resnet.models import resnet
+    from keras_resnet.training.tensorflow.strategies import one_device
 
     strategy = one_device()
     with strategy.scope():
-        network = networks.CifarResNet(options.depth, classifier_activation=None)
+        network = resnet.CifarResNet(options.depth, classifier_activation=None)
         print(f"built after {time.perf_counter() - began:.1f} s", flush=True)
         train = trainer(network, strategy, options, iterations=1)
     train()
@@ -99,8 +100,8 @@ def contenders(options: argparse.Namespace) -> dict[str, Contender]:
     """The network, and the same with Keras's batch normalization."""
     import keras
 
-    from keras_resnet import layers, networks
-    from keras_resnet.distribution import one_device
+    from keras_resnet.models import layers, resnet
+    from keras_resnet.training.tensorflow.strategies import one_device
 
     def with_keras_normalization(layer):
         kind = keras.layers.BatchNormalization if isinstance(layer, layers.BatchNormalization) else type(layer)
@@ -108,7 +109,7 @@ def contenders(options: argparse.Namespace) -> dict[str, Contender]:
 
     strategy = one_device()
     with strategy.scope():
-        ours = networks.CifarResNet(options.depth, classifier_activation=None)
+        ours = resnet.CifarResNet(options.depth, classifier_activation=None)
         theirs = keras.models.clone_model(ours, clone_function=with_keras_normalization)
         return {
             "keras_resnet": trainer(ours, strategy, options, options.iterations),
@@ -120,10 +121,10 @@ def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Co
     """Trains a model for some iterations on noise."""
     import tensorflow as tf
 
-    from keras_resnet import distribution
-    from keras_resnet.optimizers import SGD
-    from keras_resnet.training.iterations import iterations as compiled
-    from keras_resnet.training.replica import Replica
+    from keras_resnet.optimization.optimizers import SGD
+    from keras_resnet.training.tensorflow import strategies
+    from keras_resnet.training.tensorflow.multi_step import iterations as compiled
+    from keras_resnet.training.tensorflow.replica import Replica
 
     def make(replicas: int, **_: int) -> tf.data.Dataset:
         size = options.batch // replicas
@@ -133,7 +134,7 @@ def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Co
 
     optimizer = SGD(0.01)
     optimizer.build(model.trainable_variables)
-    batches = iter(distribution.batches(strategy, make))
+    batches = iter(strategies.batches(strategy, make))
     replica = Replica(model, optimizer, global_batch_size=options.batch)
     run = compiled(replica, strategy=strategy, most=iterations)
     rates = tf.fill([iterations], 0.01)

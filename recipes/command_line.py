@@ -16,9 +16,10 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from catalog import RECIPES
-from keras_resnet import checks
-from keras_resnet.config import DataConfig, ModelConfig, OptimizerConfig, Recipe, Run, ScheduleConfig, TrainingConfig
-from keras_resnet.runs import RunDirectory
+from keras_resnet import validation
+from keras_resnet.config.recipe import DataConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.run import Run
+from keras_resnet.runs.directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def find(name: str) -> tuple[Recipe, Run]:
         return Recipe.read(Path(name)), Run()
     if (Path(name) / "recipe.json").is_file():
         return Recipe.read(Path(name) / "recipe.json"), continuation(RunDirectory(Path(name)))
-    hint = checks.nearest(name, RECIPES) or f"Recipes: {', '.join(RECIPES)}"
+    hint = validation.nearest(name, RECIPES) or f"Recipes: {', '.join(RECIPES)}"
     raise ValueError(
         f"{name!r} is no recipe. {hint} (--list describes them; a recipe.json is replayed, a run directory continued)"
     )
@@ -115,7 +116,7 @@ def spelling() -> ConstructorRegistry:
     def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         if info.type in (int, float):
             return lenient(info.type, info.type.__name__.upper())
-        words = (True, False, None) if info.type == bool | None else checks.choices(info.type)
+        words = (True, False, None) if info.type == bool | None else validation.choices(info.type)
         if words is None:
             return None
         return lenient({str(word): word for word in words}.__getitem__, "{" + ",".join(map(str, words)) + "}")

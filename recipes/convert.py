@@ -32,8 +32,8 @@ from refusal import Parser, answer
 if TYPE_CHECKING:
     import numpy as np
 
-    from keras_resnet.carried import Carried
-    from keras_resnet.residual_network import ResidualNetwork
+    from keras_resnet.models.residual_network import ResidualNetwork
+    from keras_resnet.weights.metadata import WeightsMetadata
 
 INSTALL = "To install what conversion needs: pip install -e '.[conversion]' torch"
 TOLERANCE = 1e-4
@@ -94,14 +94,15 @@ def convert(options: argparse.Namespace) -> int:
     check(options)
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
     with startup.loading():
-        from keras_resnet import assembly, weights
+        from keras_resnet.experiment import build
+        from keras_resnet.models import weights_loading
 
     source, found = read(options.source)
     if found.carried is None:
         raise ValueError(f"{options.source} does not say of which network it is: load it into one and save it again")
     form = found.carried.form
-    network = assembly.BUILDERS[form.family](classifier_activation=None, data_format="channels_last", **form.options)
-    weights.load_weights(network, found, source=str(options.source))
+    network = build.BUILDERS[form.family](classifier_activation=None, data_format="channels_last", **form.options)
+    weights_loading.load_weights(network, found, source=str(options.source))
     target = given_back(network, options)
     print(described(options.source, source, found.carried))
     sides = {"source": source, "target": target}
@@ -121,12 +122,14 @@ def convert(options: argparse.Namespace) -> int:
 
 def read(path: Path) -> tuple[Side | None, Any]:
     """The weights of a source as another package has them, if it is one's, and as we do."""
-    from keras_resnet import conversion, trained, weights
+    from keras_resnet.inference import trained_network
+    from keras_resnet.models import weights_loading
+    from keras_resnet.weights.readers import state_dict
 
     if path.is_dir():
-        return None, weights.of(trained.load(path).network)
-    found = weights.read(path)
-    return Side(found.layout, conversion.read_state(path)) if found.layout else None, found
+        return None, weights_loading.of(trained_network.load(path).network)
+    found = weights_loading.read(path)
+    return Side(found.layout, state_dict.read_state(path)) if found.layout else None, found
 
 
 def given_back(network: ResidualNetwork, options: argparse.Namespace) -> Side | None:
@@ -135,7 +138,8 @@ def given_back(network: ResidualNetwork, options: argparse.Namespace) -> Side | 
     Raises:
         ValueError: if it has no such network, or such a file is not one of its.
     """
-    from keras_resnet import conversion
+    from keras_resnet.models import foreign_models
+    from keras_resnet.weights import conversion
 
     torch = suffix(options.to) in TORCH
     usual = {"imagenet": "torchvision", "cifar": "akamaster"}[network.form.family] if torch else None
@@ -146,10 +150,10 @@ def given_back(network: ResidualNetwork, options: argparse.Namespace) -> Side | 
     if layout not in allowed or suffix(options.to) == ".keras":
         rule = f"one of {', '.join(allowed)}" if suffix(options.to) != ".keras" else "absent"
         raise ValueError(f"--as must be {rule} with --to {options.to}. Received: --as {layout}")
-    return Side(layout, conversion.export_weights(network, layout))
+    return Side(layout, foreign_models.export_weights(network, layout))
 
 
-def described(path: Path, source: Side | None, carried: Carried) -> str:
+def described(path: Path, source: Side | None, carried: WeightsMetadata) -> str:
     """What was found, in a line."""
     form = carried.form
     name = f"{'ResNet' if form.shortcut else 'plain network'}-{form.depth}"
@@ -162,8 +166,8 @@ def compare(name: str, side: Side, network: ResidualNetwork, folder: Path | None
     """Whether the network and another framework with a side's weights have the same logits, which is also printed."""
     import numpy as np
 
-    from keras_resnet.conversion.references import REFERENCES
-    from keras_resnet.preprocessing import preprocess_input
+    from keras_resnet.models.preprocessing import preprocess_input
+    from keras_resnet.models.reference_logits import REFERENCES
 
     if network.form.classes is None or side.layout not in REFERENCES:
         why = "they have no classifier" if network.form.classes is None else "it has no runtime here"
@@ -190,10 +194,10 @@ def photographs(side: int, folder: Path | None) -> np.ndarray:
     import numpy as np
 
     if folder is not None:
-        from keras_resnet.data import picture_files
+        from keras_resnet.inference import pictures
 
-        see = picture_files.viewer((side, side, 3), whole=False)
-        return np.stack([see(path) for path in picture_files.find(folder)[:8]])
+        see = pictures.viewer((side, side, 3), whole=False)
+        return np.stack([see(path) for path in pictures.find(folder)[:8]])
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
@@ -207,17 +211,20 @@ def write_weights(path: Path, network: ResidualNetwork, target: Side | None) -> 
     if target is None:
         network.save_weights(path)
         return
-    from keras_resnet.conversion.references import MODELS
+    from keras_resnet.models.reference_logits import MODELS
 
     MODELS[target.layout](target.state, target.layout, network.form).save_weights(path)
 
 
 def write_network(path: Path, network: ResidualNetwork, target: Side | None) -> None:
     """The whole network, from images as its convention has them to scores."""
-    from keras_resnet import assembly, weights
+    from keras_resnet.experiment import build
+    from keras_resnet.models import weights_loading
 
     form = network.form
-    scoring = assembly.BUILDERS[form.family](weights=weights.of(network), data_format="channels_last", **form.options)
+    scoring = build.BUILDERS[form.family](
+        weights=weights_loading.of(network), data_format="channels_last", **form.options
+    )
     scoring.save(path)
 
 

@@ -26,20 +26,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_resnet.environment import environment
+
 import labelled_images
 import refusal
 import startup
 from evaluation_plan import REMEDY, Plan, make_plan
 from image_progress import ImageProgress
-from keras_resnet import files, runs
-from keras_resnet.datasets import DATASETS
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.host import files
 
 if TYPE_CHECKING:
-    from keras_resnet.data.loading import Data
+    from keras_resnet.data.datasets.loading import Data
     from keras_resnet.data.splits import Split
     from keras_resnet.evaluation.scoring import Scored
-    from keras_resnet.evaluation.views import View
-    from keras_resnet.trained import Trained
+    from keras_resnet.evaluation.test_views import View
+    from keras_resnet.inference.trained_network import TrainedNetwork
 
 VIEW_FLAGS = {"center": ("batch_size",), "10-crop": ("batch_size",), "multi-scale": ("shorter_sides", "mirror")}
 """The flags that a view takes; one photograph at a time is seen at several scales."""
@@ -86,10 +88,10 @@ def carry_out(options: argparse.Namespace) -> int:
     plan = make_plan(options)
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
     with startup.loading():
-        from keras_resnet import trained
-        from keras_resnet.evaluation.views import VIEWS
+        from keras_resnet.evaluation.test_views import VIEWS
+        from keras_resnet.inference import trained_network
 
-    networks = [trained.load(source, preprocessing(source, options)) for source in plan.sources]
+    networks = [trained_network.load(source, preprocessing(source, options)) for source in plan.sources]
     check_ensemble(networks)
     data = labelled_images.load(networks[0], plan.dataset, plan.data_directory, plan.holdout)
     split = choose_split(data, options)
@@ -119,7 +121,7 @@ def look(models: list, view: View, data: Data, images: int) -> Scored:
     """
     import tensorflow as tf
 
-    from keras_resnet.data.loading import naming_damaged_images
+    from keras_resnet.data.datasets.loading import naming_damaged_images
     from keras_resnet.evaluation.scoring import score
 
     progress = ImageProgress(images)
@@ -138,13 +140,13 @@ def preprocessing(source: str, options: argparse.Namespace) -> str | None:
     return None if Path(source).is_dir() else options.preprocessing
 
 
-def check_ensemble(networks: list[Trained]) -> None:
+def check_ensemble(networks: list[TrainedNetwork]) -> None:
     """Refuses networks that do not see the same images, or do not name the same classes.
 
     Raises:
         ValueError: if they differ.
     """
-    from keras_resnet.evaluation.agreement import check_class_names, common
+    from keras_resnet.evaluation.ensembles import check_class_names, common
 
     common("number of classes", {str(one.source): one.network.output_shape[-1] for one in networks})
     common("shape of the images", {str(one.source): one.network.image_shape for one in networks})
@@ -171,11 +173,11 @@ def choose_split(data: Data, options: argparse.Namespace) -> Split:
 
 
 def result(
-    plan: Plan, options: argparse.Namespace, networks: list[Trained], data: Data, view: View, scored: Scored
+    plan: Plan, options: argparse.Namespace, networks: list[TrainedNetwork], data: Data, view: View, scored: Scored
 ) -> dict[str, Any]:
     """What was measured, and how, fit for JSON."""
-    from keras_resnet import distribution
-    from keras_resnet.evaluation.fully_convolutional import normalization
+    from keras_resnet.models.fully_convolutional import normalization
+    from keras_resnet.training.tensorflow import strategies
 
     return {
         **asdict(scored.errors),
@@ -197,7 +199,7 @@ def result(
             for one in networks
         ],
         "class_names": list(data.class_names),
-        "environment": runs.environment(distribution.device_names(distribution.one_device())),
+        "environment": environment(strategies.device_names(strategies.one_device())),
     }
 
 

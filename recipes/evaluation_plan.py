@@ -6,9 +6,9 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_resnet.config import Recipe
-from keras_resnet.datasets import DATASETS
-from keras_resnet.runs import RunDirectory
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.runs.directory import RunDirectory
 from labelled_images import data_directory_of
 
 REMEDY = "Choose another --output"
@@ -32,7 +32,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     Raises:
         ValueError, OSError: saying what to change.
     """
-    from keras_resnet.evaluation.agreement import common
+    from keras_resnet.evaluation.ensembles import common
 
     sources = (options.source, *options.ensemble)
     recipes = {source: recipe for source in sources if (recipe := recipe_of(source))}

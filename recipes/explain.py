@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING
 
 import own_pictures
 import refusal
-from keras_resnet import checks, files
+from keras_resnet import validation
+from keras_resnet.host import files
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from keras_resnet.trained import Trained
+    from keras_resnet.inference.trained_network import TrainedNetwork
 
 BATCH_SIZE = 8
 REMEDY = "Make room there or allow it, or choose another --output"
@@ -69,10 +70,10 @@ def find_class(word: str, names: Sequence[str] | None, classes: int) -> int:
     named = [number for number, name in enumerate(names or ()) if name == word]
     numbers = {str(number): number for number in range(classes)}
     if len(named) > 1:
-        checks.refuse("--class", f"a number, one of {', '.join(map(str, named))}, which have one name", word)
+        validation.refuse("--class", f"a number, one of {', '.join(map(str, named))}, which have one name", word)
     if not named and word not in numbers:
         rule = f"a number from 0 to {classes - 1}" + (" or the name of a class" if names else "")
-        checks.refuse("--class", rule, word, checks.nearest(word, names or numbers))
+        validation.refuse("--class", rule, word, validation.nearest(word, names or numbers))
     return named[0] if named else numbers[word]
 
 
@@ -83,11 +84,11 @@ def targets(given: Sequence[Path], output: Path, *, overwrite: bool) -> dict[Pat
         ValueError: if two pictures would be written to one file.
         OSError: if a file or folder is missing, or a file to write is there already.
     """
-    from keras_resnet.data import picture_files
+    from keras_resnet.inference import pictures
 
     written: dict[Path, Path] = {}
     for start in given:
-        for path in picture_files.find(start):
+        for path in pictures.find(start):
             place = path.relative_to(start) if start.is_dir() else Path(path.name)
             written.setdefault(path, output / place.with_name(f"{path.name}.png"))
     sources: dict[Path, Path] = {}
@@ -100,14 +101,13 @@ def targets(given: Sequence[Path], output: Path, *, overwrite: bool) -> dict[Pat
 
 
 def heat_maps(
-    trained: Trained, images: np.ndarray, names: Sequence[str] | None, label: int | None, layer: str | None
+    trained: TrainedNetwork, images: np.ndarray, names: Sequence[str] | None, label: int | None, layer: str | None
 ) -> list[bytes]:
     """A PNG file for each image."""
     import numpy as np
     import tensorflow as tf
 
-    from keras_resnet.evaluation import grad_cam
-    from keras_resnet.reporting import heat_figure
+    from keras_resnet.analysis import grad_cam, grad_cam_figure
 
     scores = tf.nn.softmax(trained.network(images, training=False)).numpy()
     classes = scores.argmax(axis=1) if label is None else np.full(len(images), label)
@@ -116,7 +116,7 @@ def heat_maps(
         f"{names[number] if names else f'class {number}'}  {100 * image[number]:.2f}%"
         for number, image in zip(classes, scores, strict=True)
     ]
-    return [heat_figure.draw(*each) for each in zip(images, heat, titles, strict=True)]
+    return [grad_cam_figure.draw(*each) for each in zip(images, heat, titles, strict=True)]
 
 
 if __name__ == "__main__":

@@ -38,12 +38,12 @@ from typing import TYPE_CHECKING, Any
 import refusal
 import startup
 import turns
-from keras_resnet import files, processors
 from keras_resnet.export.formats import FORMATS, Format
+from keras_resnet.host import files, processors
 
 if TYPE_CHECKING:
-    from keras_resnet.residual_network import ResidualNetwork
-    from keras_resnet.trained import Trained
+    from keras_resnet.inference.trained_network import TrainedNetwork
+    from keras_resnet.models.residual_network import ResidualNetwork
 
 IMAGES = 8
 """Images that are compared, where the size of the batches is not fixed."""
@@ -60,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The runtimes compute on the CPU in float32; a GPU would round otherwise. They start from TensorFlow's network.
         os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow")
         with startup.loading():
-            from keras_resnet import trained
-        source = trained.load(options.source, options.convention)
+            from keras_resnet.inference import trained_network
+        source = trained_network.load(options.source, options.convention)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
             report = export(source, Path(folder) / output.name, options)
             place = output if report["agrees"] else differing(output)
@@ -131,7 +131,7 @@ def check(output: Path, form: Format, options: argparse.Namespace) -> None:
             raise ValueError(f"{file} is no export of --format {options.format}, and is not replaced")
 
 
-def export(source: Trained, path: Path, options: argparse.Namespace) -> dict[str, Any]:
+def export(source: TrainedNetwork, path: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Writes the file, and returns what is to be known of it."""
     from keras_resnet.export import preparation, writers
 

@@ -24,9 +24,10 @@ from turns import Contender, measure, ratio
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from keras_resnet.config import Recipe, Run
-    from keras_resnet.data.loading import Data
-    from keras_resnet.data.photograph_splits import FileSplit, PhotographSplit
+    from keras_resnet.config.recipe import Recipe
+    from keras_resnet.config.run import Run
+    from keras_resnet.data.datasets.loading import Data
+    from keras_resnet.data.encoded_splits import EncodedSplit, FileSplit
     from keras_resnet.data.splits import Split
 
 WHOLE, NETWORK = "the whole input", "the network"
@@ -75,12 +76,14 @@ def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
         ValueError, OSError: if the data are not there, damaged, or do not fit.
     """
     with startup.loading():
-        from keras_resnet import assembly, distribution, processors
-        from keras_resnet.data.loading import naming_damaged_images
-        from keras_resnet.data.photograph_splits import PhotographSplit
+        from keras_resnet.data.datasets.loading import naming_damaged_images
+        from keras_resnet.data.encoded_splits import EncodedSplit
+        from keras_resnet.experiment import build
+        from keras_resnet.host import processors
+        from keras_resnet.training.tensorflow import strategies
 
-    strategy = distribution.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
-    data = assembly.load_data(recipe, run, tell)
+    strategy = strategies.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
+    data = build.load_data(recipe, run, tell)
     split, batch = data.train, min(recipe.training.global_batch_size, images)
     images = images // batch * batch
     cores = processors.count()
@@ -89,7 +92,7 @@ def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
     with tempfile.TemporaryDirectory(prefix="keras_resnet-") as folder, naming_damaged_images(data, tell):
         contenders = stages(split, recipe, batch, images)
         compared: dict[str, Contender] = {}
-        if isinstance(split, PhotographSplit):
+        if isinstance(split, EncodedSplit):
             files = as_files(split, Path(folder))
             others = rivals(files.paths, size=split.image_size, batch=batch, images=images, cores=cores)
             if others:
@@ -108,9 +111,9 @@ def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
 
 def on_cpu(strategy: tf.distribute.Strategy) -> bool:
     """Whether the network computes on the cores that prepare its input."""
-    from keras_resnet import distribution
+    from keras_resnet.training.tensorflow import strategies
 
-    return "CPU" in distribution.device_names(strategy)[0].upper()
+    return "CPU" in strategies.device_names(strategy)[0].upper()
 
 
 tell = print
@@ -124,18 +127,18 @@ def describe(split: Split) -> str:
 
 def stages(split: Split, recipe: Recipe, batch: int, images: int) -> dict[str, Contender]:
     """The pipeline up to each of its stages, the last being the whole one; all of a stage but its result is dropped."""
-    from keras_resnet.data.photograph_splits import PhotographSplit
+    from keras_resnet.data.encoded_splits import EncodedSplit
 
     augmentation = recipe.data.augmentation
     found = {}
-    if isinstance(split, PhotographSplit):
+    if isinstance(split, EncodedSplit):
         for name, stage in steps(split, augmentation).items():
             found[name] = consumer(staged(split, stage, augmentation, batch, images), images)
     found[WHOLE] = consumer(whole(split, augmentation, batch, images, recipe.data.padding), images)
     return found
 
 
-def steps(split: PhotographSplit, augmentation: str) -> dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]:
+def steps(split: EncodedSplit, augmentation: str) -> dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]:
     """What is done to one image, each step with all before it, giving no more than a number or a few."""
     import tensorflow as tf
 
@@ -154,7 +157,7 @@ def elements(split: Split, augmentation: str, images: int) -> tf.data.Dataset:
     return order.stream(split.size, split.augmentations[augmentation].draws, seed=0).take(images)
 
 
-def staged(split: PhotographSplit, stage: Callable, augmentation: str, batch: int, images: int) -> tf.data.Dataset:
+def staged(split: EncodedSplit, stage: Callable, augmentation: str, batch: int, images: int) -> tf.data.Dataset:
     """Batches of what a stage gives, made as those of the whole pipeline are."""
     import tensorflow as tf
 
@@ -187,9 +190,9 @@ def consumer(dataset: tf.data.Dataset, images: int) -> Contender:
     return run
 
 
-def as_files(split: PhotographSplit, folder: Path) -> FileSplit:
+def as_files(split: EncodedSplit, folder: Path) -> FileSplit:
     """Some of the photographs of a split, in files of their own."""
-    from keras_resnet.data.photograph_splits import FileSplit
+    from keras_resnet.data.encoded_splits import FileSplit
 
     count = min(split.size, FILES)
     paths = [folder / f"{index}.jpg" for index in range(count)]
@@ -202,16 +205,17 @@ def network(recipe: Recipe, run: Run, data: Data, strategy: tf.distribute.Strate
     """Trains the network of a recipe on noise that is on the devices already."""
     import tensorflow as tf
 
-    from keras_resnet import assembly, distribution
-    from keras_resnet.training.iterations import iterations
+    from keras_resnet.experiment import build
+    from keras_resnet.training.tensorflow import strategies
+    from keras_resnet.training.tensorflow.multi_step import iterations
 
     settings, replicas = recipe.training, strategy.num_replicas_in_sync
-    share = distribution.per_replica_batch_size(settings.global_batch_size, strategy, settings.accumulation)
+    share = strategies.per_replica_batch_size(settings.global_batch_size, strategy, settings.accumulation)
     share = min(share, CPU_BATCH) if on_cpu(strategy) else share
     normalized = settings.normalization_batch_size
     normalized = normalized if normalized and share % normalized == 0 else None
     smaller = replace(settings, global_batch_size=share * replicas, accumulation=1, normalization_batch_size=normalized)
-    replica = assembly.build_replica(replace(recipe, training=smaller), data, xla=run.xla)
+    replica = build.build_replica(replace(recipe, training=smaller), data, xla=run.xla)
 
     def make(**_: int) -> tf.data.Dataset:
         images = tf.cast(tf.random.stateless_uniform([share, *data.image_shape], [0, 0], maxval=256), tf.uint8)
@@ -219,7 +223,7 @@ def network(recipe: Recipe, run: Run, data: Data, strategy: tf.distribute.Strate
         return tf.data.Dataset.from_tensors((images, labels)).repeat()
 
     count = 1 if on_cpu(strategy) else 20
-    train, noise = iterations(replica, strategy=strategy, most=count), iter(distribution.batches(strategy, make))
+    train, noise = iterations(replica, strategy=strategy, most=count), iter(strategies.batches(strategy, make))
     rates = tf.zeros([count])
 
     def run_once() -> int:

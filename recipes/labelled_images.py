@@ -6,18 +6,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_resnet.datasets import DATASETS
-from keras_resnet.runs import RunDirectory
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from keras_resnet.data.loading import Data
-    from keras_resnet.trained import Trained
+    from keras_resnet.data.datasets.loading import Data
+    from keras_resnet.inference.trained_network import TrainedNetwork
 
 TRAINING_FLAGS = {"--run.data-directory": "--data-directory", "--data.holdout": "--holdout"}
 """What errors about the data name by the flags of recipes/train.py, and the flags of the programs that use this."""
 
 
-def load(trained: Trained, dataset: str | None, directory: str | None, holdout: int | None = None) -> Data:
+def load(trained: TrainedNetwork, dataset: str | None, directory: str | None, holdout: int | None = None) -> Data:
     """The splits of a data set, as a network wants to see them.
 
     Args:
@@ -29,8 +29,8 @@ def load(trained: Trained, dataset: str | None, directory: str | None, holdout: 
     Raises:
         ValueError, OSError: if they are not there, or do not fit the network.
     """
-    from keras_resnet.data import loading
-    from keras_resnet.evaluation.agreement import check_class_names, common
+    from keras_resnet.data.datasets import loading
+    from keras_resnet.evaluation.ensembles import check_class_names, common
 
     network, name, recipe = trained.network, str(trained.source), trained.recipe
     if dataset is None and recipe is None:

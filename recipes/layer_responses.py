@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING
 import labelled_images
 import refusal
 import startup
-from keras_resnet import files
-from keras_resnet.datasets import DATASETS
-from keras_resnet.runs import RunDirectory
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.host import files
+from keras_resnet.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from keras_resnet.trained import Trained
+    from keras_resnet.inference.trained_network import TrainedNetwork
 
 REMEDY = "Choose another --output"
 FILES = ("responses.png", "responses.svg", "responses.csv")
@@ -50,8 +50,8 @@ def work(options: argparse.Namespace) -> int:
     check_output(options)
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
     with startup.loading():
-        from keras_resnet import trained
-    networks = [trained.load(source, options.preprocessing) for source in options.sources]
+        from keras_resnet.inference import trained_network
+    networks = [trained_network.load(source, options.preprocessing) for source in options.sources]
     responses = measure(networks, options)
     write(responses, [one.network.form.shortcut is None for one in networks], options.output)
     print(table(responses))
@@ -92,26 +92,27 @@ def check_output(options: argparse.Namespace) -> None:
         raise ValueError(f"A network must be named once. Received several times: {', '.join(sorted(doubled))}")
 
 
-def measure(networks: Sequence[Trained], options: argparse.Namespace) -> Responses:
+def measure(networks: Sequence[TrainedNetwork], options: argparse.Namespace) -> Responses:
     """The responses of every network; a network's name is its recipe's or its file's, if no other has the same.
 
     Raises:
         ValueError, OSError: if the images are not there, or do not suit a network.
     """
-    from keras_resnet.evaluation.layer_responses import layer_responses
+    from keras_resnet.analysis.layer_responses import layer_responses
 
     names = [one.recipe.name if one.recipe else one.source.name for one in networks]
     names = [name if names.count(name) == 1 else str(one.source) for name, one in zip(names, networks, strict=True)]
     return {name: layer_responses(one.network, images(one, options)) for name, one in zip(names, networks, strict=True)}
 
 
-def images(trained: Trained, options: argparse.Namespace) -> Iterator[np.ndarray]:
+def images(trained: TrainedNetwork, options: argparse.Namespace) -> Iterator[np.ndarray]:
     """Batches of images uint8 [batch, height, width, channels], as a network wants to see them.
 
     Raises:
         ValueError, OSError: as `labelled_images.load` does.
     """
-    from keras_resnet.data import batches, loading
+    from keras_resnet.data import batches
+    from keras_resnet.data.datasets import loading
 
     data = labelled_images.load(trained, options.dataset, options.data_directory)
     split = data.test or data.validation
@@ -123,7 +124,7 @@ def images(trained: Trained, options: argparse.Namespace) -> Iterator[np.ndarray
 
 def write(responses: Responses, plain: Sequence[bool], directory: Path) -> None:
     """Writes the pictures, then the table."""
-    from keras_resnet.reporting import responses_figure
+    from keras_resnet.analysis import layer_responses_figure
 
     directory.mkdir(parents=True, exist_ok=True)
     deviations = {name: [deviation for _, deviation in layers] for name, layers in responses.items()}
@@ -131,7 +132,7 @@ def write(responses: Responses, plain: Sequence[bool], directory: Path) -> None:
     png, svg, table = (directory / name for name in FILES)
     for picture in (png, svg):
         with files.naming_file(picture, REMEDY):
-            responses_figure.draw(deviations, picture, dashed)
+            layer_responses_figure.draw(deviations, picture, dashed)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["network", "order", "layer", "standard_deviation"])

@@ -25,14 +25,15 @@ from typing import TYPE_CHECKING
 import labelled_images
 import own_pictures
 import refusal
-from keras_resnet import checks, files
-from keras_resnet.datasets import DATASETS
+from keras_resnet import validation
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.host import files
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from keras_resnet.data.loading import Data
-    from keras_resnet.trained import Trained
+    from keras_resnet.data.datasets.loading import Data
+    from keras_resnet.inference.trained_network import TrainedNetwork
 
 FILES = ("confusion.csv", "confusion.png", "classes.csv", "confusions.csv")
 SHOWN = 10
@@ -83,7 +84,7 @@ def check_output(output: Path, *, overwrite: bool) -> None:
         raise FileExistsError(f"{output} has {', '.join(there)} already. Choose another --output, or add --overwrite")
 
 
-def load_data(trained: Trained, options: argparse.Namespace) -> Data:
+def load_data(trained: TrainedNetwork, options: argparse.Namespace) -> Data:
     """The splits of the data set, as the run divided it.
 
     Raises:
@@ -91,15 +92,15 @@ def load_data(trained: Trained, options: argparse.Namespace) -> Data:
     """
     data = labelled_images.load(trained, options.dataset, options.data_directory, options.holdout)
     if options.split not in data.splits:
-        checks.refuse("--split", f"one of {', '.join(data.splits)}", options.split)
+        validation.refuse("--split", f"one of {', '.join(data.splits)}", options.split)
     return data
 
 
-def count(trained: Trained, data: Data, options: argparse.Namespace) -> np.ndarray:
+def count(trained: TrainedNetwork, data: Data, options: argparse.Namespace) -> np.ndarray:
     """int64 [true classes, predicted classes] of a split."""
-    from keras_resnet.data import loading
+    from keras_resnet.analysis import confusion
     from keras_resnet.data.batches import evaluation_batches
-    from keras_resnet.evaluation import confusion
+    from keras_resnet.data.datasets import loading
 
     split = data.splits[options.split]
     print(f"{split.size:,} {options.split} images ({split.view}) …", flush=True)
@@ -109,7 +110,7 @@ def count(trained: Trained, data: Data, options: argparse.Namespace) -> np.ndarr
 
 def tables(counts: np.ndarray, names: Sequence[str]) -> dict[str, bytes]:
     """The CSV files by name."""
-    from keras_resnet.evaluation import confusion
+    from keras_resnet.analysis import confusion
 
     by_class, most_frequent = confusion.by_class(counts), confusion.most_frequent(counts)
     return {
@@ -134,14 +135,14 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 def picture(counts: np.ndarray, names: Sequence[str], title: str) -> bytes:
     """The confusion matrix, drawn."""
-    from keras_resnet.reporting import confusion_figure
+    from keras_resnet.analysis import confusion_figure
 
     return confusion_figure.draw(counts, names, title)
 
 
 def summary(counts: np.ndarray, names: Sequence[str]) -> str:
     """The worst classes and the most frequent confusions, to be read."""
-    from keras_resnet.evaluation import confusion
+    from keras_resnet.analysis import confusion
 
     images, wrong = counts.sum(), counts.sum() - counts.trace()
     worst = [row for row in confusion.by_class(counts) if row.wrong][:SHOWN]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import refusal
 from keras_resnet.reporting import model_card
-from keras_resnet.runs import RunDirectory
+from keras_resnet.runs.directory import RunDirectory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

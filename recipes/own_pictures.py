@@ -14,7 +14,7 @@ from refusal import Parser
 if TYPE_CHECKING:
     import numpy as np
 
-    from keras_resnet.trained import Trained
+    from keras_resnet.inference.trained_network import TrainedNetwork
 
 CONVENTIONS = ("torch", "caffe", "tf")
 
@@ -57,7 +57,7 @@ def read_class_names(file: Path | None) -> tuple[str, ...] | None:
     return names
 
 
-def load(options: argparse.Namespace) -> Trained:
+def load(options: argparse.Namespace) -> TrainedNetwork:
     """The network that a command line names; TensorFlow comes with it.
 
     Raises:
@@ -67,12 +67,12 @@ def load(options: argparse.Namespace) -> Trained:
         if not path.exists():
             raise FileNotFoundError(f"There is no file or folder {path}")
     with startup.loading():
-        from keras_resnet import trained
+        from keras_resnet.inference import trained_network
 
-    return trained.load(options.network, options.preprocessing)
+    return trained_network.load(options.network, options.preprocessing)
 
 
-def class_names(trained: Trained, own: Sequence[str] | None) -> Sequence[str] | None:
+def class_names(trained: TrainedNetwork, own: Sequence[str] | None) -> Sequence[str] | None:
     """The names in a person's file, or else those that the network brings along, if it does.
 
     Raises:
@@ -84,16 +84,16 @@ def class_names(trained: Trained, own: Sequence[str] | None) -> Sequence[str] | 
     return trained.class_names if own is None else own
 
 
-def sees_whole_images(trained: Trained) -> bool:
+def sees_whole_images(trained: TrainedNetwork) -> bool:
     """Whether evaluation shows a network whole images: those of one size, as CIFAR's, and not crops of photographs."""
-    from keras_resnet.datasets import DATASETS
+    from keras_resnet.facts.datasets import DATASETS
 
     if trained.recipe is not None:
         return DATASETS[trained.recipe.data.dataset].image_shape is not None
     return trained.network.form.family == "cifar"
 
 
-def image_shape(trained: Trained) -> tuple[int, int, int]:
+def image_shape(trained: TrainedNetwork) -> tuple[int, int, int]:
     """(height, width, channels) of what a network is shown; one of any size is shown what its architecture is for."""
     height, width, channels = trained.network.image_shape
     size = trained.network.form.architecture.image_size
@@ -101,7 +101,7 @@ def image_shape(trained: Trained) -> tuple[int, int, int]:
 
 
 def seen(
-    trained: Trained, paths: Sequence[Path], batch_size: int, faults: list[str]
+    trained: TrainedNetwork, paths: Sequence[Path], batch_size: int, faults: list[str]
 ) -> Iterator[tuple[list[Path], np.ndarray]]:
     """Batches of pictures as evaluation sees them; those that cannot be used are named on stderr, and left out.
 
@@ -114,10 +114,10 @@ def seen(
     Yields:
         (paths, images uint8 [paths, height, width, channels]).
     """
-    from keras_resnet.data import picture_files
+    from keras_resnet.inference import pictures
 
-    see = picture_files.viewer(image_shape(trained), whole=sees_whole_images(trained))
-    for usable, images, found in picture_files.batches(paths, see, batch_size):
+    see = pictures.viewer(image_shape(trained), whole=sees_whole_images(trained))
+    for usable, images, found in pictures.batches(paths, see, batch_size):
         for fault in found:
             print(f"error: {fault}", file=sys.stderr)
         faults += found

@@ -23,17 +23,18 @@ from typing import TYPE_CHECKING, Any
 
 import refusal
 import startup
-from keras_resnet import files
-from keras_resnet.config import Recipe, Run
-from keras_resnet.runs import RunDirectory
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.run import Run
+from keras_resnet.host import files
+from keras_resnet.runs.directory import RunDirectory
 from labelled_images import data_directory_of, tell
 
 if TYPE_CHECKING:
-    from keras_resnet.data.loading import Data
+    from keras_resnet.data.datasets.loading import Data
     from keras_resnet.data.splits import Split
-    from keras_resnet.evaluation.errors import Errors
+    from keras_resnet.evaluation.error_rates import ErrorRates
 
-    Measured = dict[str, Errors]
+    Measured = dict[str, ErrorRates]
 
 REMEDY = "Choose another --output"
 EVALUATED_AT_ONCE = 100
@@ -116,19 +117,21 @@ def recompute(
     """
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
     with startup.loading():
-        from keras_resnet import assembly, distribution, trained
-    from keras_resnet.data.loading import naming_damaged_images
-    from keras_resnet.training.precise_statistics import set_precise_statistics
+        from keras_resnet.experiment import build
+        from keras_resnet.inference import trained_network
+        from keras_resnet.training.tensorflow import strategies
+    from keras_resnet.data.datasets.loading import naming_damaged_images
+    from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics
 
-    strategy = distribution.one_device()
+    strategy = strategies.one_device()
     place = options.data_directory or data_directory_of(str(directory.path))
-    data = assembly.load_data(recipe, Run(data_directory=place), tell)
+    data = build.load_data(recipe, Run(data_directory=place), tell)
     with strategy.scope():
-        network = trained.load(directory.path).network
+        network = trained_network.load(directory.path).network
     measure = measuring(network, data, strategy)
     with naming_damaged_images(data, tell):
         before = measure()
-        batches = assembly.statistics_batches(recipe, data, strategy, options.images)
+        batches = build.statistics_batches(recipe, data, strategy, options.images)
         set_precise_statistics(network, batches, strategy)
         after = measure()
     whole = output.with_name(f".{output.name}")
@@ -140,15 +143,15 @@ def recompute(
 
 def measuring(network: Any, data: Data, strategy: Any) -> Callable[[], Measured]:
     """The function that measures a network, as it is, on every split that it was not trained on."""
-    from keras_resnet import distribution
     from keras_resnet.data.batches import evaluation_batches
-    from keras_resnet.evaluation.errors import evaluator
+    from keras_resnet.evaluation.error_rates import evaluator
+    from keras_resnet.training.tensorflow import strategies
 
     evaluate = evaluator(network, strategy)
 
-    def measure_split(split: Split) -> Errors:
+    def measure_split(split: Split) -> ErrorRates:
         make = functools.partial(evaluation_batches, split, batch_size=EVALUATED_AT_ONCE)
-        return evaluate(distribution.batches(strategy, make), split.size)
+        return evaluate(strategies.batches(strategy, make), split.size)
 
     return lambda: {name: measure_split(split) for name, split in data.splits.items() if name != "train"}
 

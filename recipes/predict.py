@@ -23,7 +23,7 @@ import own_pictures
 import refusal
 
 if TYPE_CHECKING:
-    from keras_resnet.trained import Trained
+    from keras_resnet.inference.trained_network import TrainedNetwork
 
 Prediction = tuple[int, str, float]
 """Class, name (the number again where there are no names), and score from 0 to 1."""
@@ -42,10 +42,10 @@ def predict(options: argparse.Namespace) -> int:
     """Prints what the network sees."""
     own_names = own_pictures.read_class_names(options.class_names)
     trained = own_pictures.load(options)
-    from keras_resnet.data import picture_files
+    from keras_resnet.inference import pictures
 
     names = own_pictures.class_names(trained, own_names)
-    paths = dict.fromkeys(path for given in options.pictures for path in picture_files.find(given))
+    paths = dict.fromkeys(path for given in options.pictures for path in pictures.find(given))
     faults: list[str] = []
     found = predictions(trained, list(paths), names, options.top, options.batch_size, faults)
     if options.json:
@@ -57,7 +57,12 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def predictions(
-    trained: Trained, paths: list[Path], names: Sequence[str] | None, top: int, batch_size: int, faults: list[str]
+    trained: TrainedNetwork,
+    paths: list[Path],
+    names: Sequence[str] | None,
+    top: int,
+    batch_size: int,
+    faults: list[str],
 ) -> Iterator[tuple[Path, list[Prediction]]]:
     """The best classes of every picture that can be used; a line in `faults` for each of the others.
 
@@ -67,7 +72,7 @@ def predictions(
     import numpy as np
     import tensorflow as tf
 
-    from keras_resnet.preprocessing import decode_predictions
+    from keras_resnet.models.preprocessing import decode_predictions
 
     network = trained.network
     images = tf.TensorSpec([None, *network.image_shape], tf.uint8)

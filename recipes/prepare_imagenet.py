@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import startup
-from keras_resnet import processors
+from keras_resnet.host import processors
 from refusal import Parser, refuse
 from shard_progress import Progress
 

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import refusal
-from keras_resnet import files
-from keras_resnet.reporting.page import document, reading
+from keras_resnet.host import files
+from keras_resnet.reporting.html import document, reading
 
 REMEDY = "Choose another --output"
 

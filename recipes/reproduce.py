@@ -35,11 +35,11 @@ from typing import get_args
 import refusal
 import study_pages
 from catalog import RECIPES
-from keras_resnet.config import Precision
-from keras_resnet.studies import findings, kept_files, plan
-from keras_resnet.studies.items import ITEMS, Attempt, Item, attempts
-from keras_resnet.studies.plan import Training
-from keras_resnet.studies.runs_found import Runs, find_runs
+from keras_resnet.config.recipe import Precision
+from keras_resnet.reproduction import findings, kept_files, plan
+from keras_resnet.reproduction.items import ITEMS, Attempt, Item, attempts
+from keras_resnet.reproduction.plan import Training
+from keras_resnet.runs.find import Runs, find_runs
 
 NAMES = ("table1", *ITEMS)
 SCRIPTS = Path(__file__).parent

@@ -10,14 +10,14 @@ from pathlib import Path
 import layer_responses
 import startup
 from catalog import RECIPES
-from keras_resnet import architectures
-from keras_resnet.reporting import study_table
+from keras_resnet.facts import architectures
 from keras_resnet.reporting.architecture_table import Column
-from keras_resnet.runs import RunDirectory
-from keras_resnet.studies import kept_files
-from keras_resnet.studies.findings import finding, scale_in_words
-from keras_resnet.studies.items import ITEMS, Attempt, Item
-from keras_resnet.studies.runs_found import Runs, find_runs, history_rows
+from keras_resnet.reproduction import kept_files
+from keras_resnet.reproduction import table as study_table
+from keras_resnet.reproduction.findings import finding, scale_in_words
+from keras_resnet.reproduction.items import ITEMS, Attempt, Item
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.find import Runs, find_runs, history_rows
 
 RESPONSE_IMAGES, RESPONSE_BATCH = 1000, 100
 """Images that the layers' responses are taken over, as recipes/layer_responses.py does unasked."""
@@ -95,32 +95,32 @@ def first_runs(item: Item, rows: Sequence[Sequence[Attempt]], runs: Runs) -> dic
 def measure_responses(first: dict[str, RunDirectory], options: argparse.Namespace) -> study_table.Responses:
     """The responses of the layers of each network."""
     with startup.loading():
-        from keras_resnet import trained
+        from keras_resnet.inference import trained_network
     asked = argparse.Namespace(
         dataset=None, data_directory=options.data_directory, images=RESPONSE_IMAGES, batch_size=RESPONSE_BATCH
     )
     responses = {}
     for name, directory in first.items():
-        [layers] = layer_responses.measure([trained.load(directory.path)], asked).values()
+        [layers] = layer_responses.measure([trained_network.load(directory.path)], asked).values()
         responses[name] = [deviation for _, deviation in layers]
     return responses
 
 
 def draw_responses(item: Item, responses: study_table.Responses) -> dict[str, bytes]:
     """Figure 7."""
-    from keras_resnet.reporting import responses_figure
+    from keras_resnet.analysis import layer_responses_figure
 
     dashed = [row.paper.name for row in item.rows if row.paper.shortcut is None]
-    return pictures(lambda path: responses_figure.draw(responses, path, dashed))
+    return pictures(lambda path: layer_responses_figure.draw(responses, path, dashed))
 
 
 def draw_curves(item: Item, first: dict[str, RunDirectory], scale: str) -> dict[str, bytes]:
     """The training curves of a figure."""
-    from keras_resnet.reporting import study_figure
+    from keras_resnet.reproduction import figure
 
     curves = {name: history_rows(directory) for name, directory in first.items()}
     title = f"{item.name.replace('figure', 'Figure ')}{f', {scale}' if scale else ''}"
-    return pictures(lambda path: study_figure.draw(item.panels, curves, path, title))
+    return pictures(lambda path: figure.draw(item.panels, curves, path, title))
 
 
 def pictures(draw: Callable[[Path], Path]) -> dict[str, bytes]:

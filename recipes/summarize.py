@@ -16,8 +16,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from keras_resnet import architectures
-from keras_resnet.architectures import Architecture, BottleneckStride, Counts
+from keras_resnet.facts import architectures
+from keras_resnet.facts.architectures import Architecture, BottleneckStride, Counts
 from keras_resnet.reporting.architecture_table import Column, table
 
 SHORTCUTS = {str(shortcut or "plain"): shortcut for shortcut in architectures.SHORTCUTS}
@@ -110,7 +110,7 @@ def architecture(depth: int) -> Architecture:
 def built_counts(column: Column) -> Counts:
     """The weights of the network as Keras builds it. Models do not know their multiply-adds; they are 0 here."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from keras_resnet.networks import CifarResNet, ResNet
+    from keras_resnet.models.resnet import CifarResNet, ResNet
 
     depth, shortcut = column.architecture.depth, column.shortcut
     if column.architecture.stem.pool:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 import command_line
 import startup
-from keras_resnet.runs import RunDirectory
+from keras_resnet.runs.directory import RunDirectory
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,9 +37,9 @@ def main(arguments: Sequence[str]) -> int:
                 return 0
         # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
         with startup.loading():
-            from keras_resnet import experiment
+            from keras_resnet.experiment.run import train
 
-        return experiment.train(recipe, run)
+        return train(recipe, run)
     except KeyboardInterrupt:
         print("stopped at once; --run.resume continues from the last checkpoint", file=sys.stderr)
         return 130

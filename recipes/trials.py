@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import axes
-from keras_resnet.config import Recipe
-from keras_resnet.runs import RunDirectory
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.runs.directory import RunDirectory
 
 TRAIN = Path(__file__).with_name("train.py")
 STOPPED = (75, 130)

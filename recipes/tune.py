@@ -40,7 +40,8 @@ import startup
 import trials
 import tuning_report
 from catalog.studies import STUDIES
-from keras_resnet.config import Recipe, Run
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.run import Run
 from refusal import Parser, answer, at_least_one, refuse
 
 SEARCHES = ("grid", "random", "hyperband", "bayesian")
@@ -160,7 +161,7 @@ def search(options: argparse.Namespace) -> int:
     """Trains the points that the search chooses, and reports; returns the exit status."""
     # KerasTuner loads TensorFlow, which takes seconds: everything that can be refused without it has been by now.
     with startup.loading():
-        from keras_resnet import tuning
+        from keras_resnet.search import oracles
 
     plan, found = options.plan, {axis.name: axis for axis in options.axes}
     (plan.directory / "trials").mkdir(parents=True, exist_ok=True)
@@ -176,7 +177,7 @@ def search(options: argparse.Namespace) -> int:
         return None if outcome.reason else outcome.mean()
 
     try:
-        chosen = tuning.search(
+        chosen = oracles.search(
             measure,
             {axis.name: axis.words for axis in options.axes if axis.words},
             {axis.name: (*axis.ends, "log" if axis.log else "linear") for axis in options.axes if axis.ends},

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_resnet import architectures, files
-from keras_resnet.config import Recipe
-from keras_resnet.datasets import DATASETS
-from keras_resnet.studies.findings import scale_in_words
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.facts import architectures
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.host import files
+from keras_resnet.reproduction.findings import scale_in_words
 from trials import Outcome
 
 Row = dict[str, Any]

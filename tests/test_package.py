@@ -6,6 +6,7 @@ import configparser
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +33,9 @@ def test_the_import_brings_no_framework():
 
 def test_facts_and_intent_bring_no_framework():
     program = """
-import sys, keras_resnet
-for module in ("architectures", "datasets", "paper", "checks", "config", "runs"):
-    getattr(keras_resnet, module)
+import importlib, sys, keras_resnet
+for module in ("facts.architectures", "facts.datasets", "facts.paper", "validation", "config.recipe", "runs.directory"):
+    importlib.import_module(f"keras_resnet.{module}")
 print({"keras", "tensorflow", "numpy"} & set(sys.modules))
 """
     assert run(program) == "set()"
@@ -49,12 +50,12 @@ def test_every_public_name_exists_and_is_documented(name):
 
 
 def test_every_builder_is_public():
-    networks = keras_resnet.networks
+    networks = keras_resnet.models.resnet
     builders = {name for name in vars(networks) if name[0].isupper() and inspect.isfunction(getattr(networks, name))}
-    assert builders == set(keras_resnet._NAMES["networks"])
+    assert builders == set(keras_resnet._NAMES["models.resnet"])
 
 
-@pytest.mark.parametrize("module", ["layers", "optimizers"])
+@pytest.mark.parametrize("module", ["models.layers", "optimization.optimizers"])
 def test_every_registered_class_is_public(module):
     contents = vars(importlib.import_module(f"keras_resnet.{module}")).items()
     home = f"keras_resnet.{module}"
@@ -78,14 +79,14 @@ def test_a_saved_network_loads_where_only_the_package_was_imported(saved, order)
 def test_every_module_that_registers_classes_is_brought_along_by_keras():
     sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "keras_resnet").rglob("*.py")}
     files = (path for path, text in sources.items() if "@keras.saving.register" in text)
-    registering = {path.relative_to(ROOT / "keras_resnet").parts[0] for path in files}
-    assert {name.removesuffix(".py") for name in registering} == set(keras_resnet._REGISTERING)
+    registering = {".".join(path.relative_to(ROOT / "keras_resnet").with_suffix("").parts) for path in files}
+    assert {re.sub(r"(models.layers)\..*", r"\1", name) for name in registering} == set(keras_resnet._REGISTERING)
 
 
 def test_dir_lists_names_and_modules():
     modules = {module.name for module in pkgutil.iter_modules(keras_resnet.__path__)}
     assert {*NAMES, *modules} <= set(dir(keras_resnet))
-    assert {"architectures", "networks", "layers"} <= modules
+    assert {"facts", "models", "training"} <= modules
 
 
 def test_modules_are_imported_when_first_used():

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from keras_resnet import checks
+from keras_resnet import validation
 
 
 def whole(message: str) -> str:
@@ -16,10 +16,15 @@ def whole(message: str) -> str:
 @pytest.mark.parametrize(
     ("guard", "good", "bad", "rule"),
     [
-        (checks.positive, [1, 1e-9], [0, -1, float("nan")], "positive"),
-        (lambda name, value: checks.at_least(name, value, 2), [2, 3.5], [1.9, -2, float("nan")], "at least 2"),
-        (checks.fraction, [0, 0.5], [1, -0.1, float("nan")], "at least 0 and below 1"),
-        (lambda name, value: checks.one_of(name, value, ("A", None)), ["A", None], ["B", "", 0], "one of 'A', None"),
+        (validation.positive, [1, 1e-9], [0, -1, float("nan")], "positive"),
+        (lambda name, value: validation.at_least(name, value, 2), [2, 3.5], [1.9, -2, float("nan")], "at least 2"),
+        (validation.fraction, [0, 0.5], [1, -0.1, float("nan")], "at least 0 and below 1"),
+        (
+            lambda name, value: validation.one_of(name, value, ("A", None)),
+            ["A", None],
+            ["B", "", 0],
+            "one of 'A', None",
+        ),
     ],
 )
 def test_a_guard_lets_good_values_pass_and_names_the_rule_for_bad_ones(guard, good, bad, rule):
@@ -41,23 +46,23 @@ def test_a_guard_lets_good_values_pass_and_names_the_rule_for_bad_ones(guard, go
 )
 def test_the_nearest_word_is_suggested(word, suggestion):
     words = ("cifar10-resnet32", "cifar10-resnet20", "float32", "mixed_bfloat16")
-    assert checks.nearest(word, words) == f"Did you mean {suggestion!r}?"
+    assert validation.nearest(word, words) == f"Did you mean {suggestion!r}?"
 
 
 def test_nothing_is_suggested_for_a_word_that_is_like_none():
-    assert checks.nearest("elephant", ("float32", "mixed_bfloat16")) == ""
+    assert validation.nearest("elephant", ("float32", "mixed_bfloat16")) == ""
 
 
 def test_the_suggestion_is_the_last_sentence_of_the_error():
     with pytest.raises(ValueError, match=r"Received: precision='flaot32'\. Did you mean 'float32'\?$"):
-        checks.one_of("precision", "flaot32", ("float32", "mixed_bfloat16"))
+        validation.one_of("precision", "flaot32", ("float32", "mixed_bfloat16"))
 
 
 def test_choices_are_the_words_of_a_literal():
-    assert checks.choices(Literal["A", "B"]) == ("A", "B")
-    assert checks.choices(Literal["A", "B"] | None) == ("A", "B", None)
-    assert checks.choices(int | None) is None
-    assert checks.choices(tuple[int, ...]) is None
+    assert validation.choices(Literal["A", "B"]) == ("A", "B")
+    assert validation.choices(Literal["A", "B"] | None) == ("A", "B", None)
+    assert validation.choices(int | None) is None
+    assert validation.choices(tuple[int, ...]) is None
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ def test_choices_are_the_words_of_a_literal():
     ],
 )
 def test_a_fitting_value_gets_the_one_spelling_of_its_type(value, hint, result):
-    fitted = checks.fitting("field", value, hint)
+    fitted = validation.fitting("field", value, hint)
     assert fitted == result
     assert type(fitted) is type(result)
 
@@ -109,7 +114,7 @@ def test_a_fitting_value_gets_the_one_spelling_of_its_type(value, hint, result):
 )
 def test_a_value_of_another_type_is_refused(value, hint, rule):
     with pytest.raises(ValueError, match=whole(f"`field` must be {rule}. Received: field={value!r}")):
-        checks.fitting("field", value, hint)
+        validation.fitting("field", value, hint)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +128,15 @@ def test_a_value_of_another_type_is_refused(value, hint, rule):
 )
 def test_keys_must_be_exactly_those_expected(received, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        checks.keys(received, ("depth", "shortcut"), "model")
+        validation.keys(received, ("depth", "shortcut"), "model")
 
 
 def test_differences_are_listed_by_their_dotted_key():
     before = {"model": {"depth": 20, "shortcut": "A"}, "seed": 0, "gone": 1}
     after = {"model": {"depth": 20, "shortcut": None}, "seed": 0, "new": 2}
-    assert checks.differences(before, after) == ["model.shortcut: 'A' -> None", "gone: 1 -> absent", "new: absent -> 2"]
-    assert checks.differences(before, before) == []
+    assert validation.differences(before, after) == [
+        "model.shortcut: 'A' -> None",
+        "gone: 1 -> absent",
+        "new: absent -> 2",
+    ]
+    assert validation.differences(before, before) == []

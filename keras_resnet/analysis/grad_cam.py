@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import checks
-from keras_resnet.residual_network import ResidualNetwork
+from keras_resnet import validation
+from keras_resnet.models.residual_network import ResidualNetwork
 
 
 def heat_map(
@@ -81,7 +81,7 @@ def _checked(network: ResidualNetwork, layer: str | None) -> str:
     if layer not in names:
         outputs = [name for name in names if name.endswith("_out")]
         rule = f"a feature map of the network, such as {', '.join(outputs)}"
-        checks.refuse("layer", rule, layer, checks.nearest(layer, names))
+        validation.refuse("layer", rule, layer, validation.nearest(layer, names))
     return layer
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.layers import Rematerialized
+from keras_resnet.models.layers import Rematerialized
 
 
 def layer_responses(network: keras.Model, batches: Iterable[np.ndarray]) -> list[tuple[str, float]]:

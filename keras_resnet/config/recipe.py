@@ -1,8 +1,7 @@
-"""What somebody wants trained, as values that check themselves.
+"""Everything that may change the result of a training, as values that check themselves.
 
-A `Recipe` holds everything that may change the result, and its fingerprint names the experiment. A `Run` holds
-everything that must not. One vocabulary: the field `ModelConfig.shortcut` is the flag `--model.shortcut`, the JSON
-`{"model": {"shortcut": …}}`, and the tuner's axis `"model.shortcut"`.
+The fingerprint of a `Recipe` names the experiment. One vocabulary: the field `ModelConfig.shortcut` is the flag
+`--model.shortcut`, the JSON `{"model": {"shortcut": …}}`, and the tuner's axis `"model.shortcut"`.
 """
 
 from __future__ import annotations
@@ -11,13 +10,15 @@ import hashlib
 import itertools
 import json
 import re
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal
 
-from keras_resnet import architectures, checks
-from keras_resnet.architectures import Architecture, Block, BottleneckStride, Shortcut
-from keras_resnet.datasets import DATASETS
+from keras_resnet import validation
+from keras_resnet.config.checked import Checked, build
+from keras_resnet.facts import architectures
+from keras_resnet.facts.architectures import Architecture, Block, BottleneckStride, Shortcut
+from keras_resnet.facts.datasets import DATASETS
 
 Family = Literal["imagenet", "cifar"]
 DatasetName = Literal["digits", "cifar10", "cifar100", "imagenet", "folder"]
@@ -26,25 +27,9 @@ Normalization = Literal["per-pixel-mean", "per-channel"]
 OptimizerName = Literal["sgd", "lars"]
 ScheduleName = Literal["steps", "plateau", "error-gate", "cosine", "polynomial"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-Cache = Literal["encoded", "decoded"]
-Strategy = Literal["one_device", "mirrored", "multi_worker", "tpu", "auto"]
 
 SMALL_IMAGE_AUGMENTATIONS = ("none", "crop", "crop-flip")
 """What suits images of one size; photographs have all."""
-
-Kind = TypeVar("Kind")
-
-
-class Checked:
-    """A frozen dataclass whose fields hold what their annotations say, and nothing else."""
-
-    def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
-            object.__setattr__(self, name, checks.fitting(name, getattr(self, name), hint))
-        self._check()
-
-    def _check(self) -> None:
-        """Refuses values of the right type that make no sense, alone or together."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +58,9 @@ class ModelConfig(Checked):
 
     def _check(self) -> None:
         if self.family == "imagenet" and self.block != "basic" and self.architecture.block != self.block:
-            checks.refuse("block", f"'basic' in an imagenet network of depth {self.depth}", self.block)
+            validation.refuse("block", f"'basic' in an imagenet network of depth {self.depth}", self.block)
         if self.family == "cifar" and self.space_to_depth:
-            checks.refuse("space_to_depth", "False with family='cifar'", self.space_to_depth)
+            validation.refuse("space_to_depth", "False with family='cifar'", self.space_to_depth)
         _ = self.architecture
 
     @property
@@ -108,18 +93,18 @@ class DataConfig(Checked):
 
     def _check(self) -> None:
         data = DATASETS[self.dataset]
-        checks.at_least("holdout", self.holdout, 0)
+        validation.at_least("holdout", self.holdout, 0)
         if data.train is not None and self.holdout >= data.train:
-            checks.refuse("holdout", f"below the {data.train} training images of {self.dataset}", self.holdout)
-        checks.at_least("padding", self.padding, 0)
+            validation.refuse("holdout", f"below the {data.train} training images of {self.dataset}", self.holdout)
+        validation.at_least("padding", self.padding, 0)
         if data.image_shape is not None and self.image_size is not None:
-            checks.refuse("image_size", f"None with dataset='{self.dataset}', which has a size", self.image_size)
+            validation.refuse("image_size", f"None with dataset='{self.dataset}', which has a size", self.image_size)
         if data.image_shape is None and (self.image_size is None or self.image_size < 1):
-            checks.refuse("image_size", f"positive with dataset='{self.dataset}', such as 224", self.image_size)
+            validation.refuse("image_size", f"positive with dataset='{self.dataset}', such as 224", self.image_size)
         if data.image_shape is not None and self.augmentation not in SMALL_IMAGE_AUGMENTATIONS:
             allowed = ", ".join(SMALL_IMAGE_AUGMENTATIONS)
             rule = f"one of {allowed} with dataset='{self.dataset}': the others are for photographs"
-            checks.refuse("augmentation", rule, self.augmentation)
+            validation.refuse("augmentation", rule, self.augmentation)
 
     @property
     def image_side(self) -> int:
@@ -149,15 +134,15 @@ class OptimizerConfig(Checked):
     and saved. None: no average."""
 
     def _check(self) -> None:
-        checks.fraction("momentum", self.momentum)
-        checks.positive("trust_coefficient", self.trust_coefficient)
+        validation.fraction("momentum", self.momentum)
+        validation.positive("trust_coefficient", self.trust_coefficient)
         if self.global_clipnorm is not None:
-            checks.positive("global_clipnorm", self.global_clipnorm)
+            validation.positive("global_clipnorm", self.global_clipnorm)
         if self.ema_momentum is not None:
-            checks.fraction("ema_momentum", self.ema_momentum)
-        checks.at_least("weight_decay", self.weight_decay, 0)
+            validation.fraction("ema_momentum", self.ema_momentum)
+        validation.at_least("weight_decay", self.weight_decay, 0)
         if self.nesterov and not self.momentum:
-            checks.refuse("momentum", "positive with nesterov=True", self.momentum)
+            validation.refuse("momentum", "positive with nesterov=True", self.momentum)
 
 
 @dataclass(frozen=True)
@@ -192,13 +177,13 @@ class ScheduleConfig(Checked):
 
     def _check(self) -> None:
         for name in ("learning_rate", "gate_learning_rate", "patience", "power", "scale", "iterations"):
-            checks.positive(name, getattr(self, name))
+            validation.positive(name, getattr(self, name))
         if not 0 < self.factor < 1:
-            checks.refuse("factor", "above 0 and below 1", self.factor)
+            validation.refuse("factor", "above 0 and below 1", self.factor)
         if not 0 < self.gate_error <= 100:
-            checks.refuse("gate_error", "above 0 and at most 100 percent", self.gate_error)
+            validation.refuse("gate_error", "above 0 and at most 100 percent", self.gate_error)
         if not self.scaled_iterations:
-            checks.refuse("scale", f"large enough to leave one of the {self.iterations} iterations", self.scale)
+            validation.refuse("scale", f"large enough to leave one of the {self.iterations} iterations", self.scale)
         self._check_warmup()
         if self.name in ("steps", "error-gate"):
             self._check_boundaries("boundaries", self.boundaries, self.iterations)
@@ -207,20 +192,22 @@ class ScheduleConfig(Checked):
     def _check_warmup(self) -> None:
         if not 0 <= self.warmup_iterations < self.iterations:
             rule = f"at least 0 and below iterations={self.iterations}"
-            checks.refuse("warmup_iterations", rule, self.warmup_iterations)
+            validation.refuse("warmup_iterations", rule, self.warmup_iterations)
         if not 0 <= self.warmup_learning_rate < self.learning_rate:
             rule = f"at least 0 and below learning_rate={self.learning_rate}"
-            checks.refuse("warmup_learning_rate", rule, self.warmup_learning_rate)
+            validation.refuse("warmup_learning_rate", rule, self.warmup_learning_rate)
         if self.warmup_learning_rate and not self.warmup_iterations:
-            checks.refuse("warmup_learning_rate", "0 without warmup_iterations", self.warmup_learning_rate)
+            validation.refuse("warmup_learning_rate", "0 without warmup_iterations", self.warmup_learning_rate)
         if self.warmup_iterations and self.name == "error-gate":
-            checks.refuse("warmup_iterations", "0 with name='error-gate', which is a warm-up", self.warmup_iterations)
+            validation.refuse(
+                "warmup_iterations", "0 with name='error-gate', which is a warm-up", self.warmup_iterations
+            )
 
     def _check_boundaries(self, name: str, boundaries: tuple[int, ...], iterations: int) -> None:
         edges = (0, *boundaries, iterations)
         if any(later <= earlier for earlier, later in itertools.pairwise(edges)):
             rule = f"increasing, above 0 and below the {iterations} iterations"
-            checks.refuse(name, rule, boundaries, "To shorten or stretch everything together, set `scale`")
+            validation.refuse(name, rule, boundaries, "To shorten or stretch everything together, set `scale`")
 
     @property
     def scaled_iterations(self) -> int:
@@ -265,21 +252,23 @@ class TrainingConfig(Checked):
 
     def _check(self) -> None:
         for name in ("global_batch_size", "accumulation", "log_every", "validate_every"):
-            checks.positive(name, getattr(self, name))
-        checks.at_least("precise_statistics", self.precise_statistics, 0)
-        checks.fraction("label_smoothing", self.label_smoothing)
+            validation.positive(name, getattr(self, name))
+        validation.at_least("precise_statistics", self.precise_statistics, 0)
+        validation.fraction("label_smoothing", self.label_smoothing)
         if self.global_batch_size % self.accumulation:
-            checks.refuse("accumulation", f"a divisor of global_batch_size={self.global_batch_size}", self.accumulation)
+            validation.refuse(
+                "accumulation", f"a divisor of global_batch_size={self.global_batch_size}", self.accumulation
+            )
         self._check_normalization()
         if not 0 <= self.seed < 2**31:
-            checks.refuse("seed", "at least 0 and below 2**31", self.seed)
+            validation.refuse("seed", "at least 0 and below 2**31", self.seed)
 
     def _check_normalization(self) -> None:
         images, part = self.normalization_batch_size, self.global_batch_size // self.accumulation
         if images is not None and (images < 1 or part % images):
             rule = f"a divisor of {part}, the images of an iteration"
             rule += f" in each of {self.accumulation} parts" if self.accumulation > 1 else ""
-            checks.refuse("normalization_batch_size", rule, images)
+            validation.refuse("normalization_batch_size", rule, images)
 
 
 @dataclass(frozen=True)
@@ -298,7 +287,7 @@ class Recipe(Checked):
 
     def _check(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            checks.refuse("name", "letters, digits, dots, dashes and underscores", self.name)
+            validation.refuse("name", "letters, digits, dots, dashes and underscores", self.name)
         smallest = self.model.architecture.strides
         if self.data.image_side < smallest:
             raise ValueError(
@@ -309,16 +298,16 @@ class Recipe(Checked):
     @property
     def fingerprint(self) -> str:
         """12 hexadecimal digits that differ between recipes that may give different results."""
-        canonical = json.dumps(self.essence(), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(self.hyperparameters(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
-    def essence(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """The recipe as nested dictionaries, without the name and the description."""
         return {key: value for key, value in asdict(self).items() if isinstance(value, dict)}
 
     def differences(self, other: Recipe) -> list[str]:
         """What changes from this recipe to another, as `"model.shortcut: 'A' -> 'B'"`."""
-        return checks.differences(self.essence(), other.essence())
+        return validation.differences(self.hyperparameters(), other.hyperparameters())
 
     def to_json(self) -> str:
         """The recipe as text that `from_json` turns into an equal recipe."""
@@ -349,73 +338,3 @@ class Recipe(Checked):
             return cls.from_json(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
-
-
-def build(kind: type[Kind], values: Any, where: str = "") -> Kind:
-    """A dataclass of dataclasses from nested dictionaries, which must have every key and no other."""
-    hints = get_type_hints(kind)
-    checks.keys(values, hints, where)
-    nested = {key: hint for key, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
-    return kind(**{**values, **{key: build(hint, values[key], key) for key, hint in nested.items()}})
-
-
-@dataclass(frozen=True)
-class Run(Checked):
-    """Everything about a training that must not change its result."""
-
-    directory: str | None = None
-    """Where the run is kept. None: runs/NAME-FINGERPRINT."""
-    data_directory: str | None = None
-    """Where the images are: a tensorflow-datasets directory, or the folder with the pictures."""
-    cache: Cache | None = None
-    """Keep photographs in memory once they were read: encoded, for a slow or distant disk; or decoded, which takes
-    several times the memory and spares the cores most of their work. None: read them anew in every epoch."""
-    strategy: Strategy = "one_device"
-    """The devices, and how they share the work; auto takes the most that there are."""
-    replicas: int | None = None
-    """mirrored: GPUs, or parts of the CPU with a thread each. None: all GPUs; on a CPU, as many as its cores."""
-    join_timeout: float = 300.0
-    """multi_worker: seconds to wait for the other processes."""
-    xla: bool = False
-    """Compile the gradients of a replica with XLA. A TPU always does; a CPU is slower with it."""
-    resume: bool = False
-    """Continue the run in the directory from its last checkpoint; start it if there is none."""
-    accept_changes: bool = False
-    """Continue with a changed recipe, which replaces that of the run."""
-    iterations_per_call: int = 50
-    """The most iterations between two looks at the progress; more is faster on an accelerator."""
-    checkpoint_every: int = 1000
-    """Iterations between two checkpoints."""
-    keep_checkpoints: int = 3
-    """Checkpoints that are kept: the latest ones, and that of the best validation error."""
-    checkpoint_directory: str | None = None
-    """Where checkpoints are kept; also gs://, s3:// and whatever else TensorFlow can reach. None: in the directory."""
-    asynchronous_checkpoints: bool = False
-    """Train on while a checkpoint is written."""
-    checkpoint_timeout: float = 600.0
-    """Seconds that writing a checkpoint may take."""
-
-    def _check(self) -> None:
-        positive = ("iterations_per_call", "checkpoint_every", "keep_checkpoints", "join_timeout", "checkpoint_timeout")
-        for name in positive:
-            checks.positive(name, getattr(self, name))
-        if self.replicas is not None:
-            checks.positive("replicas", self.replicas)
-            if self.strategy != "mirrored":
-                checks.refuse("replicas", f"None with strategy='{self.strategy}': it is for mirrored", self.replicas)
-        if self.accept_changes and not self.resume:
-            checks.refuse("accept_changes", "False without resume=True", self.accept_changes)
-
-    def remembered(self) -> dict[str, Any]:
-        """What continuing the run takes up again, fit for JSON: all but where it is, and what was asked for once."""
-        kept = {
-            key: value for key, value in asdict(self).items() if key not in ("directory", "resume", "accept_changes")
-        }
-        for key in ("data_directory", "checkpoint_directory"):
-            if kept[key] is not None and "://" not in kept[key]:
-                kept[key] = str(Path(kept[key]).expanduser().absolute())
-        return kept
-
-    def directory_for(self, recipe: Recipe) -> Path:
-        """Where a recipe's run is kept."""
-        return Path(self.directory or f"runs/{recipe.name}-{recipe.fingerprint}")

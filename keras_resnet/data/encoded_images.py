@@ -21,7 +21,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-class Encoded:
+class EncodedImage:
     """A photograph as a JPEG or PNG file.
 
     Args:
@@ -75,7 +75,7 @@ class Encoded:
         return tf.raw_ops.DecodeAndCropJpeg(contents=self.content, crop_window=window, channels=3, ratio=ratio)
 
 
-class Decoded:
+class DecodedImage:
     """A photograph as its pixels, seen as its file would be.
 
     Args:
@@ -99,11 +99,11 @@ class Decoded:
         return self.part(window)
 
 
-Photograph = Encoded | Decoded
+Photograph = EncodedImage | DecodedImage
 
 
 def is_seen_finely(shape: tf.Tensor, size: int) -> tf.Tensor:
-    """Whether no view of a photograph is decoded coarsely, so that `Decoded` shows what `Encoded` does."""
+    """Whether no view of a photograph is decoded coarsely, so that `DecodedImage` shows what `EncodedImage` does."""
     return tf.reduce_min(shape) < RATIOS[0] * size
 
 

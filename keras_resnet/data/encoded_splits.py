@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.photographs import Decoded, Encoded, Photograph, decode, is_seen_finely
+from keras_resnet.data.augmentation.any_size import VIEWS, View, evaluation_view
+from keras_resnet.data.encoded_images import DecodedImage, EncodedImage, Photograph, decode, is_seen_finely
 from keras_resnet.data.splits import PARALLEL_CALLS, Split
-from keras_resnet.data.views import VIEWS, View, evaluation_view
 
 SAMPLE = 100
 """Photographs whose sizes tell how much memory the pixels of all will take."""
@@ -21,7 +21,7 @@ PIXELS = b"\x08"
 """What a serialized tensor begins with, and neither a JPEG nor a PNG does."""
 
 
-class PhotographSplit(Split):
+class EncodedSplit(Split):
     """JPEG and PNG images of any size, seen as square RGB images.
 
     Attributes:
@@ -86,18 +86,18 @@ class PhotographSplit(Split):
         """What the cache keeps of a file."""
         if self.cache == "encoded":
             return content
-        fine = is_seen_finely(Encoded(content).shape, self.image_size)
+        fine = is_seen_finely(EncodedImage(content).shape, self.image_size)
         return tf.cond(fine, lambda: tf.io.serialize_tensor(decode(content)), lambda: content)
 
     def see(self, through: Callable[[Photograph], Any], index: tf.Tensor) -> Any:
         """Something of an image, whatever the cache made of it; the pixels are the same."""
         fetched = self.fetch(index)
         if self.cache != "decoded":
-            return through(Encoded(fetched))
+            return through(EncodedImage(fetched))
         return tf.cond(
             tf.strings.substr(fetched, 0, 1) == PIXELS,
-            lambda: through(Decoded(tf.ensure_shape(tf.io.parse_tensor(fetched, tf.uint8), [None, None, 3]))),
-            lambda: through(Encoded(fetched)),
+            lambda: through(DecodedImage(tf.ensure_shape(tf.io.parse_tensor(fetched, tf.uint8), [None, None, 3]))),
+            lambda: through(EncodedImage(fetched)),
         )
 
     def cached_bytes(self) -> int:
@@ -107,7 +107,7 @@ class PhotographSplit(Split):
     def pixels_bytes(self) -> int:
         """Bytes of the pixels of a photograph, on the average of a sample."""
         sample = np.linspace(0, self.size - 1, min(self.size, SAMPLE), dtype=np.int64)
-        shapes = [Encoded(self.read(tf.constant(index))).shape.numpy() for index in sample]
+        shapes = [EncodedImage(self.read(tf.constant(index))).shape.numpy() for index in sample]
         return int(3 * np.mean(np.prod(shapes, axis=1)))
 
     def batches(
@@ -158,14 +158,14 @@ class PhotographSplit(Split):
 
 
 @dataclass(frozen=True, eq=False)
-class FileSplit(PhotographSplit):
+class FileSplit(EncodedSplit):
     """Photographs in files of their own.
 
     Args:
         paths: One for each image.
         labels: int64 [size].
         image_size: Side of the squares, in pixels.
-        cache: As in `PhotographSplit`.
+        cache: As in `EncodedSplit`.
     """
 
     paths: tuple[str, ...]

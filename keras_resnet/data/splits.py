@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import processors
-from keras_resnet.data.transforms import AUGMENTATIONS, Augmentation
-from keras_resnet.data.views import View
+from keras_resnet.data.augmentation.any_size import View
+from keras_resnet.data.augmentation.fixed_size import AUGMENTATIONS, Augmentation
+from keras_resnet.host import processors
 
 # Explicit, because tf.data's own tuning can stall a pipeline for seconds when an iterator ends.
 PARALLEL_CALLS = processors.count()

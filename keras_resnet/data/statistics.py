@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_resnet.data.batches import evaluation_batches
-from keras_resnet.data.photograph_splits import PhotographSplit
+from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
 
 SAMPLE = 10_000
@@ -53,7 +53,7 @@ def mean_and_deviation(split: Split, kind: str) -> tuple[np.ndarray, np.ndarray]
     """
     if kind not in NORMALIZATIONS:
         raise ValueError(f"`kind` must be one of {', '.join(NORMALIZATIONS)}. Received: kind={kind!r}")
-    if isinstance(split, PhotographSplit):
+    if isinstance(split, EncodedSplit):
         split = split.part(0, SAMPLE)
     total, total_square = np.zeros(split.image_shape), np.zeros(split.image_shape)
     # Black images that fill up the last batch add nothing. Sums over 100 images are whole numbers below 2^24, which

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from keras_resnet import metrics
+from keras_resnet.optimization import losses
 
 
 @dataclass(frozen=True)
-class Errors:
+class ErrorRates:
     """What was measured on a split."""
 
     images: int
@@ -28,7 +28,7 @@ class Errors:
 Batches = tf.data.Dataset | tf.distribute.DistributedDataset
 
 
-def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[[Batches, int], Errors]:
+def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[[Batches, int], ErrorRates]:
     """The function that measures a model on batches; it is traced once and serves every split.
 
     Args:
@@ -45,9 +45,9 @@ def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[
         logits = model(images, training=False)
         return (
             tf.math.count_nonzero(labels >= 0),
-            tf.reduce_sum(tf.cast(metrics.cross_entropy(logits, labels), tf.float64)),
-            tf.math.count_nonzero(metrics.wrong(logits, labels, k=1)),
-            tf.math.count_nonzero(metrics.wrong(logits, labels, k=5)),
+            tf.reduce_sum(tf.cast(losses.cross_entropy(logits, labels), tf.float64)),
+            tf.math.count_nonzero(losses.wrong(logits, labels, k=1)),
+            tf.math.count_nonzero(losses.wrong(logits, labels, k=5)),
         )
 
     @tf.function(autograph=False)
@@ -67,7 +67,7 @@ def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[
 
         strategy.run(average)
 
-    def evaluate(batches: Batches, images: int) -> Errors:
+    def evaluate(batches: Batches, images: int) -> ErrorRates:
         if apart and strategy.num_replicas_in_sync > 1:
             # Replicas have moving statistics of their own; what is saved, and so to be measured, is the mean of them.
             average_statistics()
@@ -77,7 +77,7 @@ def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[
         counted, loss, wrong1, wrong5 = sums
         if counted != images:
             raise RuntimeError(f"{counted} images were evaluated, but the split has {images}")
-        return Errors(
+        return ErrorRates(
             int(counted), float(loss / counted), *(float(100.0 * wrong / counted) for wrong in (wrong1, wrong5))
         )
 

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import metrics
-from keras_resnet.evaluation.errors import Errors
+from keras_resnet.evaluation.error_rates import ErrorRates
 from keras_resnet.evaluation.intervals import wilson
+from keras_resnet.optimization import losses
 
 TOP = 5
 """The largest scores that are kept of every image."""
@@ -38,10 +38,10 @@ class Scored:
     scores: np.ndarray
 
     @property
-    def errors(self) -> Errors:
+    def errors(self) -> ErrorRates:
         """Mean loss and errors."""
         images, loss = len(self.labels), self.losses.mean(dtype=np.float64)
-        return Errors(images, float(loss), *(float(100 * wrong.mean()) for wrong in (self.wrong1, self.wrong5)))
+        return ErrorRates(images, float(loss), *(float(100 * wrong.mean()) for wrong in (self.wrong1, self.wrong5)))
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -73,8 +73,8 @@ def score(
     def measure(seen, labels):
         logarithms = log_scores(models, seen)
         largest = tf.math.top_k(logarithms, min(TOP, logarithms.shape[-1]))
-        wrong = (metrics.wrong(logarithms, labels, k) for k in (1, TOP))
-        return labels, metrics.cross_entropy(logarithms, labels), *wrong, largest.indices, tf.exp(largest.values)
+        wrong = (losses.wrong(logarithms, labels, k) for k in (1, TOP))
+        return labels, losses.cross_entropy(logarithms, labels), *wrong, largest.indices, tf.exp(largest.values)
 
     rows, counted = [], 0
     for batch in batches:

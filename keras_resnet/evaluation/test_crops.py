@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from keras_resnet.data.augmentation.any_size import RESIZE
 from keras_resnet.data.batches import options
-from keras_resnet.data.photograph_splits import PhotographSplit
-from keras_resnet.data.photographs import Photograph
-from keras_resnet.data.views import RESIZE
+from keras_resnet.data.encoded_images import Photograph
+from keras_resnet.data.encoded_splits import EncodedSplit
 
 POSITIONS = ("top left", "top right", "bottom left", "bottom right", "center")
 """Of the crops, in their order. Their mirror images follow in the same order."""
 CROPS = 2 * len(POSITIONS)
 
 
-def ten_crop_batches(split: PhotographSplit, batch_size: int) -> tf.data.Dataset:
+def ten_crop_batches(split: EncodedSplit, batch_size: int) -> tf.data.Dataset:
     """One pass over a split, in its order: ten crops of every photograph, each photograph exactly once.
 
     Args:
@@ -33,9 +33,7 @@ def ten_crop_batches(split: PhotographSplit, batch_size: int) -> tf.data.Dataset
     return filled.batch(batch_size, drop_remainder=True).prefetch(2).with_options(options())
 
 
-def scaled_photographs(
-    split: PhotographSplit, shorter_sides: Sequence[int], *, mirror: bool = False
-) -> tf.data.Dataset:
+def scaled_photographs(split: EncodedSplit, shorter_sides: Sequence[int], *, mirror: bool = False) -> tf.data.Dataset:
     """One pass over a split, in its order: every photograph whole, at several sizes.
 
     Args:

@@ -10,13 +10,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_resnet.data import crops
+from keras_resnet.data.augmentation.any_size import RESIZE
 from keras_resnet.data.batches import evaluation_batches
-from keras_resnet.data.photograph_splits import PhotographSplit
+from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
-from keras_resnet.data.views import RESIZE
-from keras_resnet.evaluation.fully_convolutional import fully_convolutional
-from keras_resnet.residual_network import ResidualNetwork
+from keras_resnet.evaluation import test_crops
+from keras_resnet.models.fully_convolutional import fully_convolutional
+from keras_resnet.models.residual_network import ResidualNetwork
 
 SHORTER_SIDES = (224, 256, 384, 480, 640)
 """Of the photographs, in pixels, where images in training have 224 (He et al., 2015, Section 3.4)."""
@@ -72,11 +72,11 @@ def ten_crop(split: Split, *, batch_size: int = 10) -> View:
         He et al., 2015, Section 3.4, Tables 2 and 3.
     """
     photographs = _photographs(split, "10-crop")
-    batches = crops.ten_crop_batches(photographs, batch_size)
+    batches = test_crops.ten_crop_batches(photographs, batch_size)
     return View(
         batches.map(lambda images, labels: ((images,), labels)),
         lambda network: network,
-        _crop_protocol(split, list(crops.POSITIONS), mirror=True, averaged="softmax scores of the ten crops"),
+        _crop_protocol(split, list(test_crops.POSITIONS), mirror=True, averaged="softmax scores of the ten crops"),
     )
 
 
@@ -108,7 +108,7 @@ def multi_scale(split: Split, *, shorter_sides: Sequence[int] | None = None, mir
             f"Received: shorter_sides={sides}"
         )
     return View(
-        crops.scaled_photographs(photographs, sides, mirror=mirror),
+        test_crops.scaled_photographs(photographs, sides, mirror=mirror),
         functools.partial(fully_convolutional, size=size),
         {
             "shorter_sides": sides,
@@ -125,9 +125,9 @@ VIEWS: dict[str, Callable[..., View]] = {"center": center, "10-crop": ten_crop, 
 """From a split, and by keyword what else a view takes, to the view."""
 
 
-def _photographs(split: Split, view: str) -> PhotographSplit:
+def _photographs(split: Split, view: str) -> EncodedSplit:
     """The split, if it is of photographs."""
-    if isinstance(split, PhotographSplit):
+    if isinstance(split, EncodedSplit):
         return split
     height, width, _ = split.image_shape
     raise ValueError(
@@ -138,7 +138,7 @@ def _photographs(split: Split, view: str) -> PhotographSplit:
 
 def _crop_protocol(split: Split, positions: list[str], *, mirror: bool, averaged: str) -> dict[str, Any]:
     height, width, _ = split.image_shape
-    resizes = isinstance(split, PhotographSplit)
+    resizes = isinstance(split, EncodedSplit)
     return {
         "shorter_sides": [round(height * RESIZE)] if resizes else None,
         "interpolation": INTERPOLATION if resizes else None,

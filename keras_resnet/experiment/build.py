@@ -13,20 +13,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import distribution, metrics, networks
-from keras_resnet.config import ModelConfig, Recipe, Run
-from keras_resnet.data import batches, loading, statistics
-from keras_resnet.data.loading import Data
-from keras_resnet.layers.batch_normalization import set_normalization_batch_size
-from keras_resnet.optimizers import OPTIMIZERS
-from keras_resnet.residual_network import ResidualNetwork
-from keras_resnet.schedules import SCHEDULES, Schedule
-from keras_resnet.training.averaging import Average
-from keras_resnet.training.loss_scale import LossScale
-from keras_resnet.training.replica import Replica
-from keras_resnet.training.variables import differs_between_replicas
+from keras_resnet.config.recipe import ModelConfig, Recipe
+from keras_resnet.config.run import Run
+from keras_resnet.data import batches, statistics
+from keras_resnet.data.datasets import loading
+from keras_resnet.data.datasets.loading import Data
+from keras_resnet.models import resnet
+from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
+from keras_resnet.models.residual_network import ResidualNetwork
+from keras_resnet.optimization import losses
+from keras_resnet.optimization.optimizers import OPTIMIZERS
+from keras_resnet.optimization.schedules import SCHEDULES, Schedule
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.loss_scale import LossScale
+from keras_resnet.training.tensorflow.moving_average import Average
+from keras_resnet.training.tensorflow.replica import Replica
+from keras_resnet.training.tensorflow.variables import differs_between_replicas
 
-BUILDERS = {"imagenet": networks.ResNet, "cifar": networks.CifarResNet}
+BUILDERS = {"imagenet": resnet.ResNet, "cifar": resnet.CifarResNet}
 """Families of networks by the name that a recipe gives them."""
 
 
@@ -56,7 +60,7 @@ def training_batches(
         seed=recipe.training.seed,
         first_iteration=first_iteration * parts,
     )
-    return distribution.batches(strategy, make)
+    return strategies.batches(strategy, make)
 
 
 def statistics_batches(recipe: Recipe, data: Data, strategy: tf.distribute.Strategy, images: int) -> Iterator:
@@ -72,7 +76,7 @@ def statistics_batches(recipe: Recipe, data: Data, strategy: tf.distribute.Strat
         images: How many, rounded up to whole iterations; beyond an epoch they come again, with another augmentation.
     """
     training = recipe.training
-    per_replica = distribution.per_replica_batch_size(training.global_batch_size, strategy, training.accumulation)
+    per_replica = strategies.per_replica_batch_size(training.global_batch_size, strategy, training.accumulation)
     together = min(training.normalization_batch_size or per_replica, per_replica)
     parts = training.global_batch_size // (together * strategy.num_replicas_in_sync)
     iterations = math.ceil(images / training.global_batch_size)
@@ -88,7 +92,7 @@ def build_replica(recipe: Recipe, data: Data, *, xla: bool = False) -> Replica:
         network,
         build_optimizer(recipe, network),
         global_batch_size=recipe.training.global_batch_size,
-        loss=functools.partial(metrics.cross_entropy, smoothing=recipe.training.label_smoothing),
+        loss=functools.partial(losses.cross_entropy, smoothing=recipe.training.label_smoothing),
         global_clipnorm=recipe.optimizer.global_clipnorm,
         loss_scale=LossScale() if recipe.training.precision == "mixed_float16" else None,
         average=None if momentum is None else Average(network, momentum),

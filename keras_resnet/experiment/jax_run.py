@@ -8,15 +8,16 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
-from keras_resnet.config import Recipe, Run
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.run import Run
 from keras_resnet.data import order
-from keras_resnet.data.jax_transforms import AUGMENTATIONS
+from keras_resnet.data.augmentation.jax_fixed_size import AUGMENTATIONS
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.datasets import DATASETS
-from keras_resnet.evaluation.jax_errors import evaluator
-from keras_resnet.experiment import Experiment
-from keras_resnet.training.jax_iterations import iterations
-from keras_resnet.training.loop import Training
+from keras_resnet.experiment.run import Experiment
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.training.jax.evaluator import evaluator
+from keras_resnet.training.jax.multi_step import iterations
+from keras_resnet.training.trainer import Training
 
 
 def check(recipe: Recipe, run: Run) -> None:

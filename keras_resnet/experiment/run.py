@@ -13,19 +13,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import assembly, checks, distribution, networks, runs
-from keras_resnet.config import Recipe, Run
-from keras_resnet.data import batches, loading
-from keras_resnet.data.loading import Data
-from keras_resnet.evaluation.errors import Errors, evaluator
-from keras_resnet.reporting import console, curves, hparams, model_card
-from keras_resnet.runs import RunDirectory
+from keras_resnet import validation
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.run import Run
+from keras_resnet.data import batches
+from keras_resnet.data.datasets import loading
+from keras_resnet.data.datasets.loading import Data
+from keras_resnet.evaluation.error_rates import ErrorRates, evaluator
+from keras_resnet.experiment import build
+from keras_resnet.host.signals import Stopped
+from keras_resnet.models import resnet
+from keras_resnet.reporting import console, curves_figure, model_card, tensorboard
+from keras_resnet.runs.directory import ELSEWHERE, RunDirectory
+from keras_resnet.runs.environment import environment
 from keras_resnet.training.checkpoints import Checkpoints
-from keras_resnet.training.loop import Intervals, NonFiniteLossError, Training
-from keras_resnet.training.precise_statistics import set_precise_statistics
-from keras_resnet.training.replica import Replica
-from keras_resnet.training.resumption import WorkerLostError, naming_lost_workers
-from keras_resnet.training.stopping import Stopped
+from keras_resnet.training.restoring import WorkerLostError, naming_lost_workers
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics
+from keras_resnet.training.tensorflow.replica import Replica
+from keras_resnet.training.trainer import Intervals, NonFiniteLossError, Training
 
 FAILED = 1
 """Exit status of a run that something outside of it has ended, such as a full disk; `--run.resume` continues it."""
@@ -64,7 +70,7 @@ def train(recipe: Recipe, run: Run, callbacks: Iterable[keras.callbacks.Callback
     """
     directory = RunDirectory(run.directory_for(recipe))
     kind = experiment_of_backend(recipe, run)
-    strategy = distribution.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
+    strategy = strategies.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
     try:
         with naming_lost_workers(strategy):
             if is_finished(directory, recipe, run, strategy):
@@ -91,11 +97,11 @@ def experiment_of_backend(recipe: Recipe, run: Run) -> type[Experiment]:
             f"a training needs the backend tensorflow or jax. Received: KERAS_BACKEND={backend}. "
             "Unset it to train with TensorFlow"
         )
-    from keras_resnet import jax_experiment
+    from keras_resnet.experiment import jax_run
 
-    jax_experiment.check(recipe, run)
-    jax_experiment.hide_accelerators()
-    return jax_experiment.JaxExperiment
+    jax_run.check(recipe, run)
+    jax_run.hide_accelerators()
+    return jax_run.JaxExperiment
 
 
 def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, strategy: tf.distribute.Strategy) -> bool:
@@ -105,10 +111,10 @@ def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, strategy: tf.
         directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes)
         return directory.finished
 
-    finished = distribution.on_chief(strategy, check)
+    finished = strategies.on_chief(strategy, check)
     if finished:
         print(f"This run is finished.\n{console.report(directory)}")
-    return bool(distribution.largest(strategy, [bool(finished)])[0])
+    return bool(strategies.largest(strategy, [bool(finished)])[0])
 
 
 class Experiment:
@@ -127,16 +133,16 @@ class Experiment:
     def __init__(self, recipe: Recipe, run: Run, directory: RunDirectory, strategy: tf.distribute.Strategy):
         settings, self.replicas = recipe.training, strategy.num_replicas_in_sync
         self.recipe, self.run, self.directory, self.strategy = recipe, run, directory, strategy
-        self.chief = distribution.is_chief(strategy)
-        self.per_replica_batch_size = distribution.per_replica_batch_size(
+        self.chief = strategies.is_chief(strategy)
+        self.per_replica_batch_size = strategies.per_replica_batch_size(
             settings.global_batch_size, strategy, settings.accumulation
         )
-        distribution.check_normalization_batch_size(
+        strategies.check_normalization_batch_size(
             settings.normalization_batch_size, self.per_replica_batch_size, self.replicas
         )
-        self.data: Data = assembly.load_data(recipe, run, tell if self.chief else lambda line: None)
+        self.data: Data = build.load_data(recipe, run, tell if self.chief else lambda line: None)
         with loading.naming_damaged_images(self.data, tell), strategy.scope():
-            self.replica: Replica = assembly.build_replica(recipe, self.data, xla=run.xla)
+            self.replica: Replica = build.build_replica(recipe, self.data, xla=run.xla)
 
     def begin(self, callbacks: Iterable[keras.callbacks.Callback] = ()) -> Training:
         """The training, where its last checkpoint left it; then the run is noted in its directory.
@@ -146,7 +152,7 @@ class Experiment:
         """
         training = self._training(callbacks)
         messages = training.restore(self._accept)
-        distribution.on_chief(self.strategy, self._note_start)
+        strategies.on_chief(self.strategy, self._note_start)
         if self.chief:
             print(self._introduction(), flush=True)
             for message in messages:
@@ -185,28 +191,28 @@ class Experiment:
     @property
     def devices(self) -> list[str]:
         """What trains, in words."""
-        return distribution.device_names(self.strategy)
+        return strategies.device_names(self.strategy)
 
-    def measure(self, split: str) -> Errors:
+    def measure(self, split: str) -> ErrorRates:
         """The errors of the network as it is on a split."""
         images = self.data.splits[split]
         make = functools.partial(
             batches.evaluation_batches, images, batch_size=self.per_replica_batch_size * self.replicas
         )
-        return self._evaluate(distribution.batches(self.strategy, make), images.size)
+        return self._evaluate(strategies.batches(self.strategy, make), images.size)
 
     def _make_statistics_precise(self) -> None:
         """Replaces the moving averages by an exact average, if the recipe asks for it."""
         if images := self.recipe.training.precise_statistics:
-            batches = assembly.statistics_batches(self.recipe, self.data, self.strategy, images)
+            batches = build.statistics_batches(self.recipe, self.data, self.strategy, images)
             set_precise_statistics(self.replica.model, batches, self.strategy)
 
     def _training(self, callbacks: Iterable[keras.callbacks.Callback]) -> Training:
         recipe, run, chief = self.recipe, self.run, self.chief
         return Training(
             self.replica,
-            assembly.build_schedule(recipe),
-            lambda first: assembly.training_batches(recipe, self.data, self.strategy, first),
+            build.build_schedule(recipe),
+            lambda first: build.training_batches(recipe, self.data, self.strategy, first),
             lambda: self.measure("validation"),
             strategy=self.strategy,
             accumulation=recipe.training.accumulation,
@@ -216,11 +222,11 @@ class Experiment:
                 validate=recipe.training.validate_every,
                 checkpoint=run.checkpoint_every,
                 # An iteration of a very deep network takes seconds: calls of one start it sooner and cost nothing.
-                call=1 if recipe.model.depth > networks.REMAT_DEPTH else run.iterations_per_call,
+                call=1 if recipe.model.depth > resnet.REMAT_DEPTH else run.iterations_per_call,
             ),
             history=self.directory.history if chief else None,
             checkpoints=self._checkpoints() if chief else None,
-            about={"recipe": recipe.essence()},
+            about={"recipe": recipe.hyperparameters()},
             logs=str(self.directory.logs) if chief else None,
             callbacks=callbacks,
         )
@@ -241,26 +247,26 @@ class Experiment:
                 f"{self.run.checkpoint_directory} already holds checkpoints: add --run.resume to continue from them, "
                 "or choose another --run.checkpoint-directory"
             )
-        changes = checks.differences(about["recipe"], json.loads(json.dumps(self.recipe.essence())))
+        changes = validation.differences(about["recipe"], json.loads(json.dumps(self.recipe.hyperparameters())))
         if changes and not self.run.accept_changes:
             listed = "\n  ".join(changes)
-            raise ValueError(f"the checkpoints are of another recipe. {runs.ELSEWHERE}. What differs:\n  {listed}")
+            raise ValueError(f"the checkpoints are of another recipe. {ELSEWHERE}. What differs:\n  {listed}")
 
     def _note_start(self) -> None:
-        environment = runs.environment(
+        start = environment(
             self.devices,
-            workers=distribution.workers(self.strategy),
+            workers=strategies.workers(self.strategy),
             replicas=self.replicas,
             per_replica_batch_size=self.per_replica_batch_size,
             run=self.run.remembered(),
         )
         self.directory.create(
-            self.recipe.to_json(), environment, resume=self.run.resume, accept_changes=self.run.accept_changes
+            self.recipe.to_json(), start, resume=self.run.resume, accept_changes=self.run.accept_changes
         )
 
     def _introduction(self) -> str:
         """What is about to happen, for the one who waits for it."""
-        recipe, data, network, workers = self.recipe, self.data, self.replica.model, distribution.workers(self.strategy)
+        recipe, data, network, workers = self.recipe, self.data, self.replica.model, strategies.workers(self.strategy)
         sizes = ", ".join(f"{split.size:,} {name}" for name, split in data.splits.items())
         devices = ", ".join(self.devices)
         shared = f": {self.per_replica_batch_size} at a time on each of {self.replicas} replicas"
@@ -274,15 +280,15 @@ class Experiment:
             f"everything is kept in {self.directory.path}"
         )
 
-    def _finish(self, training: Training, measured: dict[str, Errors], values: dict[str, np.ndarray]) -> None:
+    def _finish(self, training: Training, measured: dict[str, ErrorRates], values: dict[str, np.ndarray]) -> None:
         """Leaves the network and what was measured in the directory, the mark that the run is finished last."""
         directory = self.directory
-        network = assembly.portable(self.recipe, self.data, self.replica.model, values)
+        network = build.portable(self.recipe, self.data, self.replica.model, values)
         whole = directory.model.with_name(f".{directory.model.name}")
         network.save(whole)
         whole.replace(directory.model)
-        curves.draw(training.history.rows() if training.history else [], directory.curve, title=self.recipe.name)
-        hparams.write(directory.logs, self.recipe, measured, training.state.iteration)
+        curves_figure.draw(training.history.rows() if training.history else [], directory.curve, title=self.recipe.name)
+        tensorboard.write(directory.logs, self.recipe, measured, training.state.iteration)
         result = {
             "recipe": self.recipe.name,
             "fingerprint": self.recipe.fingerprint,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from keras_resnet.folding import copied, fold_batch_norm, is_functional, rebuilt
-from keras_resnet.layers import Rematerialized
-from keras_resnet.residual_network import ResidualNetwork
+from keras_resnet.models.batch_norm_folding import copied, fold_batch_norm, is_functional, rebuilt
+from keras_resnet.models.layers import Rematerialized
+from keras_resnet.models.residual_network import ResidualNetwork
 
 
 def in_float32(network: ResidualNetwork, image_size: int | None = None) -> ResidualNetwork:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from keras_resnet import architectures
-from keras_resnet.architectures import Architecture, Block, BottleneckStride, Shortcut
+from keras_resnet.facts import architectures
+from keras_resnet.facts.architectures import Architecture, Block, BottleneckStride, Shortcut
 
 
 @dataclass(frozen=True)
-class Form:
+class NetworkSpec:
     """A network without the values of its weights and without the size of its images.
 
     Args:

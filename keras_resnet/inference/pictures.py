@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.folder import SUFFIXES, find_fault
-from keras_resnet.data.photographs import Encoded, Photograph
+from keras_resnet.data.augmentation.any_size import center_crop
+from keras_resnet.data.datasets.folder import SUFFIXES, find_fault
+from keras_resnet.data.encoded_images import EncodedImage, Photograph
 from keras_resnet.data.splits import PARALLEL_CALLS
-from keras_resnet.data.views import center_crop
 
 
 def find(path: Path) -> list[Path]:
@@ -81,7 +81,7 @@ def viewer(image_shape: tuple[int | None, ...], *, whole: bool) -> Callable[[Pat
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
     def view(content: tf.Tensor) -> tf.Tensor:
-        image = seen(Encoded(content), size)
+        image = seen(EncodedImage(content), size)
         return tf.image.rgb_to_grayscale(image) if channels == 1 else image
 
     def see(path: Path) -> np.ndarray:

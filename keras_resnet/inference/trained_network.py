@@ -8,16 +8,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_resnet import assembly, weights
-from keras_resnet.config import Recipe
-from keras_resnet.preprocessing import PREPROCESSING
-from keras_resnet.residual_network import ResidualNetwork
-from keras_resnet.runs import RunDirectory
-from keras_resnet.weights import Weights
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.experiment import build
+from keras_resnet.models import weights_loading
+from keras_resnet.models.preprocessing import PREPROCESSING
+from keras_resnet.models.residual_network import ResidualNetwork
+from keras_resnet.models.weights_loading import Weights
+from keras_resnet.runs.directory import RunDirectory
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedNetwork:
     """A network that can be asked, and what is known of it.
 
     Args:
@@ -34,7 +35,7 @@ class Trained:
     source: Path
 
 
-def load(source: str | Path, preprocessing: str | None = None) -> Trained:
+def load(source: str | Path, preprocessing: str | None = None) -> TrainedNetwork:
     """A trained network.
 
     Args:
@@ -52,23 +53,23 @@ def load(source: str | Path, preprocessing: str | None = None) -> Trained:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file or directory {path}")
     if path.suffix != ".keras":
-        return _of_weights(path, weights.read(path), preprocessing)
-    network = weights.load_network(path)
+        return _of_weights(path, weights_loading.read(path), preprocessing)
+    network = weights_loading.load_network(path)
     if _takes_images(network):
         if preprocessing is not None:
             raise ValueError(
                 f"`preprocessing` must be None: {path} normalizes images itself. Received: {preprocessing!r}"
             )
-        return Trained(network, network.class_names, None, path)
-    return _of_weights(path, weights.of(network), preprocessing)
+        return TrainedNetwork(network, network.class_names, None, path)
+    return _of_weights(path, weights_loading.of(network), preprocessing)
 
 
-def _of_run(directory: RunDirectory) -> Trained:
+def _of_run(directory: RunDirectory) -> TrainedNetwork:
     """The network that a finished run left."""
     directory.require_network()
     recipe = Recipe.read(directory.recipe)
     names = tuple(directory.read_result()["class_names"])
-    return Trained(weights.load_network(directory.model), names, recipe, directory.path)
+    return TrainedNetwork(weights_loading.load_network(directory.model), names, recipe, directory.path)
 
 
 def _takes_images(network: ResidualNetwork) -> bool:
@@ -78,7 +79,7 @@ def _takes_images(network: ResidualNetwork) -> bool:
     return linear and top.name == "predictions" and any(layer.name == "normalization" for layer in network.layers)
 
 
-def _of_weights(path: Path, found: Weights, preprocessing: str | None) -> Trained:
+def _of_weights(path: Path, found: Weights, preprocessing: str | None) -> TrainedNetwork:
     """The network that some weights belong to, with their normalization in front of it."""
     carried = found.carried
     if carried is None:
@@ -96,7 +97,7 @@ def _of_weights(path: Path, found: Weights, preprocessing: str | None) -> Traine
         )
     if carried.form.classes is None:
         raise ValueError(f"{path} must hold a network with its classifier. It has none")
-    return Trained(from_images(found, convention), carried.class_names, None, path)
+    return TrainedNetwork(from_images(found, convention), carried.class_names, None, path)
 
 
 def from_images(found: Weights, convention: str) -> ResidualNetwork:
@@ -116,16 +117,16 @@ def from_images(found: Weights, convention: str) -> ResidualNetwork:
     mean, deviation = (np.array(values, "float32")[None, None] for values in (rule.mean, rule.deviation))
     side = form.architecture.image_size
     image = keras.Input((side, side, 3), dtype="uint8", name="image")
-    network = assembly.BUILDERS[form.family](
+    network = build.BUILDERS[form.family](
         **form.options,
-        input_tensor=assembly.normalization(mean, deviation)(image),
+        input_tensor=build.normalization(mean, deviation)(image),
         classifier_activation=None,
         data_format="channels_last",
     )
     arrays = dict(found.arrays)
     if rule.reverses:
         arrays["conv1_conv/kernel"] = arrays["conv1_conv/kernel"][:, :, ::-1]
-    weights.check(network, arrays)
-    weights.assign(network, arrays)
+    weights_loading.check(network, arrays)
+    weights_loading.assign(network, arrays)
     network.class_names = found.carried.class_names
     return network

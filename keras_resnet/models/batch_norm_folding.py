@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.layers import ProjectionShortcut, Rematerialized, SpaceToDepthConv2D
-from keras_resnet.residual_network import ResidualNetwork
+from keras_resnet.models.layers import ProjectionShortcut, Rematerialized, SpaceToDepthConv2D
+from keras_resnet.models.residual_network import ResidualNetwork
 
 CONVOLUTIONS = (keras.layers.Conv2D, SpaceToDepthConv2D)
 """Layers whose outputs are proportional to their kernel; a subclass may do something else with it."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from keras_resnet.architectures import convolutions
-from keras_resnet.layers import SHORTCUTS, BatchNormalization, ProjectionShortcut, SpaceToDepthConv2D
-from keras_resnet.layers.shortcuts import he_normal
+from keras_resnet.facts.architectures import convolutions
+from keras_resnet.models.layers import SHORTCUTS, BatchNormalization, ProjectionShortcut, SpaceToDepthConv2D
+from keras_resnet.models.layers.shortcuts import he_normal
 
 
 def conv(

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_resnet.conversion.layouts import LAYOUTS
-from keras_resnet.conversion.recognition import check_form, identify
-from keras_resnet.conversion.translation import from_ours, to_ours, weighted
-from keras_resnet.residual_network import ResidualNetwork, inner_layers
+from keras_resnet.models.residual_network import ResidualNetwork, inner_layers
+from keras_resnet.weights.conversion.layouts import LAYOUTS
+from keras_resnet.weights.conversion.recognition import check_form, identify
+from keras_resnet.weights.conversion.translation import from_ours, to_ours, weighted
 
 
 def import_weights(network: ResidualNetwork, state: Mapping[str, np.ndarray], layout: str) -> None:

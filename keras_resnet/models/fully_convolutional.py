@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from keras_resnet.folding import copied, rebuilt
-from keras_resnet.residual_network import ResidualNetwork
+from keras_resnet.models.batch_norm_folding import copied, rebuilt
+from keras_resnet.models.residual_network import ResidualNetwork
 
 
 def fully_convolutional(network: ResidualNetwork, size: int) -> keras.Model:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from keras_resnet import conversion
-from keras_resnet.architectures import Preactivation
-from keras_resnet.weights import Weights, converted
+from keras_resnet.facts.architectures import Preactivation
+from keras_resnet.models import foreign_models
+from keras_resnet.models.weights_loading import Weights, converted
 
 PUBLISHED = {
     (depth, preactivation): f"ResNet{depth}{'V2' if preactivation else ''}"
@@ -40,4 +40,4 @@ def imagenet(depth: int, preactivation: Preactivation) -> Weights:
             f"The weights of keras.applications.{name} cannot be downloaded ({error}). Download them where there is a "
             "network, and give the file: weights='….h5'"
         ) from error
-    return converted(conversion.state_of(theirs))
+    return converted(foreign_models.state_of(theirs))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
-from keras_resnet.conversion.layouts import LAYOUTS
-from keras_resnet.conversion.models import assign
-from keras_resnet.forms import Form
+from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.models.foreign_models import assign
+from keras_resnet.weights.conversion.layouts import LAYOUTS
 
 EPSILON = 1e-5
 """Of PyTorch's batch normalization."""
@@ -17,7 +17,7 @@ NAMES = {"torchvision": ("downsample", "fc"), "akamaster": ("shortcut", "linear"
 """By layout, what a projection and the classifier are called: not from the map of names that is to be proved right."""
 
 
-def torch_logits(state: Mapping[str, np.ndarray], layout: str, form: Form, images: np.ndarray) -> np.ndarray:
+def torch_logits(state: Mapping[str, np.ndarray], layout: str, form: NetworkSpec, images: np.ndarray) -> np.ndarray:
     """The logits of a network that PyTorch computes from weights of its names, without any layer of ours.
 
     Args:
@@ -40,7 +40,7 @@ def torch_logits(state: Mapping[str, np.ndarray], layout: str, form: Form, image
         return _forward(x, weights, layout, form).numpy()
 
 
-def _forward(x, weights, layout: str, form: Form):
+def _forward(x, weights, layout: str, form: NetworkSpec):
     from torch.nn import functional
 
     def conv_bn(x, conv: str, bn: str, stride: int = 1):
@@ -72,7 +72,7 @@ def _forward(x, weights, layout: str, form: Form):
     return functional.linear(x.mean((2, 3)), weights[f"{top}.weight"], weights[f"{top}.bias"])
 
 
-def keras_model(state: Mapping[str, np.ndarray], layout: str, form: Form) -> keras.Model:
+def keras_model(state: Mapping[str, np.ndarray], layout: str, form: NetworkSpec) -> keras.Model:
     """The network of keras.applications with the weights of a state, from images to logits."""
     name = f"ResNet{form.depth}{'V2' if layout == 'keras_v2' else ''}"
     side, top = form.architecture.image_size, form.classes is not None
@@ -87,7 +87,7 @@ def keras_model(state: Mapping[str, np.ndarray], layout: str, form: Form) -> ker
     return model
 
 
-def hub_model(state: Mapping[str, np.ndarray], layout: str, form: Form) -> keras.Model:
+def hub_model(state: Mapping[str, np.ndarray], layout: str, form: NetworkSpec) -> keras.Model:
     """The network of KerasHub with the weights of a state, from images to logits.
 
     Raises:
@@ -111,19 +111,19 @@ def hub_model(state: Mapping[str, np.ndarray], layout: str, form: Form) -> keras
     return model
 
 
-def keras_logits(state: Mapping[str, np.ndarray], layout: str, form: Form, images: np.ndarray) -> np.ndarray:
+def keras_logits(state: Mapping[str, np.ndarray], layout: str, form: NetworkSpec, images: np.ndarray) -> np.ndarray:
     """The logits that a model of Keras, of another package, computes; as `torch_logits`."""
     return np.array(MODELS[layout](state, layout, form)(images, training=False))
 
 
-MODELS: dict[str, Callable[[Mapping[str, np.ndarray], str, Form], keras.Model]] = {
+MODELS: dict[str, Callable[[Mapping[str, np.ndarray], str, NetworkSpec], keras.Model]] = {
     "keras": keras_model,
     "keras_v2": keras_model,
     "keras_hub": hub_model,
 }
 """By layout of a package that is Keras's as well, what builds its network with the weights of a state."""
 
-REFERENCES: dict[str, Callable[[Mapping[str, np.ndarray], str, Form, np.ndarray], np.ndarray]] = {
+REFERENCES: dict[str, Callable[[Mapping[str, np.ndarray], str, NetworkSpec, np.ndarray], np.ndarray]] = {
     "torchvision": torch_logits,
     "akamaster": torch_logits,
     **dict.fromkeys(MODELS, keras_logits),

@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 
-from keras_resnet import carried
-from keras_resnet.carried import Carried
-from keras_resnet.forms import Form
+from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.weights import metadata
+from keras_resnet.weights.metadata import WeightsMetadata
 
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
@@ -32,12 +32,12 @@ class ResidualNetwork(keras.Model):
     class_names: tuple[str, ...] | None = None
 
     @property
-    def carried(self) -> Carried:
+    def carried(self) -> WeightsMetadata:
         """What is saved with the weights."""
-        return Carried(self.form, self.preprocessing, self.class_names)
+        return WeightsMetadata(self.form, self.preprocessing, self.class_names)
 
     @property
-    def form(self) -> Form:
+    def form(self) -> NetworkSpec:
         """What decides the meaning of the weights.
 
         Raises:
@@ -64,7 +64,7 @@ class ResidualNetwork(keras.Model):
         """Keras's `save_weights`; what must be known of the network lies in the file beside the weights."""
         super().save_weights(filepath, overwrite=overwrite, **options)
         if Path(filepath).is_file() and has_form(self):  # neither shards nor layers of the user's own
-            carried.write(filepath, self.carried)
+            metadata.write(filepath, self.carried)
 
     @property
     def pyramid_outputs(self) -> dict:
@@ -108,7 +108,7 @@ BLOCK_LAYER = re.compile(r"conv(?P<stage>\d+)_block(?P<block>\d+)_(?P<number>\d)
 """A convolution of a block: number 0 is the projection."""
 
 
-def form(network: keras.Model) -> Form:
+def form(network: keras.Model) -> NetworkSpec:
     """The form of a network, read off its layers.
 
     Raises:
@@ -124,7 +124,7 @@ def form(network: keras.Model) -> Form:
     bottleneck, classifier = bool(convolutions[3]), layers.get("predictions")
     early = any(match["stage"] == "2" and layers[name].strides != (1, 1) for name, match in found)
     strided = any(match["number"] == "2" and layers[name].strides != (1, 1) for name, match in found)
-    return Form(
+    return NetworkSpec(
         family="imagenet" if "pool1_pool" in layers else "cifar",
         depth=convolutions[1] * (3 if bottleneck else 2) + 2,
         shortcut=_shortcut(layers, bottleneck),

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from keras_resnet import architectures, pretrained
-from keras_resnet import weights as weight_files
-from keras_resnet.architectures import Architecture, BlockPlan, Preactivation
-from keras_resnet.blocks import BLOCKS, bn, conv, relu
-from keras_resnet.layers import Rematerialized
-from keras_resnet.layers.shortcuts import he_normal
-from keras_resnet.residual_network import ResidualNetwork
+from keras_resnet.facts import architectures
+from keras_resnet.facts.architectures import Architecture, BlockPlan, Preactivation
+from keras_resnet.models import published_weights
+from keras_resnet.models import weights_loading as weight_files
+from keras_resnet.models.blocks import BLOCKS, bn, conv, relu
+from keras_resnet.models.layers import Rematerialized
+from keras_resnet.models.layers.shortcuts import he_normal
+from keras_resnet.models.residual_network import ResidualNetwork
 
 REMAT_DEPTH = 200
 """Networks deeper than this are built of rematerialized blocks unless told otherwise."""
@@ -193,7 +194,7 @@ def _weights(source, depth: int, preactivation: Preactivation) -> weight_files.W
     """What is meant by the argument `weights`."""
     if isinstance(source, weight_files.Weights):
         return source
-    return pretrained.imagenet(depth, preactivation) if source == "imagenet" else weight_files.read(source)
+    return published_weights.imagenet(depth, preactivation) if source == "imagenet" else weight_files.read(source)
 
 
 def ResNet(

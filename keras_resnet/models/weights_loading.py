@@ -14,10 +14,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_resnet import carried, conversion
-from keras_resnet.carried import Carried
-from keras_resnet.forms import Form
-from keras_resnet.residual_network import ResidualNetwork, inner_layers
+from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.models.residual_network import ResidualNetwork, inner_layers
+from keras_resnet.weights import conversion, metadata
+from keras_resnet.weights.metadata import WeightsMetadata
+from keras_resnet.weights.readers import state_dict
 
 OURS = re.compile(r"conv\d+(_block\d+)?_(\d_|preact_)?(conv|bn)|post_bn|predictions")
 """The layers of a network that have weights. What a user put in front, such as a normalization, is not among them."""
@@ -36,7 +37,7 @@ class Weights:
     """
 
     arrays: dict[str, np.ndarray]
-    carried: Carried | None
+    carried: WeightsMetadata | None
     layout: str | None = None
 
 
@@ -55,8 +56,8 @@ def read(path: str | os.PathLike) -> Weights:
         )
     if path.suffix == ".keras" and is_ours(path):
         return of(load_network(path))
-    state = conversion.read_state(path)
-    if path.suffix == ".h5" and (known := carried.read(path)):
+    state = state_dict.read_state(path)
+    if path.suffix == ".h5" and (known := metadata.read(path)):
         return Weights(state, known)
     if {"conv1_conv/kernel", "conv2_block1_1_bn/gamma"} <= set(state) and "conv1_conv/bias" not in state:
         return Weights(state, None)
@@ -67,14 +68,14 @@ def converted(state: Mapping[str, np.ndarray]) -> Weights:
     """The weights of another package.
 
     Args:
-        state: Arrays by its names; see `conversion.read_state` and `conversion.state_of`.
+        state: Arrays by its names; see `state_dict.read_state` and `foreign_models.state_of`.
 
     Raises:
         ValueError: if they have the names of no layout, or are of no network that we have.
     """
     layout = conversion.detect(state)
     form = conversion.identify(state, layout)
-    known = Carried(form, conversion.LAYOUTS[layout].preprocessing)
+    known = WeightsMetadata(form, conversion.LAYOUTS[layout].preprocessing)
     return Weights(conversion.to_ours(state, layout, form), known, layout)
 
 
@@ -210,7 +211,7 @@ def remedy(layer: str) -> str:
     return ". For classes of your own, start the classifier anew: new_top=True" if layer == "predictions" else ""
 
 
-def check_form(network: ResidualNetwork, wanted: Form, source: str = "") -> None:
+def check_form(network: ResidualNetwork, wanted: NetworkSpec, source: str = "") -> None:
     """Refuses a network in which the same weights would mean something else, though every shape fits.
 
     Raises:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from keras_resnet import architectures, paper
-from keras_resnet.architectures import Architecture, BottleneckStride, Counts, Shortcut
+from keras_resnet.facts import architectures, paper
+from keras_resnet.facts.architectures import Architecture, BottleneckStride, Counts, Shortcut
 
 Row = list[str]
 """The cells of a row, from left to right; a line break inside a cell starts a new line of the cell."""

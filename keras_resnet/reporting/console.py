@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from keras_resnet.runs import RunDirectory
+from keras_resnet.runs.directory import RunDirectory
 
 
 def command(directory: RunDirectory) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from keras_resnet.training.history import Row
+from keras_resnet.runs.history import Row
 
 
 def draw(history_rows: Iterable[Row], path: str | os.PathLike, title: str) -> Path:

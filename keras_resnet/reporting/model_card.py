@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_resnet import checks, runs
-from keras_resnet.datasets import DATASETS
+from keras_resnet import validation
 from keras_resnet.evaluation.intervals import wilson
+from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.reporting.departures import departures
-from keras_resnet.runs import RunDirectory
+from keras_resnet.runs import directory as run_files
+from keras_resnet.runs.directory import RunDirectory
 
 NAME = "model_card.md"
 """Of the page in the directory of a run."""
@@ -42,12 +43,14 @@ def _cifar_by_replica(recipe: Values) -> bool:
 
 APPLIES: dict[str, Callable[[Values], bool]] = {
     "keras_resnet.data.statistics.mean_and_deviation": _photographs,
-    "keras_resnet.data.transforms.crop": _padded,
-    "keras_resnet.data.views.squared": _photographs,
-    "keras_resnet.evaluation.fully_convolutional.fully_convolutional": _mean_image_of_photographs,
-    "keras_resnet.experiment.train": _cifar_by_replica,
-    "keras_resnet.layers.batch_normalization.BatchNormalization": lambda r: not r["training"].get("precise_statistics"),
-    "keras_resnet.networks.ResNet": lambda r: r["model"]["family"] == "imagenet",
+    "keras_resnet.data.augmentation.fixed_size.crop": _padded,
+    "keras_resnet.data.augmentation.any_size.squared": _photographs,
+    "keras_resnet.models.fully_convolutional.fully_convolutional": _mean_image_of_photographs,
+    "keras_resnet.experiment.run.train": _cifar_by_replica,
+    "keras_resnet.models.layers.batch_normalization.BatchNormalization": lambda r: (
+        not r["training"].get("precise_statistics")
+    ),
+    "keras_resnet.models.resnet.ResNet": lambda r: r["model"]["family"] == "imagenet",
 }
 """Where a departure from the paper is stated -> whether it concerns a training by a recipe. Others always do."""
 
@@ -80,7 +83,7 @@ def write(directory: RunDirectory, result: Values) -> Path:
         _protocol(recipe),
     )
     page = directory.path / NAME
-    runs.write(page, "\n\n".join(section for section in sections if section) + "\n")
+    run_files.write(page, "\n\n".join(section for section in sections if section) + "\n")
     return page
 
 
@@ -146,7 +149,7 @@ def _use(recipe: Values, result: Values, model: Path) -> str:
 
 def _protocol(recipe: Values) -> str:
     """Every field of the recipe."""
-    fields = checks.leaves({key: value for key, value in recipe.items() if isinstance(value, dict)})
+    fields = validation.leaves({key: value for key, value in recipe.items() if isinstance(value, dict)})
     rows = [(f"`{name}`", f"`{json.dumps(value)}`") for name, value in fields]
     return f"## Protocol\n\n`recipes/train.py recipe.json` repeats it.\n\n{_table(('field', 'value'), rows)}"
 

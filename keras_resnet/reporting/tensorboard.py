@@ -11,12 +11,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_resnet import checks
-from keras_resnet.config import Recipe
-from keras_resnet.evaluation.errors import Errors
+from keras_resnet import validation
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.evaluation.error_rates import ErrorRates
 
 
-def write(logs: Path, recipe: Recipe, measured: Mapping[str, Errors], iteration: int) -> None:
+def write(logs: Path, recipe: Recipe, measured: Mapping[str, ErrorRates], iteration: int) -> None:
     """Adds the recipe and the final errors of a run to its logs; does nothing where TensorBoard is not installed.
 
     Args:
@@ -32,7 +32,7 @@ def write(logs: Path, recipe: Recipe, measured: Mapping[str, Errors], iteration:
         from tensorboard.plugins.hparams import api
     except ModuleNotFoundError:
         return
-    values = {name: plain(value) for name, value in checks.leaves(recipe.essence())}
+    values = {name: plain(value) for name, value in validation.leaves(recipe.hyperparameters())}
     try:
         with tf.summary.create_file_writer(str(logs)).as_default(step=iteration):
             # Runs with the same identifier would be shown as one: seeds differ, names do not count.

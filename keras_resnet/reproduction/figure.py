@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from keras_resnet.training.history import Row
+from keras_resnet.runs.history import Row
 
 LINES = {"training_error": 0.8, "validation_error": 2.2}
 """The width of a line in points."""

@@ -11,13 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from keras_resnet import paper
-from keras_resnet.config import Recipe
-from keras_resnet.datasets import DATASETS
-from keras_resnet.runs import RunDirectory
-from keras_resnet.studies.items import Attempt, Item, Row
-from keras_resnet.studies.plan import measurement
-from keras_resnet.studies.runs_found import Runs, history_rows
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.facts import paper
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.reproduction.items import Attempt, Item, Row
+from keras_resnet.reproduction.plan import measurement
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.find import Runs, history_rows
 
 LAST = 0.1
 """The part of a training that its training error is the mean of: a row of the record is of few images."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
-from keras_resnet import paper
-from keras_resnet.architectures import Shortcut
-from keras_resnet.config import Precision, Recipe
-from keras_resnet.paper import Result, Table
+from keras_resnet.config.recipe import Precision, Recipe
+from keras_resnet.facts import paper
+from keras_resnet.facts.architectures import Shortcut
+from keras_resnet.facts.paper import Result, Table
 
 Network = tuple[int, Shortcut]
 """Depth and shortcut."""

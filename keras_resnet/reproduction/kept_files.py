@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from keras_resnet import files
+from keras_resnet.host import files
 
 REMEDY = "Choose another --output"
 SUFFIXES = (".md", ".csv", ".png", ".svg")

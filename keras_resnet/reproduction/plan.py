@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_resnet import checks
-from keras_resnet.config import Recipe
-from keras_resnet.runs import RunDirectory
-from keras_resnet.studies.items import Attempt, Item
-from keras_resnet.studies.runs_found import Runs, history_rows
+from keras_resnet import validation
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.reproduction.items import Attempt, Item
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.find import Runs, history_rows
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ class Training:
         """
         if self.begun:
             return [str(self.directory.path)]
-        before, wanted = dict(checks.leaves(base.essence())), dict(checks.leaves(self.recipe.essence()))
+        before, wanted = (
+            dict(validation.leaves(base.hyperparameters())),
+            dict(validation.leaves(self.recipe.hyperparameters())),
+        )
         changes = [word for key in wanted if wanted[key] != before[key] for word in (f"--{key}", str(wanted[key]))]
         return [base.name, *changes, "--run.directory", str(self.directory.path), "--run.resume"]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from types import MappingProxyType
 
-from keras_resnet import paper
+from keras_resnet.facts import paper
 from keras_resnet.reporting.architecture_table import Column
 from keras_resnet.reporting.architecture_table import table as drawing
-from keras_resnet.studies.findings import Finding
-from keras_resnet.studies.items import Item
+from keras_resnet.reproduction.findings import Finding
+from keras_resnet.reproduction.items import Item
 
 NOT_RUN = "not run"
 PACKAGE = "What the package itself does differently from the paper: README.md, or `python recipes/departures.py`."

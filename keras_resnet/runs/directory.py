@@ -6,27 +6,16 @@ A recipe is plain JSON text here, so that any program can keep its runs this way
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shlex
-import subprocess
-import sys
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import keras_resnet
-from keras_resnet import checks, files
+from keras_resnet import validation
+from keras_resnet.host import files
 
 LABELS = ("name", "description")
 """The keys of a recipe that cannot change its result."""
-
-DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",)}
-"""The packages whose versions are recorded, and the distributions that may carry them."""
 
 ELSEWHERE = "Choose another --run.directory"
 """The remedy that every refusal ends with."""
@@ -200,7 +189,7 @@ class RunDirectory:
         """What differs from the recipe that is kept, if there is one."""
         if not self.recipe.exists():
             return []
-        return checks.differences(essence(self._read(self.recipe)), essence(json.loads(recipe)))
+        return validation.differences(hyperparameters(self._read(self.recipe)), hyperparameters(json.loads(recipe)))
 
     def _check_vacant(self) -> None:
         # Hidden files, of a desktop or left by a crash before the recipe was written, are nobody's results.
@@ -214,7 +203,7 @@ class RunDirectory:
             raise ValueError(f"{file} is damaged: {error}. {ELSEWHERE}") from error
 
 
-def essence(recipe: Any) -> dict[str, Any]:
+def hyperparameters(recipe: Any) -> dict[str, Any]:
     """The part of a recipe that may change its result."""
     if not isinstance(recipe, dict):
         return {}
@@ -233,50 +222,3 @@ def write(file: Path, text: str) -> None:
 def naming_file(file: Path) -> AbstractContextManager[None]:
     """Makes an `OSError` of the block say which file of a run could not be written, and what to do."""
     return files.naming_file(file, AGAIN)
-
-
-def environment(devices: Iterable[str] = (), **more: Any) -> dict[str, Any]:
-    """Where and with what a run was started, for whoever wants to repeat it.
-
-    Args:
-        devices: The names of the devices that compute.
-        **more: Further entries, such as `per_replica_batch_size`.
-    """
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(sys.orig_argv),
-        "commit": commit(),
-        "python": platform.python_version(),
-        "keras_resnet": keras_resnet.__version__,
-        **{package: version(package) for package in DISTRIBUTIONS},
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "devices": list(devices),
-        **more,
-    }
-
-
-def version(package: str) -> str | None:
-    """The installed version of a package, without importing it; `None` if it is not installed."""
-    for distribution in DISTRIBUTIONS[package]:
-        try:
-            return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-    return None
-
-
-def commit() -> str | None:
-    """The commit of this source, with `-dirty` if files were changed since; `None` outside its own repository."""
-    here = Path(__file__)
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(here.parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        # An installed copy may lie within somebody else's repository, whose commit says nothing about it.
-        git("ls-files", "--error-unmatch", here.name)
-        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or None
-    except (OSError, subprocess.SubprocessError):
-        return None

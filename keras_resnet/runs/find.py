@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from keras_resnet.config import Recipe
-from keras_resnet.runs import RunDirectory
-from keras_resnet.training.history import HEADER, Row
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.history import HEADER, Row
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import os
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from keras_resnet import runs
+from keras_resnet.runs import directory
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class History:
                 f"`iteration` must be above {self._rows[-1].iteration}, the last one in {self.path}. "
                 f"Received: iteration={row.iteration}"
             )
-        with runs.naming_file(self.path), self.path.open("a", encoding="utf-8", newline="\n") as file:
+        with directory.naming_file(self.path), self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(row.to_line() + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -115,7 +115,7 @@ class History:
             return None
         numbered = (self.path.with_stem(f"{self.path.stem}-{number}") for number in itertools.count(1))
         copy = next(path for path in numbered if not path.exists())
-        runs.write(copy, self.path.read_text(encoding="utf-8"))
+        directory.write(copy, self.path.read_text(encoding="utf-8"))
         return copy
 
     def _read(self, number: int, line: str) -> Row:
@@ -125,4 +125,4 @@ class History:
             raise ValueError(f"{self.path}, line {number}: {error}") from error
 
     def _rewrite(self) -> None:
-        runs.write(self.path, "".join(line + "\n" for line in (HEADER, *(row.to_line() for row in self._rows))))
+        directory.write(self.path, "".join(line + "\n" for line in (HEADER, *(row.to_line() for row in self._rows))))

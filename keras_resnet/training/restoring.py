@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import distribution
 from keras_resnet.training.checkpoints import Checkpoints
+from keras_resnet.training.tensorflow import strategies
 
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError, tf.errors.CancelledError)
 """What TensorFlow raises when a process that it needs is gone."""
@@ -38,10 +38,10 @@ def read(
         ((values, progress), messages); None if there is no checkpoint.
     """
     read = (lambda: checkpoints.restore(difference)) if checkpoints else (lambda: (None, []))
-    saved, messages = distribution.on_chief(strategy, read) or (None, [])
-    if distribution.workers(strategy) == 1:
+    saved, messages = strategies.on_chief(strategy, read) or (None, [])
+    if strategies.workers(strategy) == 1:
         return (saved.values, saved.progress) if saved else None, messages
-    told = distribution.tell(strategy, (pack(saved.values, saved.progress) if saved else b"") if checkpoints else None)
+    told = strategies.tell(strategy, (pack(saved.values, saved.progress) if saved else b"") if checkpoints else None)
     return unpack(told) if told else None, messages
 
 
@@ -71,6 +71,6 @@ def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         lost = isinstance(error, LOST) or "Collective ops is aborted" in str(error.message)
-        if distribution.workers(strategy) > 1 and lost:
+        if strategies.workers(strategy) > 1 and lost:
             raise WorkerLostError(f"another worker is gone: {str(error.message)[:300]}") from error
         raise

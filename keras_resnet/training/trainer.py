@@ -16,18 +16,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import distribution
-from keras_resnet.evaluation.errors import Errors
-from keras_resnet.schedules import Schedule
-from keras_resnet.training import resumption
+from keras_resnet.evaluation.error_rates import ErrorRates
+from keras_resnet.host.progress_line import Progress
+from keras_resnet.host.signals import Stopped, noting_signals
+from keras_resnet.optimization.schedules import Schedule
+from keras_resnet.runs.history import History, Row
+from keras_resnet.training import restoring
 from keras_resnet.training.checkpoints import Checkpoints
-from keras_resnet.training.history import History, Row
-from keras_resnet.training.iterations import iterations
-from keras_resnet.training.progress import Progress
-from keras_resnet.training.replica import Replica
 from keras_resnet.training.state import State
-from keras_resnet.training.stopping import Stopped, noting_signals
-from keras_resnet.training.variables import Variables
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.replica import Replica
+from keras_resnet.training.tensorflow.variables import Variables
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -80,7 +80,7 @@ class Training:
         replica: Replica,
         schedule: Schedule,
         batches: Callable[[int], Iterable],
-        validate: Callable[[], Errors],
+        validate: Callable[[], ErrorRates],
         *,
         strategy: tf.distribute.Strategy,
         last_iteration: int,
@@ -127,7 +127,7 @@ class Training:
         Returns:
             A line for each damaged checkpoint, and for what will be different.
         """
-        told, messages = resumption.read(self.strategy, self.checkpoints, self.variables.difference)
+        told, messages = restoring.read(self.strategy, self.checkpoints, self.variables.difference)
         if told is None:
             self._rows = []
             if self._history_path is not None and History.has_rows(self._history_path):
@@ -158,7 +158,7 @@ class Training:
             WorkerLostError: if another process is gone.
             OSError: if a checkpoint cannot be written.
         """
-        with resumption.naming_lost_workers(self.strategy):
+        with restoring.naming_lost_workers(self.strategy):
             self._run()
 
     def _run(self) -> None:
@@ -179,7 +179,7 @@ class Training:
                 pace = self._call(batches, progress, pace)
                 saved = self._events(progress)
                 # All processes stop together, and agree on the length of the next call.
-                reason, pace = distribution.largest(self.strategy, [max(signals, default=0), pace])
+                reason, pace = strategies.largest(self.strategy, [max(signals, default=0), pace])
                 if reason:
                     # Twice would put a good checkpoint at risk.
                     if not saved:
@@ -202,7 +202,7 @@ class Training:
     @property
     def chief(self) -> bool:
         """Whether this process is the one that writes."""
-        return distribution.is_chief(self.strategy)
+        return strategies.is_chief(self.strategy)
 
     @property
     def images_per_second(self) -> float | None:
@@ -258,11 +258,11 @@ class Training:
         progress.pause_ended()
         return saves
 
-    def _measure(self) -> Errors:
+    def _measure(self) -> ErrorRates:
         with self.replica.measured():
             return self.validate()
 
-    def _log(self, progress: Progress, validation: Errors | None) -> None:
+    def _log(self, progress: Progress, validation: ErrorRates | None) -> None:
         iteration = self.state.iteration
         rate = float(self.schedule(iteration - 1))
         loss, error = self.state.take_means(self.global_batch_size)

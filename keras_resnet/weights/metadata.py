@@ -6,14 +6,14 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from keras_resnet.forms import Form
+from keras_resnet.facts.network_spec import NetworkSpec
 
 KEY = "keras_resnet"
 """The data set in the file that holds it."""
 
 
 @dataclass(frozen=True)
-class Carried:
+class WeightsMetadata:
     """What must be known of weights.
 
     Args:
@@ -22,12 +22,12 @@ class Carried:
         class_names: One for each class, or None.
     """
 
-    form: Form
+    form: NetworkSpec
     preprocessing: str | None = None
     class_names: tuple[str, ...] | None = None
 
 
-def write(path: str | os.PathLike, carried: Carried) -> None:
+def write(path: str | os.PathLike, carried: WeightsMetadata) -> None:
     """Adds it to a file that Keras has written; Keras reads the file as before."""
     import h5py
 
@@ -35,7 +35,7 @@ def write(path: str | os.PathLike, carried: Carried) -> None:
         file[KEY] = json.dumps(asdict(carried), ensure_ascii=False)
 
 
-def read(path: str | os.PathLike) -> Carried | None:
+def read(path: str | os.PathLike) -> WeightsMetadata | None:
     """What a file carries; None if it is of another program, or is no HDF5 file.
 
     Raises:
@@ -53,6 +53,8 @@ def read(path: str | os.PathLike) -> Carried | None:
     try:
         values = json.loads(text)
         names = values["class_names"]
-        return Carried(Form(**values["form"]), values["preprocessing"], None if names is None else tuple(names))
+        return WeightsMetadata(
+            NetworkSpec(**values["form"]), values["preprocessing"], None if names is None else tuple(names)
+        )
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{os.fspath(path)} says of its weights what this version cannot read ({error})") from error

@@ -9,7 +9,7 @@ A file's first lines say the command, the hardware, the result to expect and whe
 from __future__ import annotations
 
 from catalog import cifar, digits, folder, goyal, imagenet, lars
-from keras_resnet.config import Recipe
+from keras_resnet.config.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe for file in (digits, cifar, imagenet, goyal, lars, folder) for recipe in file.RECIPES

@@ -10,7 +10,7 @@ Source:    He et al., 2015, Section 4.2: batch 128, learning rate 0.1, divided b
 from __future__ import annotations
 
 from catalog.variants import variant
-from keras_resnet.config import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
 
 CIFAR10_RESNET20 = Recipe(
     "cifar10-resnet20",

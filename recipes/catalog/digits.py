@@ -7,7 +7,7 @@ Expected:  below 3% error
 
 from __future__ import annotations
 
-from keras_resnet.config import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
 
 DIGITS_RESNET8 = Recipe(
     "digits-resnet8",

@@ -9,7 +9,7 @@ Source:    Goyal et al., 2017: a learning rate of 0.1 for a batch of 256, hence 
 
 from __future__ import annotations
 
-from keras_resnet.config import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
 
 FOLDER_RESNET18 = Recipe(
     "folder-resnet18",

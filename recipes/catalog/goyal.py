@@ -17,8 +17,8 @@ The classifier starts as the paper's of 2015 does; Goyal et al. drew it with a d
 from __future__ import annotations
 
 from catalog.variants import variant
-from keras_resnet.config import DataConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig
-from keras_resnet.datasets import DATASETS
+from keras_resnet.config.recipe import DataConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.facts.datasets import DATASETS
 
 IMAGES = DATASETS["imagenet"].train
 

@@ -20,7 +20,7 @@ Figure 4 shows the drops: --schedule.name steps --schedule.boundaries 150000 300
 from __future__ import annotations
 
 from catalog.variants import variant
-from keras_resnet.config import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
 
 RESNETS = {
     18: ("A", "27.88% error in ten crops (Table 2)"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from keras_resnet.config import Recipe
+from keras_resnet.config.recipe import Recipe
 
 
 def variant(base: Recipe, name: str, description: str, **changes: dict[str, Any]) -> Recipe:

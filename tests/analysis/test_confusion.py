@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import distribution
+from keras_resnet.analysis import confusion
+from keras_resnet.analysis.confusion import ClassError
 from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.evaluation import confusion
-from keras_resnet.evaluation.confusion import ClassError
-from keras_resnet.evaluation.errors import evaluator
+from keras_resnet.evaluation.error_rates import evaluator
+from keras_resnet.training.tensorflow import strategies
 
 SIZE, CLASSES = 137, 5
 
@@ -78,7 +78,7 @@ def test_the_error_is_that_of_evaluation_also_in_a_draw_and_without_numbers(spli
     network = change(network)
     batches = evaluation_batches(split, batch_size=10)
     counts = confusion.matrix(network, batches, SIZE)
-    measured = evaluator(network, distribution.one_device())(batches, SIZE)
+    measured = evaluator(network, strategies.one_device())(batches, SIZE)
     assert 100 * (SIZE - counts.trace()) / SIZE == pytest.approx(measured.top1_error, abs=1e-9)
 
 

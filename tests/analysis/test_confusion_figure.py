@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_resnet.reporting import confusion_figure
+from keras_resnet.analysis import confusion_figure
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import CifarResNet, ResNet18, assembly
-from keras_resnet.evaluation import grad_cam
+from keras_resnet import CifarResNet, ResNet18
+from keras_resnet.analysis import grad_cam
+from keras_resnet.experiment import build as experiment_build
 from tiers import slow
 
 MEAN, DEVIATION = np.full((1, 1, 3), 120.0, "float32"), np.full((1, 1, 3), 60.0, "float32")
@@ -17,7 +18,7 @@ MEAN, DEVIATION = np.full((1, 1, 3), 120.0, "float32"), np.full((1, 1, 3), 60.0,
 def make(build=CifarResNet, depth=8, size=32, **options):
     """A network from uint8 images to logits."""
     image = keras.Input((size, size, 3), dtype="uint8")
-    normalized = assembly.normalization(MEAN, DEVIATION)(image)
+    normalized = experiment_build.normalization(MEAN, DEVIATION)(image)
     depths = (depth,) if build is CifarResNet else ()
     network = build(*depths, input_tensor=normalized, classes=6, classifier_activation=None, **options)
     for layer in network.layers:  # as after a training: no two channels are alike
@@ -106,7 +107,7 @@ def test_a_frozen_network_is_explained_alike(images):
 
 
 def test_half_precision_is_explained_in_single(images):
-    with assembly.dtype_policy("mixed_bfloat16"):
+    with experiment_build.dtype_policy("mixed_bfloat16"):
         network = make()
     found = grad_cam.heat_map(network, images)
     assert found.dtype == np.float32

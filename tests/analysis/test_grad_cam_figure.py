@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.reporting import heat_figure
+from keras_resnet.analysis import grad_cam_figure
 
 GREEN = np.full((32, 48, 3), (0, 255, 0), np.uint8)
 
@@ -27,7 +27,7 @@ def coloured(pixels: np.ndarray, like) -> np.ndarray:
 def test_the_image_is_left_and_the_heat_covers_all_of_it_right():
     image = GREEN.copy()
     image[:, 36:] = (0, 0, 255)
-    left, right = parts(heat_figure.draw(image, np.ones((2, 3), "float32"), "cat  93.00%"))
+    left, right = parts(grad_cam_figure.draw(image, np.ones((2, 3), "float32"), "cat  93.00%"))
     for colour, least in ((image[0, 0], 50_000), (image[0, -1], 15_000)):
         size = coloured(left, colour)
         assert size > least
@@ -38,7 +38,7 @@ def test_the_image_is_left_and_the_heat_covers_all_of_it_right():
 def test_the_heat_lies_where_it_belongs():
     heat = np.zeros((2, 2), "float32")
     heat[0, 1] = 1
-    _, right = parts(heat_figure.draw(GREEN, heat, "title"))
+    _, right = parts(grad_cam_figure.draw(GREEN, heat, "title"))
     hot = 0.45 * np.array([128, 0, 0]) + 0.55 * GREEN[0, 0]
     rows, columns = np.nonzero(np.abs(right - hot).max(axis=-1) < 12)
     assert len(rows) > 100
@@ -47,5 +47,5 @@ def test_the_heat_lies_where_it_belongs():
 
 
 def test_a_grey_image_is_drawn_grey():
-    left, _ = parts(heat_figure.draw(np.full((8, 8, 1), 77, np.uint8), np.zeros((2, 2), "float32"), "title"))
+    left, _ = parts(grad_cam_figure.draw(np.full((8, 8, 1), 77, np.uint8), np.zeros((2, 2), "float32"), "title"))
     assert coloured(left, (77, 77, 77)) > 50_000

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_resnet import CifarResNet, ResNet
-from keras_resnet.evaluation.layer_responses import layer_responses
-from keras_resnet.layers.batch_normalization import BatchNormalization
+from keras_resnet.analysis.layer_responses import layer_responses
+from keras_resnet.models.layers.batch_normalization import BatchNormalization
 from tiers import slow
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (11, 32, 32, 3), np.uint8)

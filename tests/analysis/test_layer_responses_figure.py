@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from keras_resnet.reporting import responses_figure
+from keras_resnet.analysis import layer_responses_figure
 
 RESPONSES = {"plain": [3.0, 1.0, 2.0], "residual": [0.5, 0.25]}
 
 
 def test_draws_the_layers_in_order_and_below_it_sorted(tmp_path, monkeypatch):
     saved = []
-    monkeypatch.setattr(responses_figure.Figure, "savefig", lambda figure, path: saved.append(figure))
-    responses_figure.draw(RESPONSES, tmp_path / "figure.png", dashed=["plain"])
+    monkeypatch.setattr(layer_responses_figure.Figure, "savefig", lambda figure, path: saved.append(figure))
+    layer_responses_figure.draw(RESPONSES, tmp_path / "figure.png", dashed=["plain"])
     ordered, ranked = saved[0].axes
     drawn = [[(line.get_label(), *map(list, line.get_data())) for line in axes.lines] for axes in (ordered, ranked)]
     assert drawn[0] == [("plain", [1, 2, 3], [3.0, 1.0, 2.0]), ("residual", [1, 2], [0.5, 0.25])]
@@ -24,6 +24,6 @@ def test_draws_the_layers_in_order_and_below_it_sorted(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("suffix", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
 def test_the_suffix_decides_the_format(tmp_path, suffix, begins):
-    path = responses_figure.draw(RESPONSES, str(tmp_path / f"figure.{suffix}"))
+    path = layer_responses_figure.draw(RESPONSES, str(tmp_path / f"figure.{suffix}"))
     assert path == tmp_path / f"figure.{suffix}"
     assert path.read_bytes().startswith(begins)

@@ -9,9 +9,11 @@ from typing import get_args
 
 import pytest
 
-from keras_resnet import architectures, config
-from keras_resnet.config import DataConfig, ModelConfig, OptimizerConfig, Recipe, Run, ScheduleConfig, TrainingConfig
-from keras_resnet.datasets import DATASETS
+from keras_resnet.config import recipe
+from keras_resnet.config.recipe import DataConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.run import Run
+from keras_resnet.facts import architectures
+from keras_resnet.facts.datasets import DATASETS
 
 RECIPE = Recipe("cifar10-resnet20", "A test")
 
@@ -306,12 +308,12 @@ def test_where_the_checkpoints_are_is_remembered_in_full(monkeypatch, tmp_path):
 
 
 def test_the_words_are_those_of_the_facts():
-    assert get_args(config.DatasetName) == tuple(DATASETS)
+    assert get_args(recipe.DatasetName) == tuple(DATASETS)
 
 
 def test_configuration_imports_no_framework():
     program = (
-        "import sys, keras_resnet.config, keras_resnet.runs;"
+        "import sys, keras_resnet.config.recipe, keras_resnet.runs.directory;"
         "print(*{'tensorflow', 'keras', 'numpy', 'tyro'} & set(sys.modules))"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import config
-from keras_resnet.data import loading, photograph_splits
+from keras_resnet.config import run
+from keras_resnet.data import encoded_splits
 from keras_resnet.data.batches import evaluation_batches, training_batches
-from keras_resnet.data.photographs import decode
+from keras_resnet.data.datasets import loading
+from keras_resnet.data.encoded_images import decode
 from tiers import slow
 
 
@@ -22,7 +23,7 @@ def first(data, count: int) -> list[np.ndarray]:
     return [part for batch in batches.take(count).as_numpy_iterator() for part in batch]
 
 
-CACHES = get_args(config.Cache)
+CACHES = get_args(run.Cache)
 
 
 @pytest.mark.parametrize("cache", CACHES)
@@ -80,7 +81,7 @@ def test_the_memory_that_pixels_will_take_is_known_from_a_sample(pictures, monke
     split = replace(loading.folder.load(pictures, 16)[0], cache="decoded")
     pixels = [decode(tf.io.read_file(path)).numpy().size for path in split.paths]
     assert split.cached_bytes() == pytest.approx(sum(pixels), rel=0.01)
-    monkeypatch.setattr(photograph_splits, "SAMPLE", 6)
+    monkeypatch.setattr(encoded_splits, "SAMPLE", 6)
     assert split.cached_bytes() == pytest.approx(sum(pixels), rel=0.3)
 
 

@@ -15,9 +15,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet.data import preparation, repairs
-from keras_resnet.data.preparation import Entry, Plan, preparing
-from keras_resnet.data.preparation.workers import in_parallel
+from keras_resnet.data import preparation
+from keras_resnet.data.preparation import Entry, Plan, preparing, repairs
+from keras_resnet.host.worker_pool import in_parallel
 
 CLASSES = ("n01", "n02", "n03")
 

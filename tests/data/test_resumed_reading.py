@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.data import batches
+from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.data.order import permutation
-from keras_resnet.data.photograph_splits import FileSplit
 
 SIZE, BATCH, DONE = 24, 4, 4
 

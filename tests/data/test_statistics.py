@@ -7,15 +7,16 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from keras_resnet import config
-from keras_resnet.data import folder, statistics
+from keras_resnet.config import recipe
+from keras_resnet.data import statistics
 from keras_resnet.data.batches import evaluation_batches
+from keras_resnet.data.datasets import folder
 from keras_resnet.data.splits import ArraySplit
 from keras_resnet.data.statistics import NORMALIZATIONS, mean_and_deviation
 
 
 def test_the_table_holds_what_a_recipe_can_name():
-    assert set(NORMALIZATIONS) == set(get_args(config.Normalization))
+    assert set(NORMALIZATIONS) == set(get_args(recipe.Normalization))
 
 
 @pytest.mark.parametrize("size", [1, 99, 100, 250])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keras_resnet.evaluation.agreement import check_class_names, common
+from keras_resnet.evaluation.ensembles import check_class_names, common
 
 
 def test_what_all_have_is_returned():

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import distribution
 from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.evaluation.errors import Errors, evaluator
-from keras_resnet.layers.batch_normalization import BatchNormalization
+from keras_resnet.evaluation.error_rates import ErrorRates, evaluator
+from keras_resnet.models.layers.batch_normalization import BatchNormalization
+from keras_resnet.training.tensorflow import strategies
 
 SIZE = 37
 
@@ -27,7 +27,7 @@ def split() -> ArraySplit:
 def make(strategy: tf.distribute.Strategy | None = None) -> keras.Model:
     """A network that is right about some of the images."""
     keras.utils.set_random_seed(1)
-    with (strategy or distribution.one_device()).scope():
+    with (strategy or strategies.one_device()).scope():
         image = keras.Input((4, 4, 1), dtype="uint8")
         x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
         return keras.Model(image, keras.layers.Dense(10)(BatchNormalization()(x)))
@@ -35,10 +35,10 @@ def make(strategy: tf.distribute.Strategy | None = None) -> keras.Model:
 
 def batches(split: ArraySplit, batch_size: int, strategy: tf.distribute.Strategy) -> tf.distribute.DistributedDataset:
     """For every replica."""
-    return distribution.batches(strategy, functools.partial(evaluation_batches, split, batch_size=batch_size))
+    return strategies.batches(strategy, functools.partial(evaluation_batches, split, batch_size=batch_size))
 
 
-def by_numpy(logits: np.ndarray, labels: np.ndarray) -> Errors:
+def by_numpy(logits: np.ndarray, labels: np.ndarray) -> ErrorRates:
     """The definition, without batches: sorted logits, and the cross-entropy in float64."""
     logits = logits.astype(np.float64)
     losses = np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(labels)), labels]
@@ -46,10 +46,10 @@ def by_numpy(logits: np.ndarray, labels: np.ndarray) -> Errors:
     top1, top5 = (
         100 * np.mean([label not in row[:k] for label, row in zip(labels, order, strict=True)]) for k in (1, 5)
     )
-    return Errors(len(labels), losses.mean(), top1, top5)
+    return ErrorRates(len(labels), losses.mean(), top1, top5)
 
 
-def equal(measured: Errors, expected: Errors) -> bool:
+def equal(measured: ErrorRates, expected: ErrorRates) -> bool:
     return vars(measured) == pytest.approx(vars(expected), rel=1e-6)
 
 
@@ -58,13 +58,13 @@ def test_every_image_counts_once_whatever_the_batch_size(split, batch_size):
     model = make()
     expected = by_numpy(model.predict(split.images, verbose=0), split.labels)
     assert 0 < expected.top5_error < expected.top1_error < 100
-    evaluate = evaluator(model, distribution.one_device())
+    evaluate = evaluator(model, strategies.one_device())
     assert equal(evaluate(evaluation_batches(split, batch_size=batch_size), SIZE), expected)
 
 
 def test_splits_of_one_batch_size_share_a_graph(split):
     model = make()
-    evaluate = evaluator(model, distribution.one_device())
+    evaluate = evaluator(model, strategies.one_device())
     traced = []
     call = model.call
     model.call = lambda *arguments, **options: traced.append(1) or call(*arguments, **options)
@@ -75,13 +75,13 @@ def test_splits_of_one_batch_size_share_a_graph(split):
 
 @pytest.mark.parametrize("images", [SIZE - 1, SIZE + 1])
 def test_a_wrong_count_is_an_error(split, images):
-    evaluate = evaluator(make(), distribution.one_device())
+    evaluate = evaluator(make(), strategies.one_device())
     with pytest.raises(RuntimeError, match=f"{SIZE} images were evaluated, but the split has {images}"):
         evaluate(evaluation_batches(split, batch_size=10), images)
 
 
 def test_a_batch_that_is_lost_is_noticed(split):
-    evaluate = evaluator(make(), distribution.one_device())
+    evaluate = evaluator(make(), strategies.one_device())
     with pytest.raises(RuntimeError, match=f"30 images were evaluated, but the split has {SIZE}"):
         evaluate(evaluation_batches(split, batch_size=10).take(3), SIZE)
 
@@ -143,5 +143,5 @@ def test_a_network_that_is_broken_or_undecided_is_wrong(logits, top1_error, top5
     image = keras.Input((1, 1, 1), dtype="uint8")
     model = keras.Model(image, Always(logits)(image))
     split = ArraySplit(np.zeros((7, 1, 1, 1), np.uint8), np.zeros(7, np.int64))
-    measured = evaluator(model, distribution.one_device())(evaluation_batches(split, batch_size=4), 7)
+    measured = evaluator(model, strategies.one_device())(evaluation_batches(split, batch_size=4), 7)
     assert (measured.top1_error, measured.top5_error) == (top1_error, top5_error)

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import distribution
-from keras_resnet.data import batches, crops
-from keras_resnet.data.photographs import Decoded
+from keras_resnet.data import batches
+from keras_resnet.data.encoded_images import DecodedImage
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.evaluation import scoring
-from keras_resnet.evaluation.errors import evaluator
+from keras_resnet.evaluation import scoring, test_crops
+from keras_resnet.evaluation.error_rates import evaluator
 from keras_resnet.evaluation.scoring import Scored, score
-from keras_resnet.evaluation.views import VIEWS
-from stand_ins import EncodedSplit
+from keras_resnet.evaluation.test_views import VIEWS
+from keras_resnet.training.tensorflow import strategies
+from stand_ins import EncodedInMemory
 from tiers import slow
 
 SIZE = 32
@@ -69,7 +69,7 @@ def array_split() -> ArraySplit:
 def test_the_center_is_what_a_training_measures(array_split, batch_size):
     network = make_simple()
     measured = scored([network], array_split, "center", batch_size=batch_size)
-    evaluate = evaluator(network, distribution.one_device())
+    evaluate = evaluator(network, strategies.one_device())
     expected = evaluate(batches.evaluation_batches(array_split, batch_size=4), 11)
     assert vars(measured.errors) == pytest.approx(vars(expected), rel=1e-5)
     agree(measured, softmax(network(array_split.images)), array_split.labels)
@@ -77,14 +77,14 @@ def test_the_center_is_what_a_training_measures(array_split, batch_size):
 
 def test_the_center_of_photographs_is_what_a_training_measures(split):
     network = make_simple()
-    expected = evaluator(network, distribution.one_device())(batches.evaluation_batches(split, batch_size=4), 7)
+    expected = evaluator(network, strategies.one_device())(batches.evaluation_batches(split, batch_size=4), 7)
     assert vars(scored([network], split, "center").errors) == pytest.approx(vars(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 9])
 def test_ten_crops_average_scores(split, photographs, batch_size):
     network = make_simple()
-    seen = [crops.ten_crops(Decoded(tf.constant(image)), SIZE) for image in photographs]
+    seen = [test_crops.ten_crops(DecodedImage(tf.constant(image)), SIZE) for image in photographs]
     scores = np.stack([softmax(network(each)).mean(0) for each in seen])
     agree(scored([network], split, "10-crop", batch_size=batch_size), scores, split.labels)
 
@@ -92,8 +92,8 @@ def test_ten_crops_average_scores(split, photographs, batch_size):
 def test_one_scale_of_a_square_photograph_is_the_network_s_own(make_network, split, photographs):
     """A square as small as the images in training has one position."""
     network = make_network()
-    squares = EncodedSplit(tuple(split.encoded[index] for index in (2, 4)), np.array([3, 1]), SIZE)
-    whole = tf.stack([crops.resized(tf.constant(photographs[index]), SIZE) for index in (2, 4)])
+    squares = EncodedInMemory(tuple(split.encoded[index] for index in (2, 4)), np.array([3, 1]), SIZE)
+    whole = tf.stack([test_crops.resized(tf.constant(photographs[index]), SIZE) for index in (2, 4)])
     agree(scored([network], squares, "multi-scale", shorter_sides=[SIZE]), softmax(network(whole)), squares.labels)
 
 
@@ -104,7 +104,7 @@ def test_several_scales_count_alike_however_many_positions_they_have(make_networ
     free = view.prepare(network)
     scores = []
     for image in photographs:
-        of_scales = [softmax(free(crops.resized(tf.constant(image), side)[None])) for side in (32, 48)]
+        of_scales = [softmax(free(test_crops.resized(tf.constant(image), side)[None])) for side in (32, 48)]
         scores.append(np.mean([each.mean((0, 1, 2)) for each in of_scales], axis=0))
     agree(scored([network], split, "multi-scale", shorter_sides=(32, 48)), np.array(scores), split.labels)
 
@@ -114,7 +114,7 @@ def test_with_mirror_images_a_photograph_and_its_mirror_image_score_alike(make_n
         """The largest difference between the losses of the two."""
         image = photographs[0]
         encoded = tuple(tf.io.encode_png(each).numpy() for each in (image, image[:, ::-1]))
-        pair = EncodedSplit(encoded, np.array([4, 4]), SIZE)
+        pair = EncodedInMemory(encoded, np.array([4, 4]), SIZE)
         return float(np.ptp(scored([make_network()], pair, "multi-scale", shorter_sides=[SIZE], **options).losses))
 
     assert both_ways(mirror=True) < 0.1 * both_ways()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.evaluation.views import SHORTER_SIDES, VIEWS
-from stand_ins import EncodedSplit
+from keras_resnet.evaluation.test_views import SHORTER_SIDES, VIEWS
+from stand_ins import EncodedInMemory
 
 
 @pytest.mark.parametrize("name", ["10-crop", "multi-scale"])
@@ -27,8 +27,8 @@ def test_sizes_that_make_no_sense_are_refused(split, sides):
         VIEWS["multi-scale"](split, shorter_sides=sides)
 
 
-def photographs(size: int) -> EncodedSplit:
-    return EncodedSplit((b"",), np.zeros(1, np.int64), size)
+def photographs(size: int) -> EncodedInMemory:
+    return EncodedInMemory((b"",), np.zeros(1, np.int64), size)
 
 
 def test_the_sizes_are_the_paper_s_or_as_much_smaller():

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 
 from catalog import RECIPES
-from keras_resnet import assembly, config, distribution
-from keras_resnet.config import DataConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
-from keras_resnet.data import loading
-from keras_resnet.data.loading import Data
-from keras_resnet.layers.batch_normalization import BatchNormalization
+from keras_resnet.config import recipe
+from keras_resnet.config.recipe import DataConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from keras_resnet.data.datasets import loading
+from keras_resnet.data.datasets.loading import Data
+from keras_resnet.experiment import build
+from keras_resnet.models.layers.batch_normalization import BatchNormalization
+from keras_resnet.training.tensorflow import strategies
 from stand_ins import stand_in
 from tiers import slow
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -35,7 +37,7 @@ def digits() -> Data:
 
 
 def test_tables_have_a_row_for_every_word_of_a_recipe():
-    assert tuple(assembly.BUILDERS) == get_args(config.Family)
+    assert tuple(build.BUILDERS) == get_args(recipe.Family)
 
 
 FEW = [
@@ -56,14 +58,14 @@ def test_the_parts_of_a_recipe_can_be_made(name):
     batch = min(recipe.training.global_batch_size, 128)
     recipe = replace(recipe, training=replace(recipe.training, global_batch_size=batch))
     data = stand_in(recipe)
-    network = assembly.build_network(recipe, data)
+    network = build.build_network(recipe, data)
     assert (network.input.dtype, network.input.shape) == ("uint8", (None, *data.image_shape))
     assert network.output_shape == (None, len(data.class_names))
-    optimizer = assembly.build_optimizer(recipe, network)
+    optimizer = build.build_optimizer(recipe, network)
     assert optimizer.coupled_weight_decay == recipe.optimizer.weight_decay
-    rates = assembly.build_schedule(recipe)(np.arange(recipe.schedule.iterations))
+    rates = build.build_schedule(recipe)(np.arange(recipe.schedule.iterations))
     assert (rates > 0).any() and (rates <= np.float32(recipe.schedule.learning_rate)).all()
-    images, labels = next(iter(assembly.training_batches(recipe, data, distribution.one_device(), 3)))
+    images, labels = next(iter(build.training_batches(recipe, data, strategies.one_device(), 3)))
     assert images.shape == (recipe.training.global_batch_size, *data.image_shape) and images.dtype == "uint8"
     assert labels.shape == (recipe.training.global_batch_size,)
 
@@ -82,7 +84,7 @@ def test_a_scale_moves_every_rate_to_the_scaled_iteration(schedule):
     recipe = replace(RECIPE, schedule=schedule)
     scaled = replace(recipe, schedule=replace(schedule, scale=0.125))
     assert scaled.schedule.scaled_iterations == 8000
-    rates = [assembly.build_schedule(each) for each in (recipe, scaled)]
+    rates = [build.build_schedule(each) for each in (recipe, scaled)]
     for rate in rates:
         rate.observe(0, training_error=0.0)
     np.testing.assert_allclose(rates[1](np.arange(8000)), rates[0](np.arange(0, 64_000, 8)), rtol=1e-6)
@@ -97,7 +99,7 @@ def test_a_scale_moves_every_rate_to_the_scaled_iteration(schedule):
 )
 def test_the_network_normalizes_images_of_0_to_255_itself(digits, kind, expected):
     recipe = replace(RECIPE, data=replace(RECIPE.data, normalization=kind))
-    network = assembly.build_network(recipe, digits)
+    network = build.build_network(recipe, digits)
     images = digits.train.images
     seen = keras.Model(network.input, network.get_layer("normalization").output).predict(images, verbose=0)
     np.testing.assert_allclose(seen, expected(images.astype("float64")), atol=1e-3)
@@ -105,7 +107,7 @@ def test_the_network_normalizes_images_of_0_to_255_itself(digits, kind, expected
 
 def test_precision_is_that_of_the_recipe_and_of_nothing_else(digits):
     recipe = replace(RECIPE, training=replace(RECIPE.training, precision="mixed_bfloat16"))
-    network = assembly.build_network(recipe, digits)
+    network = build.build_network(recipe, digits)
     assert network.get_layer("conv1_conv").compute_dtype == "bfloat16"
     assert network.get_layer("normalization").compute_dtype == "float32"
     assert network.output.dtype == "float32"
@@ -118,19 +120,19 @@ def test_what_a_recipe_says_about_training_reaches_the_replica(digits):
         optimizer=OptimizerConfig(global_clipnorm=2.0, ema_momentum=0.75),
         training=replace(RECIPE.training, normalization_batch_size=16, precision="mixed_float16"),
     )
-    replica = assembly.build_replica(recipe, digits)
+    replica = build.build_replica(recipe, digits)
     assert (replica.global_clipnorm, replica.average.momentum, replica.global_batch_size) == (2.0, 0.75, 32)
     assert replica.loss_scale is not None
     sizes = {layer.normalization_batch_size for layer in replica.model.layers if isinstance(layer, BatchNormalization)}
     assert sizes == {16}
-    plain = assembly.build_replica(RECIPE, digits)
+    plain = build.build_replica(RECIPE, digits)
     assert (plain.global_clipnorm, plain.average, plain.loss_scale) == (None, None, None)
 
 
 def test_the_seed_decides_the_first_weights(digits):
     def weights(seed: int) -> np.ndarray:
         recipe = replace(RECIPE, training=replace(RECIPE.training, seed=seed))
-        return assembly.build_network(recipe, digits).get_layer("conv1_conv").get_weights()[0]
+        return build.build_network(recipe, digits).get_layer("conv1_conv").get_weights()[0]
 
     np.testing.assert_array_equal(weights(1), weights(1))
     assert (weights(1) != weights(2)).any()

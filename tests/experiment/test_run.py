@@ -18,17 +18,21 @@ import tensorflow as tf
 
 import train
 from catalog import RECIPES
-from keras_resnet import architectures, assembly, distribution, experiment
-from keras_resnet.config import DataConfig, ModelConfig, Recipe, Run, ScheduleConfig, TrainingConfig
-from keras_resnet.data import loading
+from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.run import Run
 from keras_resnet.data.batches import evaluation_batches
-from keras_resnet.data.loading import Data
+from keras_resnet.data.datasets import loading
+from keras_resnet.data.datasets.loading import Data
+from keras_resnet.experiment import build
+from keras_resnet.experiment import run as experiment
+from keras_resnet.facts import architectures
 from keras_resnet.reporting import console
-from keras_resnet.runs import RunDirectory
-from keras_resnet.training.history import History
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.history import History
+from keras_resnet.training.tensorflow import strategies
 from stand_ins import stand_in
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -115,7 +119,7 @@ def test_the_model_is_right_about_the_same_images_in_a_new_process(finished, dig
         "import sys, numpy, keras, keras_resnet\n"
         "model = keras.saving.load_model(sys.argv[1])\n"
         "images = numpy.load(sys.argv[2])\n"
-        "assert not any(name in sys.modules for name in ('keras_resnet.experiment', 'keras_resnet.config'))\n"
+        "assert not any(f'keras_resnet.{name}' in sys.modules for name in ('experiment.run', 'config.recipe'))\n"
         "numpy.savez(sys.argv[3], **{name: model.predict(images[name], verbose=0) for name in images})\n"
     )
     files = [str(finished / "model.keras"), str(tmp_path / "images.npz"), str(tmp_path / "logits.npz")]
@@ -177,7 +181,7 @@ def test_a_run_that_diverges_says_so_and_leaves_no_result(tmp_path, capsys):
 def test_a_batch_that_the_replicas_do_not_divide_is_refused_before_anything_is_written(
     tmp_path, monkeypatch, two_devices
 ):
-    monkeypatch.setitem(distribution.STRATEGIES, "one_device", lambda *_: two_devices)
+    monkeypatch.setitem(strategies.STRATEGIES, "one_device", lambda *_: two_devices)
     recipe = replace(RECIPE, training=TrainingConfig(global_batch_size=33))
     with pytest.raises(ValueError, match="must be a multiple of the 2 replicas. Received: global_batch_size=33"):
         experiment.train(recipe, run(tmp_path / "run"))
@@ -278,7 +282,7 @@ def test_a_recipe_trains_two_iterations_and_is_measured(name, tmp_path, request,
             precise_statistics=min(recipe.training.precise_statistics, 4),
         ),
     )
-    load = assembly.load_data
+    load = build.load_data
 
     def few(recipe: Recipe, run: Run, tell: loading.Tell) -> Data:
         if recipe.data.dataset == "cifar100":  # no copy lies beside the repository
@@ -286,7 +290,7 @@ def test_a_recipe_trains_two_iterations_and_is_measured(name, tmp_path, request,
         data = load(recipe, run, tell)
         return replace(data, train=data.train.part(0, 50), validation=data.validation.part(0, 6))
 
-    monkeypatch.setattr(assembly, "load_data", few)
+    monkeypatch.setattr(build, "load_data", few)
     asked = Run(directory=str(tmp_path / "run"), data_directory=str(directory) if directory else None)
     assert experiment.train(recipe, asked) == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())

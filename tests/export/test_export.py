@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet import CifarResNet, ResidualNetwork, assembly
+from keras_resnet import CifarResNet, ResidualNetwork
+from keras_resnet.experiment import build as experiment_build
 from keras_resnet.export import comparison, preparation, runtimes, writers
 from keras_resnet.export.formats import FORMATS
-from keras_resnet.layers import Rematerialized
-from keras_resnet.residual_network import inner_layers
+from keras_resnet.models.layers import Rematerialized
+from keras_resnet.models.residual_network import inner_layers
 from tiers import slow
 
 MEAN, DEVIATION = (120.0, 110.0, 100.0), (60.0, 50.0, 40.0)
@@ -22,8 +23,10 @@ def build(policy="float32", size=8, mean=MEAN, **options) -> ResidualNetwork:
     """As a training leaves it, with statistics that do something."""
     image = keras.Input((size, size, 3), dtype="uint8", name="image")
     mean, deviation = (np.array(value, "float32").reshape(-1, 1, 3) for value in (mean, DEVIATION))
-    with assembly.dtype_policy(policy):
-        normalized = assembly.normalization(mean if len(mean) == 1 else mean.reshape(size, size, 3), deviation)(image)
+    with experiment_build.dtype_policy(policy):
+        normalized = experiment_build.normalization(mean if len(mean) == 1 else mean.reshape(size, size, 3), deviation)(
+            image
+        )
         network = CifarResNet(8, input_tensor=normalized, classifier_activation=None, **options)
     numbers = np.random.default_rng(1)
     for variable in network.variables:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keras_resnet import architectures
+from keras_resnet.facts import architectures
 
 # depth, shortcut, further options, trainable weights, batch statistics, multiply-adds
 IMAGENET = [

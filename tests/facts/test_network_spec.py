@@ -6,8 +6,9 @@ import keras
 import pytest
 
 import keras_resnet
-from keras_resnet import assembly, residual_network
-from keras_resnet.forms import Form
+from keras_resnet.experiment import build
+from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.models import residual_network
 from tiers import slow
 
 SMALL = {"input_shape": (32, 32, 3), "classes": 7}
@@ -43,7 +44,7 @@ def test_a_form_builds_the_same_network_again(name):
     network = NETWORKS[name]()
     form = network.form
     given = {"input_shape": network.image_shape, "data_format": network.data_format}
-    again = assembly.BUILDERS[form.family](**given, **form.options)
+    again = build.BUILDERS[form.family](**given, **form.options)
     assert again.form == form
     assert set(described(again)) >= {row for row in described(network) if row[0].startswith("conv")}
     assert form.classes == (None if "34 C" in name else network.output_shape[-1])
@@ -53,7 +54,7 @@ def test_a_form_builds_the_same_network_again(name):
 def test_a_form_says_what_was_asked_for():
     arguments = {"shortcut": "A", "bottleneck_stride": "3x3", "preactivation": True, "pool_padding": "symmetric"}
     network = keras_resnet.ResNet50(classes=5, input_shape=(32, 32, 3), **arguments)
-    assert network.form == Form("imagenet", 50, block="bottleneck", classes=5, **arguments)
+    assert network.form == NetworkSpec("imagenet", 50, block="bottleneck", classes=5, **arguments)
 
 
 def test_networks_of_others_have_none():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keras_resnet import architectures, paper
+from keras_resnet.facts import architectures, paper
 
 OURS = [(table, row) for table in (*paper.TABLES.values(), paper.CENTER_CROP) for row in table.rows if row.depth]
 

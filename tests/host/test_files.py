@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnet import files
+from keras_resnet.host import files
 
 
 @pytest.fixture

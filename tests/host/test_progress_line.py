@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from keras_resnet.training.progress import Progress, duration, progress_line
+from keras_resnet.host.progress_line import Progress, duration, progress_line
 
 
 class Terminal(io.StringIO):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from keras_resnet.training.stopping import SIGNALS, Stopped, noting_signals
+from keras_resnet.host.signals import SIGNALS, Stopped, noting_signals
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data import picture_files
 from keras_resnet.data.batches import evaluation_batches
-from keras_resnet.data.photograph_splits import FileSplit
-from keras_resnet.data.photographs import decode
+from keras_resnet.data.encoded_images import decode
+from keras_resnet.data.encoded_splits import FileSplit
+from keras_resnet.inference import pictures as picture_files
 from pictures import difference, jpeg, smooth
 
 

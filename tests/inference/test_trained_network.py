@@ -11,9 +11,11 @@ import pytest
 
 import keras_resnet
 from catalog import RECIPES
-from keras_resnet import experiment, trained
-from keras_resnet.config import Run, ScheduleConfig, TrainingConfig
-from keras_resnet.preprocessing import preprocess_input
+from keras_resnet.config.recipe import ScheduleConfig, TrainingConfig
+from keras_resnet.config.run import Run
+from keras_resnet.experiment import run as experiment
+from keras_resnet.inference import trained_network
+from keras_resnet.models.preprocessing import preprocess_input
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -46,7 +48,7 @@ def logits_of(network, images):
 
 
 def test_a_run_is_its_network_recipe_and_classes(run):
-    found = trained.load(run)
+    found = trained_network.load(run)
     assert found.recipe == RECIPE and found.class_names == tuple("0123456789") and found.source == run
     assert found.network.input.dtype == "uint8" and found.network.image_shape == (8, 8, 1)
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8)
@@ -55,10 +57,10 @@ def test_a_run_is_its_network_recipe_and_classes(run):
 
 
 def test_the_file_of_a_run_is_enough(run):
-    found = trained.load(run / "model.keras")
+    found = trained_network.load(run / "model.keras")
     assert found.recipe is None and found.network.image_shape == (8, 8, 1)
     with pytest.raises(ValueError, match="normalizes images itself. Received: 'tf'"):
-        trained.load(run / "model.keras", "tf")
+        trained_network.load(run / "model.keras", "tf")
 
 
 @pytest.mark.parametrize("convention", ["torch", "caffe", "tf"])
@@ -69,7 +71,7 @@ def test_files_see_what_their_convention_says(network, convention, file, tmp_pat
         network.save(tmp_path / file)
     else:
         network.save_weights(tmp_path / file)
-    found = trained.load(tmp_path / file)
+    found = trained_network.load(tmp_path / file)
     assert found.class_names == tuple("abcdefghij")
     expected = logits_of(network, preprocess_input(IMAGES, convention))
     np.testing.assert_allclose(found.network(IMAGES), expected, atol=1e-5 * np.ptp(expected))
@@ -78,8 +80,8 @@ def test_files_see_what_their_convention_says(network, convention, file, tmp_pat
 def test_a_file_that_does_not_say_must_be_told(network, tmp_path):
     network.save_weights(tmp_path / "n.weights.h5")
     with pytest.raises(ValueError, match="`preprocessing` must be one of torch, caffe, tf. Received: None"):
-        trained.load(tmp_path / "n.weights.h5")
-    assert trained.load(tmp_path / "n.weights.h5", "tf").network.image_shape == (32, 32, 3)
+        trained_network.load(tmp_path / "n.weights.h5")
+    assert trained_network.load(tmp_path / "n.weights.h5", "tf").network.image_shape == (32, 32, 3)
 
 
 def test_a_file_of_an_older_version_that_names_no_network_is_refused(network, tmp_path):
@@ -87,50 +89,50 @@ def test_a_file_of_an_older_version_that_names_no_network_is_refused(network, tm
     with h5py.File(tmp_path / "n.weights.h5", "a") as file:
         del file["keras_resnet"]
     with pytest.raises(ValueError, match="does not say of which network it is: load it into one, and save that again"):
-        trained.load(tmp_path / "n.weights.h5", "tf")
+        trained_network.load(tmp_path / "n.weights.h5", "tf")
 
 
 def test_a_file_is_not_contradicted(network, tmp_path):
     network.preprocessing = "caffe"
     network.save_weights(tmp_path / "n.weights.h5")
     with pytest.raises(ValueError, match="must be None or 'caffe', which .* says of its weights. Received: 'torch'"):
-        trained.load(tmp_path / "n.weights.h5", "torch")
+        trained_network.load(tmp_path / "n.weights.h5", "torch")
 
 
 def test_weights_of_another_program_say_it_themselves(shared_data):
-    found = trained.load(shared_data / "weights" / "resnet20-12fca82f.th")
+    found = trained_network.load(shared_data / "weights" / "resnet20-12fca82f.th")
     assert found.network.form.depth == 20 and found.network.input.dtype == "uint8"
     assert np.array(found.network(IMAGES)).shape == (4, 10)
 
 
 def test_what_is_no_trained_network_is_refused(run, tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no file or directory"):
-        trained.load(tmp_path / "nothing")
+        trained_network.load(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError, match=r"must be the directory of a run. It has no recipe\.json"):
-        trained.load(tmp_path)
+        trained_network.load(tmp_path)
     (tmp_path / "recipe.json").write_bytes((run / "recipe.json").read_bytes())
     with pytest.raises(FileNotFoundError, match=r"must hold a finished run. To finish it: python recipes/train\.py"):
-        trained.load(tmp_path)
+        trained_network.load(tmp_path)
     (tmp_path / "result.json").write_bytes((run / "result.json").read_bytes())
     with pytest.raises(FileNotFoundError, match=r"with its network. It has no model\.keras. To train it again: .*json"):
-        trained.load(tmp_path)
+        trained_network.load(tmp_path)
     (tmp_path / "broken.keras").write_bytes((run / "model.keras").read_bytes()[:1000])
     with pytest.raises(ValueError, match="is no network that Keras can load, or damaged"):
-        trained.load(tmp_path / "broken.keras")
+        trained_network.load(tmp_path / "broken.keras")
 
 
 def test_networks_of_others_and_without_a_classifier_are_refused(tmp_path):
     inputs = keras.Input((8,))
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "other.keras")
     with pytest.raises(ValueError, match="must hold a network of this package. Received: Functional"):
-        trained.load(tmp_path / "other.keras")
+        trained_network.load(tmp_path / "other.keras")
     headless = keras_resnet.CifarResNet(8, include_top=False)
     headless.preprocessing = "tf"
     headless.save_weights(tmp_path / "n.weights.h5")
     with pytest.raises(ValueError, match="must hold a network with its classifier. It has none"):
-        trained.load(tmp_path / "n.weights.h5")
+        trained_network.load(tmp_path / "n.weights.h5")
     grey = keras_resnet.CifarResNet(8, input_shape=(32, 32, 1))
     grey.preprocessing = "tf"
     grey.save_weights(tmp_path / "g.weights.h5")
     with pytest.raises(ValueError, match="must be for images of 3 channels. Received: 1"):
-        trained.load(tmp_path / "g.weights.h5")
+        trained_network.load(tmp_path / "g.weights.h5")

@@ -14,9 +14,12 @@ import tensorflow as tf
 
 import train
 from catalog import RECIPES
-from keras_resnet import assembly, distribution, experiment
-from keras_resnet.config import DataConfig, Recipe, Run, ScheduleConfig, TrainingConfig
-from keras_resnet.runs import RunDirectory
+from keras_resnet.config.recipe import DataConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.run import Run
+from keras_resnet.experiment import build
+from keras_resnet.experiment import run as experiment
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.training.tensorflow import strategies
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -80,7 +83,7 @@ def whole(tmp_path_factory) -> RunDirectory:
 def mirrored(monkeypatch, two_devices) -> list[tuple]:
     """The strategy of that name has both devices of the tests; the list tells with what it was asked for."""
     asked: list[tuple] = []
-    monkeypatch.setitem(distribution.STRATEGIES, "mirrored", lambda *words: asked.append(words) or two_devices)
+    monkeypatch.setitem(strategies.STRATEGIES, "mirrored", lambda *words: asked.append(words) or two_devices)
     return asked
 
 
@@ -120,8 +123,8 @@ def test_the_directory_alone_continues_a_run_with_its_data_and_its_flags(tmp_pat
     (tmp_path / "images").mkdir()
     directory = stop(tmp_path / "run", data_directory=str(tmp_path / "images"), keep_checkpoints=1)
     asked = []
-    load = assembly.load_data
-    monkeypatch.setattr(assembly, "load_data", lambda recipe, run, tell: asked.append(run) or load(recipe, run, tell))
+    load = build.load_data
+    monkeypatch.setattr(build, "load_data", lambda recipe, run, tell: asked.append(run) or load(recipe, run, tell))
     assert train.main([str(directory.path), "--run.keep-checkpoints", "2"]) == 0
     assert "continues after iteration 15\n" in capsys.readouterr().out
     [received] = asked

@@ -15,7 +15,7 @@ import pytest
 
 from ports import free_ports
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RECIPE = ("digits-resnet8", "--schedule.scale", "0.02", "--training.validate-every", "20")
 LIMITED = """
 import resource, runpy, signal, sys

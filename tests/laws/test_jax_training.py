@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.config import DataConfig, ModelConfig, OptimizerConfig, Recipe, Run, ScheduleConfig, TrainingConfig
+from keras_resnet.config.recipe import DataConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.run import Run
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 
@@ -67,13 +68,13 @@ def test_tensorflow_continues_what_jax_began(tmp_path):
 
 @pytest.mark.parametrize("augmentation", ["none", "crop", "crop-flip"])
 def test_images_are_augmented_alike_to_the_bit(augmentation):
-    from keras_resnet.data import jax_transforms, transforms
+    from keras_resnet.data.augmentation import fixed_size, jax_fixed_size
 
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (32, 6, 7, 3), "uint8")
-    draws = random.random((32, transforms.AUGMENTATIONS[augmentation].draws), "float32")
-    expected = transforms.AUGMENTATIONS[augmentation].apply(tf.constant(images), tf.constant(draws), 2)
-    np.testing.assert_array_equal(jax_transforms.AUGMENTATIONS[augmentation](images, draws, 2), expected)
+    draws = random.random((32, fixed_size.AUGMENTATIONS[augmentation].draws), "float32")
+    expected = fixed_size.AUGMENTATIONS[augmentation].apply(tf.constant(images), tf.constant(draws), 2)
+    np.testing.assert_array_equal(jax_fixed_size.AUGMENTATIONS[augmentation](images, draws, 2), expected)
 
 
 @pytest.mark.parametrize("first", [0, 1, 7])
@@ -99,15 +100,15 @@ def test_batches_are_those_of_the_stream(first):
     ],
 )
 def test_what_jax_cannot_do_is_refused_by_its_flag(part, change, named):
-    from keras_resnet import jax_experiment
+    from keras_resnet.experiment import jax_run
 
     with pytest.raises(ValueError, match="one device") as refusal:
-        jax_experiment.check(replace(RECIPE, **{part: replace(getattr(RECIPE, part), **change)}), Run())
+        jax_run.check(replace(RECIPE, **{part: replace(getattr(RECIPE, part), **change)}), Run())
     assert f"does not know {named}. Leave" in str(refusal.value)
-    jax_experiment.check(RECIPE, Run())
+    jax_run.check(RECIPE, Run())
     for run in (Run(strategy="auto"), Run(strategy="mirrored"), Run(xla=True)):
         with pytest.raises(ValueError, match="does not know --run"):
-            jax_experiment.check(RECIPE, run)
+            jax_run.check(RECIPE, run)
 
 
 def test_another_backend_is_refused_before_anything_is_written(tmp_path):
@@ -121,7 +122,7 @@ def test_another_backend_is_refused_before_anything_is_written(tmp_path):
 def main(folder: str, iterations: str) -> int:
     import keras
 
-    from keras_resnet import experiment
+    from keras_resnet.experiment import run as experiment
 
     class Crash(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -18,7 +18,7 @@ import pytest
 
 from ports import free_ports
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 WORKER_KILLS = 4

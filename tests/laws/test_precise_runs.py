@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 
 from catalog import RECIPES
-from keras_resnet import assembly, distribution, experiment
-from keras_resnet.config import DataConfig, OptimizerConfig, Run, ScheduleConfig, TrainingConfig
-from keras_resnet.data import batches, loading
-from keras_resnet.runs import RunDirectory
-from keras_resnet.training.precise_statistics import set_precise_statistics
-from keras_resnet.training.variables import by_path
+from keras_resnet.config.recipe import DataConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from keras_resnet.config.run import Run
+from keras_resnet.data import batches
+from keras_resnet.data.datasets import loading
+from keras_resnet.experiment import build
+from keras_resnet.experiment import run as experiment
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics
+from keras_resnet.training.tensorflow.variables import by_path
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -48,7 +52,7 @@ def weights(file: Path) -> dict[str, np.ndarray]:
 
 def recomputed(file: Path, together: int) -> dict[str, np.ndarray]:
     """The weights of a saved network with the statistics that its first training images give on one device."""
-    strategy = distribution.one_device()
+    strategy = strategies.one_device()
     with strategy.scope():
         network = keras.saving.load_model(file, compile=False)
     for path, variable in by_path(network.variables).items():
@@ -58,7 +62,7 @@ def recomputed(file: Path, together: int) -> dict[str, np.ndarray]:
     make = functools.partial(
         batches.training_batches, train, global_batch_size=together, augmentation="crop", padding=1, seed=0
     )
-    first = itertools.islice(distribution.batches(strategy, make), IMAGES // together)
+    first = itertools.islice(strategies.batches(strategy, make), IMAGES // together)
     set_precise_statistics(network, first, strategy)
     return {path: np.array(variable) for path, variable in by_path(network.variables).items()}
 
@@ -90,7 +94,7 @@ def test_the_network_that_is_kept_has_the_statistics_of_its_first_training_image
 def test_a_run_that_dies_after_its_training_ends_with_the_same_bits(whole, tmp_path, monkeypatch):
     directory = RunDirectory(tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "model_card", None)
+        patch.setattr(run, "model_card", None)
         with pytest.raises(AttributeError):
             experiment.train(RECIPE, run(directory.path))
     assert not directory.finished
@@ -113,7 +117,7 @@ def test_replicas_keep_what_one_device_computes_from_their_network(
     tmp_path, monkeypatch, two_devices, normalization_batch_size, ema_momentum, together
 ):
     """Over the images of a replica, of both or of a part of one; of the average of the weights, if there is one."""
-    monkeypatch.setitem(distribution.STRATEGIES, "mirrored", lambda *_: two_devices)
+    monkeypatch.setitem(strategies.STRATEGIES, "mirrored", lambda *_: two_devices)
     training = replace(RECIPE.training, normalization_batch_size=normalization_batch_size)
     recipe = replace(RECIPE, training=training, optimizer=OptimizerConfig(ema_momentum=ema_momentum))
     directory = RunDirectory(tmp_path / "run")
@@ -140,11 +144,11 @@ def test_the_images_are_those_of_whole_iterations_divided_as_the_training_divide
     two_devices, changes, together, replicas
 ):
     recipe = replace(RECIPE, training=replace(RECIPE.training, **changes))
-    strategy = two_devices if replicas == 2 else distribution.one_device()
+    strategy = two_devices if replicas == 2 else strategies.one_device()
     data = loading.load("digits", holdout=137)
     parts = [
         part.numpy()
-        for images, _ in assembly.statistics_batches(recipe, data, strategy, 100)
+        for images, _ in build.statistics_batches(recipe, data, strategy, 100)
         for part in strategy.experimental_local_results(images)
     ]
     per_replica = 32 // recipe.training.accumulation // replicas
@@ -157,7 +161,7 @@ def test_the_images_are_those_of_whole_iterations_divided_as_the_training_divide
 
 @pytest.mark.slow
 def test_a_run_whose_statistics_cannot_be_computed_ends_with_an_error_and_no_result(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(assembly, "statistics_batches", lambda *_: [])
+    monkeypatch.setattr(build, "statistics_batches", lambda *_: [])
     directory = RunDirectory(tmp_path / "run")
     assert experiment.train(RECIPE, run(directory.path)) == experiment.FAILED
     assert "error: `batches` must hold at least one batch" in capsys.readouterr().out

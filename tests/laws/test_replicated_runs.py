@@ -14,13 +14,16 @@ import numpy as np
 import pytest
 
 from catalog import RECIPES
-from keras_resnet import assembly, distribution, experiment
-from keras_resnet.config import DataConfig, OptimizerConfig, Run, ScheduleConfig, TrainingConfig
-from keras_resnet.data import loading
-from keras_resnet.runs import RunDirectory
+from keras_resnet.config.recipe import DataConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from keras_resnet.config.run import Run
+from keras_resnet.data.datasets import loading
+from keras_resnet.experiment import build
+from keras_resnet.experiment import run as experiment
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.training.tensorflow import strategies
 from tiers import slow
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -45,7 +48,7 @@ def finished(request, tmp_path_factory, two_devices) -> RunDirectory:
     if request.param == "average":
         recipe = replace(recipe, optimizer=OptimizerConfig(ema_momentum=0.5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(distribution.STRATEGIES, "mirrored", lambda *_: two_devices)
+        patch.setitem(strategies.STRATEGIES, "mirrored", lambda *_: two_devices)
         run = Run(str(directory.path), strategy="mirrored", replicas=2)
         assert experiment.train(recipe, run) == 0
     return directory
@@ -81,7 +84,7 @@ def test_the_last_validation_measured_the_same_network(finished):
 def test_the_file_has_no_trace_of_a_strategy(finished, tmp_path):
     """It is the file of a network that was made outside of all strategies, but for the values."""
     recipe = finished.recipe.read_text()
-    apart = assembly.build_network(experiment.Recipe.from_json(recipe), loading.load("digits", holdout=137))
+    apart = build.build_network(experiment.Recipe.from_json(recipe), loading.load("digits", holdout=137))
     apart.save(tmp_path / "apart.keras")
     configs = []
     for file in (finished.model, tmp_path / "apart.keras"):

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet import CifarResNet, ResNet18, assembly
-from keras_resnet.evaluation.fully_convolutional import fully_convolutional, normalization
+from keras_resnet import CifarResNet, ResNet18
+from keras_resnet.experiment import build
+from keras_resnet.models.fully_convolutional import fully_convolutional, normalization
 
 SIZE = 32
 MEAN, DEVIATION = [110.0, 120.0, 130.0], [50.0, 60.0, 70.0]
@@ -15,7 +16,7 @@ MEAN, DEVIATION = [110.0, 120.0, 130.0], [50.0, 60.0, 70.0]
 
 def image(size: int):
     arrays = (np.array(values, "float32")[None, None] for values in (MEAN, DEVIATION))
-    return assembly.normalization(*arrays)(keras.Input((size, size, 3), dtype="uint8"))
+    return build.normalization(*arrays)(keras.Input((size, size, 3), dtype="uint8"))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_networks_for_imagenet_as_well(options, noise):
 
 
 def test_precision_is_that_of_the_network(noise):
-    with assembly.dtype_policy("mixed_bfloat16"):
+    with build.dtype_policy("mixed_bfloat16"):
         network = CifarResNet(8, input_tensor=image(SIZE), classifier_activation=None)
     free = fully_convolutional(network, SIZE)
     assert {layer.compute_dtype for layer in free.layers if "conv" in layer.name or layer.name == "windows"} == {

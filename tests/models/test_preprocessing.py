@@ -7,8 +7,8 @@ import pytest
 from keras.src.applications import imagenet_utils  # the public module lacks the index that it keeps
 
 import keras_resnet
-from keras_resnet import preprocessing
-from keras_resnet.preprocessing import PREPROCESSING, decode_predictions, preprocess_input
+from keras_resnet.models import preprocessing
+from keras_resnet.models.preprocessing import PREPROCESSING, decode_predictions, preprocess_input
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), np.uint8)
 

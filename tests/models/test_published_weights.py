@@ -8,7 +8,7 @@ import pytest
 from keras.src.applications import resnet
 
 import keras_resnet
-from keras_resnet import pretrained
+from keras_resnet.models import published_weights
 
 
 @pytest.mark.slow
@@ -34,13 +34,13 @@ def test_no_network_is_said_with_the_way_out(monkeypatch):
 
     monkeypatch.setattr(resnet.file_utils, "get_file", offline)
     with pytest.raises(ConnectionError, match=r"ResNet101V2 cannot be downloaded \(URL fetch failure.*give the file"):
-        pretrained.imagenet(101, "slim")
+        published_weights.imagenet(101, "slim")
 
 
 @pytest.mark.parametrize(("depth", "preactivation"), [(18, False), (34, "slim"), (50, True), (20, False)])
 def test_networks_without_published_weights_are_refused(depth, preactivation):
     with pytest.raises(ValueError, match="except for ResNet-50, -101 and -152 with preactivation=False or 'slim'"):
-        pretrained.imagenet(depth, preactivation)
+        published_weights.imagenet(depth, preactivation)
 
 
 def test_builders_refuse_as_well():

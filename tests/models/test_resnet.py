@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet import architectures, networks
-from keras_resnet.networks import CifarResNet, ResNet, ResNet18, ResNet50
-from keras_resnet.residual_network import ResidualNetwork, inner_layers
+from keras_resnet.facts import architectures
+from keras_resnet.models import resnet
+from keras_resnet.models.residual_network import ResidualNetwork, inner_layers
+from keras_resnet.models.resnet import CifarResNet, ResNet, ResNet18, ResNet50
 from tiers import slow
 
 ops = keras.ops
@@ -57,7 +58,7 @@ def layer_of(kind, network):
 # Size
 
 SMALL = ["ResNet18", "CifarResNet20", "CifarPlainNet20"]
-NAMED = [name for name in keras_resnet._NAMES["networks"] if name[-1].isdigit()]
+NAMED = [name for name in keras_resnet._NAMES["models.resnet"] if name[-1].isdigit()]
 
 
 def of_name(name: str):
@@ -412,7 +413,7 @@ def test_by_blocks_a_network_is_the_same_layer_by_layer(options):
     """Names, shapes, variables, and what it computes of them, also in training."""
     options = {"input_shape": (65, 64, 3), "classes": 5, "name": "network", **options}
     strided, by_blocks = (ResNet18(**options, space_to_depth=chosen) for chosen in (False, True))
-    assert type(by_blocks.get_layer("conv1_conv")) is keras_resnet.layers.SpaceToDepthConv2D
+    assert type(by_blocks.get_layer("conv1_conv")) is keras_resnet.models.layers.SpaceToDepthConv2D
     both = strided, by_blocks
     layers = [[(layer.name, layer.output.shape) for layer in network.layers[1:]] for network in both]
     assert layers[0] == layers[1]
@@ -703,6 +704,6 @@ print("trained")
 
 
 def test_every_option_of_the_general_builder_is_described():
-    options = inspect.signature(networks._network).parameters
+    options = inspect.signature(resnet._network).parameters
     keywords = [name for name, p in options.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
     assert all(f"    {name}: " in ResNet.__doc__ for name in keywords)

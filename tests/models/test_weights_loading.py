@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet import CifarResNet, ResNet18, weights
+from keras_resnet import CifarResNet, ResNet18
+from keras_resnet.models import weights_loading
 from tiers import slow
 
 KINDS = [
@@ -42,7 +43,7 @@ def refusal(built, path, error=ValueError) -> str:
     """The message of a refusal, which leaves every weight as it was. The path may be text."""
     before = built.get_weights()
     with pytest.raises(error) as raised:
-        weights.load_weights(built, weights.read(path), source=str(path))
+        weights_loading.load_weights(built, weights_loading.read(path), source=str(path))
     assert_equal(before, built.get_weights())
     assert str(path) in str(raised.value)
     return str(raised.value)
@@ -60,7 +61,7 @@ def test_a_network_gets_back_the_weights_that_were_saved(options, tmp_path):
 def test_every_weight_is_checked(options):
     """Whatever Keras would load is part of what is compared with the file."""
     built = network(**options)
-    assert {id(variable) for variable in weights.variables(built).values()} == {id(v) for v in built.weights}
+    assert {id(variable) for variable in weights_loading.variables(built).values()} == {id(v) for v in built.weights}
 
 
 @pytest.mark.parametrize("ending", ["weights.h5", *slow(["keras"])])
@@ -207,7 +208,7 @@ def test_a_file_that_older_versions_wrote_is_read(tmp_path):
     path = saved(tmp_path)
     with h5py.File(path, "a") as file:
         del file["keras_resnet"]
-    assert weights.read(path).carried is None
+    assert weights_loading.read(path).carried is None
     assert_equal(CifarResNet(8, input_shape=(8, 8, 3), weights=path).get_weights(), network().get_weights())
 
 
@@ -236,7 +237,7 @@ def test_other_classes_start_anew_by_request(tmp_path):
 
 
 def test_weights_in_memory_serve_as_well():
-    again = CifarResNet(8, input_shape=(8, 8, 3), weights=weights.of(network()))
+    again = CifarResNet(8, input_shape=(8, 8, 3), weights=weights_loading.of(network()))
     assert_equal(network().get_weights(), again.get_weights())
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.metrics import cross_entropy, wrong
+from keras_resnet.optimization.losses import cross_entropy, wrong
 
 NAN, INFINITY = float("nan"), float("inf")
 

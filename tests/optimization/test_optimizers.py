@@ -12,7 +12,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet import config, optimizers
+from keras_resnet.config import recipe
+from keras_resnet.optimization import optimizers
 
 MOMENTUM, DECAY, TRUST = 0.9, 0.01, 0.02
 RATES = np.array([0.1] * 20 + [0.01] * 15 + [0.05] * 15, "float32")
@@ -227,7 +228,7 @@ def test_coupled_weight_decay_below_zero_is_refused(decay):
 
 
 def test_table_has_the_words_of_the_recipe():
-    assert tuple(optimizers.OPTIMIZERS) == get_args(config.OptimizerName)
+    assert tuple(optimizers.OPTIMIZERS) == get_args(recipe.OptimizerName)
 
 
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)

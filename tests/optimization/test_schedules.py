@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet import config, optimizers, schedules
-from keras_resnet.schedules import Cosine, ErrorGate, Plateau, Polynomial, Steps, Warmup
+from keras_resnet.config import recipe
+from keras_resnet.optimization import optimizers, schedules
+from keras_resnet.optimization.schedules import Cosine, ErrorGate, Plateau, Polynomial, Steps, Warmup
 
 BY_ITERATION = {
     "steps": Steps(0.1, (3, 6)),
@@ -214,7 +215,7 @@ def test_senseless_arguments_are_refused(make, rule):
 
 
 def test_table_has_the_words_of_the_recipe():
-    assert tuple(schedules.SCHEDULES) == get_args(config.ScheduleName)
+    assert tuple(schedules.SCHEDULES) == get_args(recipe.ScheduleName)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_table_has_the_words_of_the_recipe():
     ],
 )
 def test_rows_take_every_setting_of_a_recipe(name, warmup, rates):
-    settings = config.ScheduleConfig(
+    settings = recipe.ScheduleConfig(
         name=name,
         learning_rate=0.5,
         iterations=8,

@@ -8,7 +8,7 @@ import pytest
 
 import turns
 
-PROGRAM = Path(__file__).parents[1] / "recipes" / "benchmark.py"
+PROGRAM = Path(__file__).parents[2] / "recipes" / "benchmark.py"
 
 
 def run(*arguments):

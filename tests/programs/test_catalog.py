@@ -8,7 +8,7 @@ import pytest
 
 import catalog
 from catalog import RECIPES
-from keras_resnet.config import OptimizerConfig, Recipe
+from keras_resnet.config.recipe import OptimizerConfig, Recipe
 
 
 def test_recipes_are_named_by_their_keys():

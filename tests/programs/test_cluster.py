@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from catalog import RECIPES
-from keras_resnet.config import Run
+from keras_resnet.config.run import Run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "recipes" / "cluster"
 FILES = {file.name: file.read_text(encoding="utf-8") for file in sorted(CLUSTER.iterdir()) if file.is_file()}
 SCRIPTS = sorted(CLUSTER.glob("*.s*"))

@@ -9,7 +9,8 @@ import pytest
 import convert
 import keras_resnet
 from commands import status
-from keras_resnet import conversion, weights
+from keras_resnet.models import foreign_models, weights_loading
+from keras_resnet.weights.readers import state_dict
 
 torch = pytest.importorskip("torch", reason="the frameworks' own logits are computed with PyTorch")
 
@@ -22,7 +23,7 @@ def theirs(tmp_path_factory):
     for variable in network.weights:
         variable.assign(variable + random.uniform(0, 0.3, variable.shape))
     path = tmp_path_factory.mktemp("theirs") / "resnet8.pth"
-    state = conversion.export_weights(network, "akamaster")
+    state = foreign_models.export_weights(network, "akamaster")
     torch.save({"state_dict": {f"module.{name}": torch.from_numpy(array) for name, array in state.items()}}, path)
     return path
 
@@ -40,7 +41,7 @@ def test_round_and_round_to_the_bit(theirs, tmp_path, capsys):
     for file in ("a.weights.h5", "b.keras", "c.safetensors", "d.pth"):
         assert convert.main([str(source), "--to", str(tmp_path / file)]) == 0
         source = tmp_path / file
-    first, last = conversion.read_state(theirs), conversion.read_state(source)
+    first, last = state_dict.read_state(theirs), state_dict.read_state(source)
     assert first.keys() == last.keys()
     for name in first:
         np.testing.assert_array_equal(first[name], last[name], err_msg=name)
@@ -62,24 +63,24 @@ def test_what_was_written_can_be_used(theirs, tmp_path):
 
 
 def test_logits_that_differ_write_nothing(theirs, tmp_path, capsys, monkeypatch):
-    from keras_resnet.conversion import references
+    from keras_resnet.models import reference_logits
 
     def wrong(state, layout, form, images):
-        return references.torch_logits(state, layout, form, images + 0.01)
+        return reference_logits.torch_logits(state, layout, form, images + 0.01)
 
-    monkeypatch.setitem(references.REFERENCES, "akamaster", wrong)
+    monkeypatch.setitem(reference_logits.REFERENCES, "akamaster", wrong)
     assert convert.main([str(theirs), "--to", str(tmp_path / "n.weights.h5")]) == 1
     assert "the logits differ too much; " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_framework_is_said(theirs, tmp_path, capsys, monkeypatch):
-    from keras_resnet.conversion import references
+    from keras_resnet.models import reference_logits
 
     def missing(*arguments):
         raise ModuleNotFoundError(name="torch")
 
-    monkeypatch.setitem(references.REFERENCES, "akamaster", missing)
+    monkeypatch.setitem(reference_logits.REFERENCES, "akamaster", missing)
     assert convert.main([str(theirs), "--to", str(tmp_path / "n.weights.h5")]) == 0
     assert "not compared, since torch is not installed" in capsys.readouterr().out
 
@@ -118,11 +119,13 @@ def test_bad_command_lines_are_refused_and_nothing_is_touched(theirs, tmp_path, 
 
 def test_a_run_gives_its_weights(theirs, tmp_path, monkeypatch, capsys):
     """Without the normalization of its images, which no file of weights has."""
-    from keras_resnet import trained
+    from keras_resnet.inference import trained_network
 
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr(trained, "load", lambda path: trained._of_weights(theirs, weights.read(theirs), None))
+    monkeypatch.setattr(
+        trained_network, "load", lambda path: trained_network._of_weights(theirs, weights_loading.read(theirs), None)
+    )
     assert convert.main([str(tmp_path / "run"), "--to", str(tmp_path / "n.safetensors")]) == 0
     assert "ours, ResNet-8, shortcut A, 10 classes, images by its own normalization" in capsys.readouterr().out
-    first, last = conversion.read_state(theirs), conversion.read_state(tmp_path / "n.safetensors")
+    first, last = state_dict.read_state(theirs), state_dict.read_state(tmp_path / "n.safetensors")
     np.testing.assert_array_equal(first["layer1.0.conv1.weight"], last["layer1.0.conv1.weight"])

@@ -17,11 +17,14 @@ import tensorflow as tf
 import evaluate
 from commands import status
 from image_progress import ImageProgress
-from keras_resnet import CifarResNet, assembly, distribution
-from keras_resnet.config import DataConfig, ModelConfig, Recipe
-from keras_resnet.data import batches, loading
-from keras_resnet.evaluation.errors import evaluator
-from keras_resnet.runs import RunDirectory
+from keras_resnet import CifarResNet
+from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
+from keras_resnet.data import batches
+from keras_resnet.data.datasets import loading
+from keras_resnet.evaluation.error_rates import evaluator
+from keras_resnet.experiment import build
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.training.tensorflow import strategies
 from pictures import smooth
 
 SIZE = 32
@@ -33,7 +36,7 @@ RECIPE = Recipe(
 
 def write_network(file: Path, *, seed: int = 0, classes: int = len(CLASSES), shape=(1, 1, 3)) -> None:
     keras.utils.set_random_seed(seed)
-    normalize = assembly.normalization(np.full(shape, 120.0, "float32"), np.full((1, 1, 3), 40.0, "float32"))
+    normalize = build.normalization(np.full(shape, 120.0, "float32"), np.full((1, 1, 3), 40.0, "float32"))
     image = normalize(keras.Input((SIZE, SIZE, 3), dtype="uint8"))
     CifarResNet(8, input_tensor=image, classes=classes, classifier_activation=None).save(file)
 
@@ -97,9 +100,7 @@ def test_the_center_crop_of_a_run_is_what_its_training_measured(run, place, caps
     assert evaluate.main([str(run), "--view", "center"]) == 0
     data = loading.load("folder", place / "pictures", image_size=SIZE)
     model = keras.saving.load_model(run / "model.keras")
-    expected = evaluator(model, distribution.one_device())(
-        batches.evaluation_batches(data.validation, batch_size=4), 12
-    )
+    expected = evaluator(model, strategies.one_device())(batches.evaluation_batches(data.validation, batch_size=4), 12)
     result = kept(run / "evaluation", "center")
     assert {key: result[key] for key in vars(expected)} == pytest.approx(vars(expected), rel=1e-5)
     assert result["top1_interval"][0] < result["top1_error"] < result["top1_interval"][1]

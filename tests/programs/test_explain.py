@@ -11,8 +11,7 @@ import tensorflow as tf
 
 import asked_networks
 import explain
-from keras_resnet.evaluation import grad_cam
-from keras_resnet.reporting import heat_figure
+from keras_resnet.analysis import grad_cam, grad_cam_figure
 
 NAMES = ("cat", "dog", "crane", "fox", "crane", "owl")
 
@@ -41,7 +40,7 @@ def images(tmp_path) -> dict[str, np.ndarray]:
 def drawn(monkeypatch) -> list:
     """(image, heat map, title) of every picture that is drawn; it is a picture of few bytes."""
     calls = []
-    monkeypatch.setattr(heat_figure, "draw", lambda *parts: calls.append(parts) or f"picture {len(calls)}".encode())
+    monkeypatch.setattr(grad_cam_figure, "draw", lambda *parts: calls.append(parts) or f"picture {len(calls)}".encode())
     return calls
 
 

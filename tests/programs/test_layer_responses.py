@@ -12,9 +12,9 @@ import pytest
 import layer_responses as command
 from catalog import RECIPES
 from finished_runs import finished_run
-from keras_resnet.data import loading
-from keras_resnet.evaluation.layer_responses import layer_responses
-from keras_resnet.runs import RunDirectory
+from keras_resnet.analysis.layer_responses import layer_responses
+from keras_resnet.data.datasets import loading
+from keras_resnet.runs.directory import RunDirectory
 
 RESIDUAL = RECIPES["digits-resnet8"]
 PLAIN = replace(RESIDUAL, name="digits-plain8", model=replace(RESIDUAL.model, shortcut=None))

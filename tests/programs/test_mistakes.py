@@ -11,10 +11,11 @@ import tensorflow as tf
 
 import asked_networks
 import mistakes
-from keras_resnet.config import DataConfig, Recipe, Run
-from keras_resnet.data import loading
-from keras_resnet.reporting import confusion_figure
-from keras_resnet.runs import RunDirectory
+from keras_resnet.analysis import confusion_figure
+from keras_resnet.config.recipe import DataConfig, Recipe
+from keras_resnet.config.run import Run
+from keras_resnet.data.datasets import loading
+from keras_resnet.runs.directory import RunDirectory
 
 DIGITS = tuple(map(str, range(10)))
 RECIPE = Recipe("digits", "", data=DataConfig("digits", holdout=37, augmentation="none", normalization="per-channel"))

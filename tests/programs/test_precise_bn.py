@@ -12,10 +12,12 @@ import pytest
 import precise_bn
 from catalog import RECIPES
 from finished_runs import finished_run
-from keras_resnet import assembly, distribution
-from keras_resnet.config import DataConfig, Run, TrainingConfig
-from keras_resnet.runs import RunDirectory
-from keras_resnet.training.precise_statistics import set_precise_statistics
+from keras_resnet.config.recipe import DataConfig, TrainingConfig
+from keras_resnet.config.run import Run
+from keras_resnet.experiment import build
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -39,7 +41,7 @@ def test_the_new_network_has_the_statistics_of_the_training_images_and_both_erro
     assert precise_bn.main([str(run.path), "--images", "60", "--output", str(output)]) == 0
     assert contents(run.path) == before
 
-    strategy, data = distribution.one_device(), assembly.load_data(RECIPE, Run())
+    strategy, data = strategies.one_device(), build.load_data(RECIPE, Run())
     with strategy.scope():
         old, new = (keras.saving.load_model(file) for file in (run.model, output))
     images, labels = data.validation.images, data.validation.labels
@@ -48,7 +50,7 @@ def test_the_new_network_has_the_statistics_of_the_training_images_and_both_erro
     assert f"validation error on 360 images: {errors[0]:.2f}% before, {errors[1]:.2f}% after\n" in told
     assert f"model {output}\n" in told
 
-    set_precise_statistics(old, assembly.statistics_batches(RECIPE, data, strategy, 64), strategy)
+    set_precise_statistics(old, build.statistics_batches(RECIPE, data, strategy, 64), strategy)
     for expected, weight in zip(old.weights, new.weights, strict=True):
         np.testing.assert_array_equal(weight, expected, err_msg=weight.path)
 

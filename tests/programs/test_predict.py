@@ -15,9 +15,9 @@ import tensorflow as tf
 import asked_networks
 import own_pictures
 import predict
-from keras_resnet.config import DataConfig, Recipe
+from keras_resnet.config.recipe import DataConfig, Recipe
 
-PREDICT = Path(__file__).parents[1] / "recipes" / "predict.py"
+PREDICT = Path(__file__).parents[2] / "recipes" / "predict.py"
 NAMES = ("cat", "dog", "fish", "fox", "owl", "rat", "yak")
 
 
@@ -219,7 +219,7 @@ def test_the_real_cifar10(capsys, tmp_path, shared_data):
     weights, tfds = shared_data / "weights" / "resnet20-12fca82f.th", shared_data / "tfds"
     if not weights.is_file() or not (tfds / "cifar10").is_dir():
         pytest.skip(f"no {weights} or no cifar10 in {tfds}")
-    from keras_resnet.data import loading
+    from keras_resnet.data.datasets import loading
 
     test = loading.load("cifar10", tfds).validation
     for number in range(100):

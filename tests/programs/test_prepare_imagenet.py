@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 import prepare_imagenet
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WNIDS = ("n01440764", "n01443537", "n01484850")
 KAGGLE = Path("ILSVRC", "Data", "CLS-LOC")
 LIMITED = (

@@ -11,9 +11,9 @@ import pytest
 
 import report
 from commands import status
-from keras_resnet.config import DataConfig, ModelConfig, Recipe
-from keras_resnet.runs import RunDirectory
-from keras_resnet.training.history import HEADER, Row
+from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.history import HEADER, Row
 
 REPORT = Path(report.__file__)
 DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation="crop"))

@@ -9,13 +9,13 @@ from statistics import fmean, stdev
 import pytest
 
 from catalog import RECIPES
-from keras_resnet.config import Recipe
-from keras_resnet.reporting import study_table
-from keras_resnet.studies.findings import finding
-from keras_resnet.studies.items import ITEMS, attempts
-from keras_resnet.studies.runs_found import find_runs
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.reproduction import table
+from keras_resnet.reproduction.findings import finding
+from keras_resnet.reproduction.items import ITEMS, attempts
+from keras_resnet.runs.find import find_runs
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "recipes/reports"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHORTCUTS = REPORTS / "shortcuts"
@@ -33,7 +33,7 @@ def findings(study, item):
 def test_the_figures_are_made_of_the_runs_beside_them(study, name):
     item = ITEMS[name]
     written = (REPORTS / study / f"{name}.csv").read_text(encoding="utf-8")
-    assert study_table.table(item, findings(study, item)) == written
+    assert table.table(item, findings(study, item)) == written
 
 
 @pytest.mark.parametrize(("study", "networks"), [("degradation", 4), ("cifar10-half", 3)])

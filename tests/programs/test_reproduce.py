@@ -20,10 +20,10 @@ import train
 from catalog import RECIPES
 from commands import status
 from invented_runs import invented_evaluation, invented_run
-from keras_resnet.config import Recipe
-from keras_resnet.runs import RunDirectory
-from keras_resnet.studies.items import ITEMS
-from keras_resnet.training.history import Row
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.reproduction.items import ITEMS
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.history import Row
 
 ROWS = [Row(i, 0.1, 2.0, 900 / i, 2.0, 1000 / i) for i in (100, 200, 300)]
 SCRIPT = Path(reproduce.__file__)
@@ -224,9 +224,9 @@ def test_a_run_that_is_continued_keeps_its_devices(trainings, monkeypatch):
 
 
 def test_figure_7_measures_the_networks_of_the_runs(trainings, monkeypatch):
-    from keras_resnet import trained
+    from keras_resnet.inference import trained_network
 
-    monkeypatch.setattr(trained, "load", lambda path: path)
+    monkeypatch.setattr(trained_network, "load", lambda path: path)
     monkeypatch.setattr(layer_responses, "measure", lambda paths, asked: {str(paths[0]): [("a", 1.0), ("b", 3.0)]})
     invented_run(Path("runs/one"), RECIPES["cifar10-plain20"], 9.0)
     assert status(reproduce.main, "figure7", "--no-train") == 0
@@ -315,11 +315,11 @@ def test_a_command_that_ends_by_itself_has_its_own_status():
 @pytest.mark.slow
 def test_figure_1_from_the_first_weights_to_the_picture(tmp_path, monkeypatch):
     """On a few random images, in this process."""
-    from keras_resnet import assembly
+    from keras_resnet.experiment import build
     from stand_ins import stand_in
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(assembly, "load_data", lambda recipe, *_: stand_in(recipe))
+    monkeypatch.setattr(build, "load_data", lambda recipe, *_: stand_in(recipe))
     monkeypatch.setattr(reproduce, "run", lambda command: train.main(command[2:]))
     for name, depth in (("cifar10-plain20", 8), ("cifar10-plain56", 14)):
         base = RECIPES[name]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import summarize
-from keras_resnet import architectures
-from keras_resnet.architectures import Counts
+from keras_resnet.facts import architectures
+from keras_resnet.facts.architectures import Counts
 from keras_resnet.reporting.architecture_table import Column, table
 
-SUMMARIZE = Path(__file__).parents[1] / "recipes" / "summarize.py"
+SUMMARIZE = Path(__file__).parents[2] / "recipes" / "summarize.py"
 
 
 def column(depth, shortcut="B", **options):

@@ -12,23 +12,21 @@ from types import ModuleType
 import pytest
 
 import command_line
-import keras_resnet
 import train
 from catalog import RECIPES
-from keras_resnet.config import Run
-from keras_resnet.runs import RunDirectory
+from keras_resnet.config.run import Run
+from keras_resnet.runs.directory import RunDirectory
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def experiment(monkeypatch, tmp_path):
     """A stand-in for the training, which keeps what it is asked for."""
-    module = ModuleType("keras_resnet.experiment")
+    module = ModuleType("keras_resnet.experiment.run")
     module.asked = []
     module.train = lambda recipe, run: module.asked.append((recipe, run)) or 0
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(vars(keras_resnet), "experiment", module)
     monkeypatch.chdir(tmp_path)
     return module
 
@@ -325,6 +323,6 @@ def test_a_refusal_loads_no_framework_and_is_therefore_at_once(tmp_path):
     assert refused.returncode == 2
     assert "shortcut='D'" in refused.stderr
     imported = {line.rsplit("|")[-1].strip() for line in refused.stderr.splitlines() if line.startswith("import time:")}
-    assert "keras_resnet.config" in imported
+    assert "keras_resnet.config.recipe" in imported
     assert not imported & {"tensorflow", "keras", "numpy"}
     assert list(tmp_path.iterdir()) == []

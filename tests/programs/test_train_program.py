@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnet.runs import RunDirectory
+from keras_resnet.runs.directory import RunDirectory
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 LIMITED = (
     "import os, resource, sys\n"

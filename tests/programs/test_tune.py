@@ -23,12 +23,13 @@ import tune
 import tuning_report
 from catalog import RECIPES
 from catalog.studies import STUDIES
-from keras_resnet import architectures, tuning
-from keras_resnet.config import Recipe
-from keras_resnet.runs import RunDirectory
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.facts import architectures
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.search import oracles
 from ports import free_ports
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ERRORS = {None: 9.0, "A": 7.0, "B": 6.0, "C": 8.0}
 """Of the stand-in, by shortcut, in percent."""
 
@@ -52,7 +53,7 @@ def trained(monkeypatch, tmp_path) -> list:
         return 0
 
     monkeypatch.setattr(trials, "start", start)
-    monkeypatch.setattr(tuning, "PAUSE", 0)
+    monkeypatch.setattr(oracles, "PAUSE", 0)
     for name in tune.SHARED:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -175,7 +176,7 @@ def test_hyperband_shortens_the_schedule(trained):
 @pytest.mark.parametrize("rungs", [1, 2, 3])
 def test_hyperband_begins_with_as_many_points_as_are_asked_of_the_axes(trained, rungs):
     ranges = {"optimizer.weight_decay": (1e-5, 1e-3, "log")}
-    points = tuning.search(lambda values, share: 50.0, {}, ranges, kind="hyperband", rungs=rungs)
+    points = oracles.search(lambda values, share: 50.0, {}, ranges, kind="hyperband", rungs=rungs)
     assert len({values["optimizer.weight_decay"] for values, _ in points}) == tune.hyperband_points(rungs)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keras_resnet.reporting import curves
-from keras_resnet.training.history import Row
+from keras_resnet.reporting import curves_figure
+from keras_resnet.runs.history import Row
 
 ROWS = [
     Row(100, training_error=80.0),
@@ -18,18 +18,18 @@ ROWS = [
 def figures(monkeypatch) -> list:
     """Every figure that is saved."""
     saved = []
-    savefig = curves.Figure.savefig
+    savefig = curves_figure.Figure.savefig
 
     def save(figure, path):
         saved.append(figure)
         savefig(figure, path)
 
-    monkeypatch.setattr(curves.Figure, "savefig", save)
+    monkeypatch.setattr(curves_figure.Figure, "savefig", save)
     return saved
 
 
 def test_draws_training_thin_and_validation_bold(tmp_path, figures):
-    curves.draw(ROWS, tmp_path / "curve.png", "ResNet-8 on digits")
+    curves_figure.draw(ROWS, tmp_path / "curve.png", "ResNet-8 on digits")
     [axes] = figures[0].axes
     training, validation = axes.lines
     assert (training.get_label(), validation.get_label()) == ("training error", "validation error")
@@ -45,17 +45,17 @@ def test_draws_training_thin_and_validation_bold(tmp_path, figures):
 
 
 def test_writes_a_png_and_says_where(tmp_path):
-    path = curves.draw(ROWS, str(tmp_path / "curve.png"), "title")
+    path = curves_figure.draw(ROWS, str(tmp_path / "curve.png"), "title")
     assert path == tmp_path / "curve.png"
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_single_validation_is_visible(tmp_path, figures):
-    curves.draw(ROWS[:2], tmp_path / "curve.png", "title")
+    curves_figure.draw(ROWS[:2], tmp_path / "curve.png", "title")
     training, validation = figures[0].axes[0].lines
     assert (training.get_marker(), validation.get_marker()) == ("None", "o")
 
 
 def test_a_run_without_rows_gives_empty_axes(tmp_path, figures):
-    curves.draw([], tmp_path / "curve.png", "title")
+    curves_figure.draw([], tmp_path / "curve.png", "title")
     assert not figures[0].axes[0].lines

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from keras_resnet import architectures
-from keras_resnet.config import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
+from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
 from keras_resnet.evaluation.intervals import wilson
-from keras_resnet.reporting.page import document, markup, series, tables
-from keras_resnet.reporting.page.document import page
-from keras_resnet.reporting.page.reading import RunRecord, labels
-from keras_resnet.training.history import Row
+from keras_resnet.facts import architectures
+from keras_resnet.reporting.html import document, markup, series, tables
+from keras_resnet.reporting.html.document import page
+from keras_resnet.reporting.html.reading import RunRecord, labels
+from keras_resnet.runs.history import Row
 
 DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation="crop"))
 ERRORS = {"images": 360, "loss": 0.5, "top1_error": 2.5, "top5_error": 0.0}
@@ -305,7 +305,7 @@ def test_every_look_of_a_curve_is_in_the_style_sheet():
 def test_the_parts_of_the_page_are_shipped():
     setup = configparser.ConfigParser()
     setup.read(Path(__file__).parents[2] / "setup.cfg")
-    shipped = setup["options.package_data"]["keras_resnet.reporting.page"].split(", ")
+    shipped = setup["options.package_data"]["keras_resnet.reporting.html"].split(", ")
     parts = {file for file in document.PARTS.iterdir() if file.is_file() and file.suffix != ".py"}
     assert {file for pattern in shipped for file in document.PARTS.glob(pattern)} == parts
     assert {*document.STYLE, *document.PROGRAM, "page.html"} == {file.name for file in parts}

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from keras_resnet.config import DataConfig, ModelConfig, Recipe
-from keras_resnet.reporting.page import document
-from keras_resnet.reporting.page.reading import RunRecord
-from keras_resnet.training.history import Row
+from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
+from keras_resnet.reporting.html import document
+from keras_resnet.reporting.html.reading import RunRecord
+from keras_resnet.runs.history import Row
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SECONDS = 60

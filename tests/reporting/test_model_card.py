@@ -11,11 +11,11 @@ import pytest
 
 import model_card as command
 from catalog import RECIPES
-from keras_resnet.config import DataConfig, Recipe
+from keras_resnet.config.recipe import DataConfig, Recipe
 from keras_resnet.evaluation.intervals import wilson
 from keras_resnet.reporting import model_card
 from keras_resnet.reporting.departures import departures
-from keras_resnet.runs import RunDirectory
+from keras_resnet.runs.directory import RunDirectory
 
 RECIPE = RECIPES["cifar10-resnet20"]
 HELD_OUT = replace(RECIPE, data=replace(RECIPE.data, holdout=5000))

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from catalog import RECIPES
-from keras_resnet.config import ModelConfig
-from keras_resnet.evaluation.errors import Errors
-from keras_resnet.reporting import hparams
+from keras_resnet.config.recipe import ModelConfig
+from keras_resnet.evaluation.error_rates import ErrorRates
+from keras_resnet.reporting import tensorboard
 
 RECIPE = replace(
     RECIPES["digits-resnet8"], model=ModelConfig(family="cifar", depth=8, shortcut=None, preactivation=True)
 )
-MEASURED = {"validation": Errors(360, 0.5, 7.5, 0.25), "test": Errors(100, 0.75, 8.5, 0.5)}
+MEASURED = {"validation": ErrorRates(360, 0.5, 7.5, 0.25), "test": ErrorRates(100, 0.75, 8.5, 0.5)}
 
 
 def summaries(logs: Path) -> list:
@@ -44,9 +44,11 @@ def read(logs: Path) -> tuple[dict, dict, str]:
 
 
 def test_the_plugin_reads_every_field_of_the_recipe_and_the_errors(tmp_path):
-    hparams.write(tmp_path, RECIPE, MEASURED, 2000)
+    tensorboard.write(tmp_path, RECIPE, MEASURED, 2000)
     values, metrics, _ = read(tmp_path)
-    assert set(values) == {f"{section}.{name}" for section, fields in RECIPE.essence().items() for name in fields}
+    assert set(values) == {
+        f"{section}.{name}" for section, fields in RECIPE.hyperparameters().items() for name in fields
+    }
     assert values["model.depth"] == 8
     assert values["model.shortcut"] == "None"
     assert values["model.preactivation"] is True
@@ -57,7 +59,7 @@ def test_the_plugin_reads_every_field_of_the_recipe_and_the_errors(tmp_path):
 def test_runs_are_told_apart_by_what_may_change_their_result(tmp_path):
     others = [replace(RECIPE, name="another"), replace(RECIPE, training=replace(RECIPE.training, seed=1))]
     for number, recipe in enumerate([RECIPE, *others]):
-        hparams.write(tmp_path / str(number), recipe, MEASURED, 1)
+        tensorboard.write(tmp_path / str(number), recipe, MEASURED, 1)
     first, renamed, reseeded = (read(tmp_path / str(number))[2] for number in range(3))
     assert first == renamed != reseeded
 
@@ -65,7 +67,7 @@ def test_runs_are_told_apart_by_what_may_change_their_result(tmp_path):
 def test_logs_that_cannot_be_written_are_named(tmp_path):
     (tmp_path / "logs").write_text("a file")
     with pytest.raises(OSError, match="TensorBoard's logs cannot be written"):
-        hparams.write(tmp_path / "logs", RECIPE, MEASURED, 1)
+        tensorboard.write(tmp_path / "logs", RECIPE, MEASURED, 1)
 
 
 def test_nothing_is_written_without_tensorboard(tmp_path, monkeypatch):
@@ -77,5 +79,5 @@ def test_nothing_is_written_without_tensorboard(tmp_path, monkeypatch):
         return whole(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    hparams.write(tmp_path, RECIPE, MEASURED, 1)
+    tensorboard.write(tmp_path, RECIPE, MEASURED, 1)
     assert list(tmp_path.iterdir()) == []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keras_resnet.reporting import study_figure
-from keras_resnet.training.history import Row
+from keras_resnet.reproduction import figure
+from keras_resnet.runs.history import Row
 
 PANELS = (("shallow", ("one", "two")), ("deep", ("two", "none")))
 CURVES = {
@@ -18,10 +18,10 @@ CURVES = {
 def draw(tmp_path, monkeypatch):
     """Draws panels of the curves; gives the figure."""
     saved = []
-    monkeypatch.setattr(study_figure.Figure, "savefig", lambda figure, path: saved.append(figure))
+    monkeypatch.setattr(figure.Figure, "savefig", lambda figure, path: saved.append(figure))
 
     def figure_of(panels):
-        study_figure.draw(panels, CURVES, tmp_path / "figure.png", "Figure 0")
+        figure.draw(panels, CURVES, tmp_path / "figure.png", "Figure 0")
         return saved[-1]
 
     return figure_of
@@ -35,7 +35,7 @@ def drawn(draw):
 def test_training_is_thin_and_validation_bold_over_the_iterations(drawn):
     lines = [line for line in drawn.axes[0].lines if len(line.get_xdata())]
     found = {tuple(map(tuple, line.get_data())): line.get_linewidth() for line in lines}
-    thin, bold = study_figure.LINES["training_error"], study_figure.LINES["validation_error"]
+    thin, bold = figure.LINES["training_error"], figure.LINES["validation_error"]
     assert thin < bold
     assert found == {
         ((1, 2, 3), (90.0, 6.0, 5.0)): thin,
@@ -66,5 +66,5 @@ def test_a_diagram_without_curves_has_the_iterations_of_the_others(draw):
 
 @pytest.mark.parametrize(("suffix", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
 def test_the_suffix_decides_the_format_and_nothing_to_draw_is_no_error(tmp_path, suffix, begins):
-    path = study_figure.draw(PANELS[:1], {}, tmp_path / f"figure.{suffix}")
+    path = figure.draw(PANELS[:1], {}, tmp_path / f"figure.{suffix}")
     assert path.read_bytes().startswith(begins)

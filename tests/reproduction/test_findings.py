@@ -10,12 +10,12 @@ import pytest
 
 from catalog import RECIPES
 from invented_runs import invented_evaluation, invented_run
-from keras_resnet.runs import RunDirectory
-from keras_resnet.studies import plan
-from keras_resnet.studies.findings import finding, scale_in_words, training_error
-from keras_resnet.studies.items import ITEMS, Item, attempts
-from keras_resnet.studies.runs_found import find_runs
-from keras_resnet.training.history import Row
+from keras_resnet.reproduction import plan
+from keras_resnet.reproduction.findings import finding, scale_in_words, training_error
+from keras_resnet.reproduction.items import ITEMS, Item, attempts
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.find import find_runs
+from keras_resnet.runs.history import Row
 
 RESNET20 = next(row for row in ITEMS["table6"].rows if row.paper.depth == 20)
 

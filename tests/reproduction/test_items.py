@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from catalog import RECIPES
-from keras_resnet import paper
-from keras_resnet.studies.items import ITEMS, attempts
+from keras_resnet.facts import paper
+from keras_resnet.reproduction.items import ITEMS, attempts
 
 
 def networks(name: str) -> list[tuple[int, str | None]]:

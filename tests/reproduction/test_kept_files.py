@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keras_resnet.studies import kept_files
+from keras_resnet.reproduction import kept_files
 
 BESIDE = {".csv": b"a,b\n", ".png": b"\x89PNG", ".svg": b"<svg/>"}
 

@@ -9,11 +9,11 @@ import pytest
 import command_line
 from catalog import RECIPES
 from invented_runs import invented_run
-from keras_resnet.runs import RunDirectory
-from keras_resnet.studies import plan
-from keras_resnet.studies.items import ITEMS, attempts
-from keras_resnet.studies.runs_found import find_runs, history_rows
-from keras_resnet.training.history import HEADER, Row
+from keras_resnet.reproduction import plan
+from keras_resnet.reproduction.items import ITEMS, attempts
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.find import find_runs, history_rows
+from keras_resnet.runs.history import HEADER, Row
 
 RECIPE = RECIPES["cifar10-resnet20"]
 SCALED = replace(RECIPE, schedule=replace(RECIPE.schedule, scale=0.125))

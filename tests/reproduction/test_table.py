@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 
-from keras_resnet import architectures, paper
-from keras_resnet.reporting import study_table
+from keras_resnet.facts import architectures, paper
 from keras_resnet.reporting.architecture_table import Column
-from keras_resnet.studies.findings import Departure, Finding, Measured
-from keras_resnet.studies.items import ITEMS
+from keras_resnet.reproduction import table as study_table
+from keras_resnet.reproduction.findings import Departure, Finding, Measured
+from keras_resnet.reproduction.items import ITEMS
 
 ITEM = ITEMS["table6"]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnet import runs
-from keras_resnet.runs import RunDirectory
+from keras_resnet.runs import directory as runs
+from keras_resnet.runs import environment
+from keras_resnet.runs.directory import RunDirectory
 
 VALUES = {"name": "tiny", "description": "", "model": {"depth": 8, "shortcut": "A"}}
 RECIPE = json.dumps(VALUES)
@@ -190,7 +191,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, fai
 
 
 def test_the_environment_is_json_and_names_what_somebody_needs_to_repeat_the_run():
-    entry = json.loads(json.dumps(runs.environment(["CPU:0"], per_replica_batch_size=64)))
+    entry = json.loads(json.dumps(environment.environment(["CPU:0"], per_replica_batch_size=64)))
     assert entry["python"] == ".".join(map(str, sys.version_info[:3]))
     assert entry["devices"] == ["CPU:0"]
     assert entry["per_replica_batch_size"] == 64
@@ -203,19 +204,19 @@ def test_versions_are_those_of_the_installed_distributions(monkeypatch):
 
     def version(distribution):
         if distribution not in versions:
-            raise runs.metadata.PackageNotFoundError(distribution)
+            raise environment.metadata.PackageNotFoundError(distribution)
         return versions[distribution]
 
-    monkeypatch.setattr(runs.metadata, "version", version)
-    assert runs.version("tensorflow") == "2.21.0"
-    assert runs.version("keras") is None
+    monkeypatch.setattr(environment.metadata, "version", version)
+    assert environment.version("tensorflow") == "2.21.0"
+    assert environment.version("keras") is None
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_the_commit_is_that_of_this_source_and_of_no_repository_around_it(tmp_path, monkeypatch):
     source = tmp_path / "runs.py"
     source.write_text("old")
-    monkeypatch.setattr(runs, "__file__", str(source))
+    monkeypatch.setattr(environment, "__file__", str(source))
 
     def git(*arguments):
         identity = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
@@ -223,13 +224,13 @@ def test_the_commit_is_that_of_this_source_and_of_no_repository_around_it(tmp_pa
             ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
         ).stdout.strip()
 
-    assert runs.commit() is None
+    assert environment.commit() is None
     git("init", "--quiet")
     git("commit", "--quiet", "--allow-empty", "--message", "somebody else's")
-    assert runs.commit() is None
+    assert environment.commit() is None
     git("add", "runs.py")
     git("commit", "--quiet", "--message", "ours")
     git("tag", "v1")
-    assert runs.commit() == git("rev-parse", "HEAD")
+    assert environment.commit() == git("rev-parse", "HEAD")
     source.write_text("new")
-    assert runs.commit() == git("rev-parse", "HEAD") + "-dirty"
+    assert environment.commit() == git("rev-parse", "HEAD") + "-dirty"

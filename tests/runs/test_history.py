@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_resnet.training.history import HEADER, History, Row
+from keras_resnet.runs.history import HEADER, History, Row
 
 ROWS = (
     Row(100, 0.1, 2.0, 70.0),

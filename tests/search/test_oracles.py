@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from keras_resnet import tuning
+from keras_resnet.search import oracles
 from ports import free_ports
 
 CHOICES = {"model.shortcut": ("None", "A", "B"), "model.depth": ("20", "32")}
@@ -18,7 +18,7 @@ RANGES = {"optimizer.weight_decay": (1e-5, 1e-3, "log"), "model.depth": (3, 5, "
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr(tuning, "PAUSE", 0)
+    monkeypatch.setattr(oracles, "PAUSE", 0)
 
 
 def asked(choices=(), ranges=(), error=lambda values, share: 50.0, **options) -> list:
@@ -29,7 +29,7 @@ def asked(choices=(), ranges=(), error=lambda values, share: 50.0, **options) ->
         calls.append((values, share))
         return error(values, share)
 
-    assert tuning.search(measure, dict(choices), dict(ranges), **options) == calls
+    assert oracles.search(measure, dict(choices), dict(ranges), **options) == calls
     return calls
 
 
@@ -103,7 +103,7 @@ def test_hyperband_trains_the_best_of_each_rung_longer():
     assert points[12][1] == 1.0
 
 
-@pytest.mark.parametrize("kind", tuning.ORACLES)
+@pytest.mark.parametrize("kind", oracles.ORACLES)
 def test_a_search_goes_on_after_points_that_cannot_be_measured(kind):
     options = {"kind": kind} if kind in ("grid", "hyperband") else {"kind": kind, "trials": 5}
     axes = {"choices": CHOICES} if kind == "grid" else {"ranges": RANGES}
@@ -119,7 +119,7 @@ def test_an_error_of_the_measurement_ends_the_search(stop):
         raise stop
 
     with pytest.raises(type(stop)) as raised:
-        tuning.search(measure, CHOICES, {})
+        oracles.search(measure, CHOICES, {})
     assert raised.value is stop
     assert len(calls) == 1
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_resnet import assembly, runs
-from keras_resnet.config import Recipe, Run
-from keras_resnet.runs import RunDirectory
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.run import Run
+from keras_resnet.experiment import build
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.environment import environment
 
 
 def finished_run(path: Path, recipe: Recipe) -> RunDirectory:
     """What a run of a recipe leaves, with the weights that a training begins with and a result that was made up."""
     directory = RunDirectory(path)
-    environment = runs.environment(["CPU:0"], per_replica_batch_size=recipe.training.global_batch_size, run={})
-    directory.create(recipe.to_json(), environment)
-    data = assembly.load_data(recipe, Run())
-    assembly.build_network(recipe, data).save(directory.model)
+    start = environment(["CPU:0"], per_replica_batch_size=recipe.training.global_batch_size, run={})
+    directory.create(recipe.to_json(), start)
+    data = build.load_data(recipe, Run())
+    build.build_network(recipe, data).save(directory.model)
     errors = {"images": data.validation.size, "loss": 1.5, "top1_error": 25.0, "top5_error": 5.0}
     directory.write_result(
         {

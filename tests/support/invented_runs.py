@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_resnet import files
-from keras_resnet.config import Recipe
-from keras_resnet.datasets import DATASETS
-from keras_resnet.runs import RunDirectory
-from keras_resnet.training.history import HEADER, Row
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.host import files
+from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.history import HEADER, Row
 
 
 def invented_run(

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import datasets
-from keras_resnet.config import Recipe
-from keras_resnet.data.loading import Data
-from keras_resnet.data.photograph_splits import PhotographSplit
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.data.datasets.loading import Data
+from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import ArraySplit, Split
+from keras_resnet.facts import datasets
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedSplit(PhotographSplit):
+class EncodedInMemory(EncodedSplit):
     """Photographs in memory, as files would hold them."""
 
     encoded: tuple[bytes, ...]
@@ -23,8 +23,8 @@ class EncodedSplit(PhotographSplit):
     image_size: int
     cache: str | None = None
 
-    def part(self, start: int, stop: int) -> EncodedSplit:
-        return EncodedSplit(self.encoded[start:stop], self.labels[start:stop], self.image_size)
+    def part(self, start: int, stop: int) -> EncodedInMemory:
+        return EncodedInMemory(self.encoded[start:stop], self.labels[start:stop], self.image_size)
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
         return tf.constant(self.encoded)[index]
@@ -45,7 +45,7 @@ def stand_in(recipe: Recipe) -> Data:
         split: Split = ArraySplit(noise.integers(0, 256, (8, *facts.image_shape), np.uint8), labels)
     else:
         images = noise.integers(0, 256, (8, 40, 30, 3), np.uint8)
-        split = EncodedSplit(
+        split = EncodedInMemory(
             tuple(tf.io.encode_jpeg(image).numpy() for image in images), labels, recipe.data.image_size
         )
     return Data(split, split, None, names)

@@ -10,19 +10,20 @@ import keras
 import pytest
 import tensorflow as tf
 
-from keras_resnet import distribution
-from keras_resnet.data import batches, loading
-from keras_resnet.data.loading import Data
-from keras_resnet.evaluation.errors import evaluator
-from keras_resnet.layers.batch_normalization import BatchNormalization, set_normalization_batch_size
-from keras_resnet.networks import CifarResNet
-from keras_resnet.optimizers import SGD
-from keras_resnet.schedules import Steps
-from keras_resnet.training.averaging import Average
+from keras_resnet.data import batches
+from keras_resnet.data.datasets import loading
+from keras_resnet.data.datasets.loading import Data
+from keras_resnet.evaluation.error_rates import evaluator
+from keras_resnet.models.layers.batch_normalization import BatchNormalization, set_normalization_batch_size
+from keras_resnet.models.resnet import CifarResNet
+from keras_resnet.optimization.optimizers import SGD
+from keras_resnet.optimization.schedules import Steps
 from keras_resnet.training.checkpoints import Checkpoints
-from keras_resnet.training.loop import Intervals, Training
-from keras_resnet.training.loss_scale import LossScale
-from keras_resnet.training.replica import Replica
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.loss_scale import LossScale
+from keras_resnet.training.tensorflow.moving_average import Average
+from keras_resnet.training.tensorflow.replica import Replica
+from keras_resnet.training.trainer import Intervals, Training
 
 GLOBAL_BATCH_SIZE = 16
 
@@ -48,7 +49,7 @@ def digit_batches(digits) -> Callable[[int], tf.data.Dataset]:
                 **where,
             )
 
-        return distribution.batches(strategy, make) if strategy else make()
+        return strategies.batches(strategy, make) if strategy else make()
 
     return digit_batches
 
@@ -77,7 +78,7 @@ def build() -> Callable[..., Replica]:
         **options,
     ) -> Replica:
         keras.utils.set_random_seed(1)
-        with (strategy or distribution.one_device()).scope():
+        with (strategy or strategies.one_device()).scope():
             pixels = keras.Input((8, 8, 1), dtype="uint8")
             image = keras.layers.Rescaling(1 / 128, offset=-1, dtype="float32")(pixels)
             model = network(image, **options)
@@ -114,7 +115,7 @@ def start(tmp_path, digits, digit_batches, build) -> Callable[..., Training]:
         **changes,
     ) -> Training:
         options = options or {}
-        strategy = strategy or distribution.one_device()
+        strategy = strategy or strategies.one_device()
         replica = build(network, strategy, **options)
         directory.mkdir(exist_ok=True)
         images = digits.validation.part(0, 50)
@@ -123,7 +124,7 @@ def start(tmp_path, digits, digit_batches, build) -> Callable[..., Training]:
 
         def validate():
             make = functools.partial(batches.evaluation_batches, images, batch_size=20)
-            return evaluate(distribution.batches(strategy, make), images.size)
+            return evaluate(strategies.batches(strategy, make), images.size)
 
         arguments = {
             "schedule": Steps(0.1, (20,)),

@@ -14,11 +14,11 @@ import pytest
 import tensorflow as tf
 
 from interruptions import At, press_ctrl_c
-from keras_resnet.schedules import ErrorGate, Plateau, Steps
+from keras_resnet.host.signals import Stopped
+from keras_resnet.optimization.schedules import ErrorGate, Plateau, Steps
+from keras_resnet.runs.history import History
 from keras_resnet.training.checkpoints import Checkpoints
-from keras_resnet.training.history import History
-from keras_resnet.training.loop import Intervals
-from keras_resnet.training.stopping import Stopped
+from keras_resnet.training.trainer import Intervals
 from tiers import slow
 
 HOUR = 3600.0  # seconds in which any call ends, so that a slow machine has calls of the same length

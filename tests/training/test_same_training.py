@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_resnet import distribution
+from keras_resnet.training.tensorflow import strategies
 from ports import free_ports
 from tiers import slow
 
@@ -30,7 +30,7 @@ def of_one_device() -> Callable[[int], np.ndarray]:
 
     def of_one_device(size: int) -> np.ndarray:
         if size not in kept:
-            kept[size] = losses(distribution.one_device(), size)
+            kept[size] = losses(strategies.one_device(), size)
         return kept[size]
 
     return of_one_device
@@ -51,7 +51,7 @@ def result(process: subprocess.Popen) -> np.ndarray:
 
 def test_learning_makes_a_difference(of_one_device):
     """Trajectories that stood still would all agree."""
-    still = losses(distribution.one_device(), ALL, rate=0.0)
+    still = losses(strategies.one_device(), ALL, rate=0.0)
     assert len(still) == program["ITERATIONS"]
     assert np.abs(of_one_device(ALL) / still - 1).max() > 0.1
 
@@ -66,7 +66,7 @@ def test_two_devices(of_one_device, two_devices, size):
 
 
 def test_two_parts_of_an_iteration(of_one_device):
-    np.testing.assert_allclose(losses(distribution.one_device(), HALF, parts=2), of_one_device(HALF), rtol=1e-5)
+    np.testing.assert_allclose(losses(strategies.one_device(), HALF, parts=2), of_one_device(HALF), rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_two_parts_on_two_devices(of_one_device, two_devices):
 
 @pytest.mark.slow
 def test_compiled_with_xla(of_one_device):
-    np.testing.assert_allclose(losses(distribution.one_device(), HALF, xla=True), of_one_device(HALF), rtol=1e-5)
+    np.testing.assert_allclose(losses(strategies.one_device(), HALF, xla=True), of_one_device(HALF), rtol=1e-5)
 
 
 @pytest.mark.slow

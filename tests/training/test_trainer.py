@@ -18,12 +18,12 @@ import pytest
 import tensorflow as tf
 
 from interruptions import At, press_ctrl_c
-from keras_resnet.evaluation.errors import Errors
-from keras_resnet.schedules import Steps
-from keras_resnet.training import checkpoints, loop
-from keras_resnet.training.history import History
-from keras_resnet.training.loop import Intervals, NonFiniteLossError
-from keras_resnet.training.stopping import Stopped
+from keras_resnet.evaluation.error_rates import ErrorRates
+from keras_resnet.host.signals import Stopped
+from keras_resnet.optimization.schedules import Steps
+from keras_resnet.runs.history import History
+from keras_resnet.training import checkpoints, trainer
+from keras_resnet.training.trainer import Intervals, NonFiniteLossError
 from tiers import slow
 
 HOUR = 3600.0  # seconds in which any call ends, so that a slow machine has calls of the same length
@@ -58,7 +58,7 @@ def checkpointed(directory: Path) -> list[int]:
 def constant_errors(*top1: float):
     """A validation that measures these errors, one after the other."""
     errors = iter(top1)
-    return lambda: Errors(100, 1.0, next(errors), 0.0)
+    return lambda: ErrorRates(100, 1.0, next(errors), 0.0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -290,7 +290,7 @@ def test_tensorboard_gets_every_row_and_the_speed(start, tmp_path):
 def timed(start, monkeypatch):
     """A training whose calls take the seconds that are said, and the list of their lengths, which grows."""
     now = [0.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(trainer.time, "perf_counter", lambda: now[0])
 
     def timed(seconds, **options):
         """Seconds of a call by its length."""
@@ -303,7 +303,7 @@ def timed(start, monkeypatch):
 
         def validate():
             now[0] += 1000
-            return Errors(100, 1.0, 50.0, 0.0)
+            return ErrorRates(100, 1.0, 50.0, 0.0)
 
         training = start(validate=validate, **options)
         training.iterate = iterate
@@ -369,6 +369,8 @@ def test_a_call_ends_at_the_first_event_and_no_earlier(call, pace):
 @pytest.mark.parametrize("checkpoint", [10, *slow([5, 1000])])
 def test_the_best_validation_is_noted_whether_or_not_a_checkpoint_is_due_there(start, checkpoint):
     errors = iter((50.0, 40.0, 60.0))
-    training = start(intervals=Intervals(5, 10, checkpoint, 50), validate=lambda: Errors(50, 1.0, next(errors), 0.0))
+    training = start(
+        intervals=Intervals(5, 10, checkpoint, 50), validate=lambda: ErrorRates(50, 1.0, next(errors), 0.0)
+    )
     training.run()
     assert (training.state.best_iteration, training.state.best_error) == (20, 40.0)

@@ -16,14 +16,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import distribution
-from keras_resnet.data import batches, loading
+from keras_resnet.data import batches
+from keras_resnet.data.datasets import loading
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.layers.batch_normalization import set_normalization_batch_size
-from keras_resnet.networks import CifarResNet
-from keras_resnet.optimizers import SGD
-from keras_resnet.training.iterations import iterations
-from keras_resnet.training.replica import Replica
+from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
+from keras_resnet.models.resnet import CifarResNet
+from keras_resnet.optimization.optimizers import SGD
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.replica import Replica
 
 GLOBAL_BATCH_SIZE = 16
 ITERATIONS = 50
@@ -52,11 +53,11 @@ def losses(
         return batches.training_batches(images, global_batch_size=size, augmentation="crop", padding=1, seed=1, **where)
 
     run = iterations(replica, strategy=strategy, accumulation=parts)
-    measured, _ = run(iter(distribution.batches(strategy, make)), tf.fill([ITERATIONS], rate))
+    measured, _ = run(iter(strategies.batches(strategy, make)), tf.fill([ITERATIONS], rate))
     return measured.numpy()
 
 
 if __name__ == "__main__":
     name, replicas, size, parts = sys.argv[1], *map(int, sys.argv[2:])
-    strategy = distribution.STRATEGIES[name](replicas if name == "mirrored" else None, GLOBAL_BATCH_SIZE, 60.0)
+    strategy = strategies.STRATEGIES[name](replicas if name == "mirrored" else None, GLOBAL_BATCH_SIZE, 60.0)
     print(json.dumps([float(loss) for loss in losses(strategy, size, parts)]))

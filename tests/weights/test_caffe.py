@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet import conversion
-from keras_resnet.forms import Form
-from keras_resnet.preprocessing import preprocess_input
+from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.models import foreign_models
+from keras_resnet.models.preprocessing import preprocess_input
+from keras_resnet.weights import conversion
+from keras_resnet.weights.readers import state_dict
 
 torch = pytest.importorskip("torch", reason="the other side of the conversion stands on PyTorch's operations")
 
@@ -25,17 +27,17 @@ def release(tmp_path_factory):
     made = blobs(classes=7)
     path = tmp_path_factory.mktemp("caffe") / "ResNet-50-model.caffemodel"
     write(made, path)
-    return made, conversion.read_state(path)
+    return made, state_dict.read_state(path)
 
 
-FORM = Form("imagenet", 50, "B", "bottleneck", classes=7)
+FORM = NetworkSpec("imagenet", 50, "B", "bottleneck", classes=7)
 
 
 @pytest.mark.slow
 def test_logits_agree_on_the_same_photograph(release):
     made, state = release
     network = keras_resnet.ResNet50(input_shape=(64, 64, 3), classes=7, classifier_activation=None)
-    conversion.import_weights(network, state, conversion.detect(state))
+    foreign_models.import_weights(network, state, conversion.detect(state))
     photographs = np.random.default_rng(1).integers(0, 256, (4, 64, 64, 3)).astype("float32")
     blue_first = photographs[..., ::-1] - np.array([103.939, 116.779, 123.68], "float32")
     assert_same_logits(caffe_logits(made, blue_first), network(preprocess_input(photographs, network)))
@@ -68,7 +70,7 @@ def test_nothing_is_given_back_to_caffe():
 
 def test_blobs_are_read_as_they_are_written(tmp_path):
     write(SMALL, tmp_path / "a.caffemodel")
-    found = conversion.read_state(tmp_path / "a.caffemodel")
+    found = state_dict.read_state(tmp_path / "a.caffemodel")
     assert set(found) == {"conv1/0", "conv1/1", "bn_conv1/0"}
     for name, array in found.items():
         layer, index = name.split("/")
@@ -94,7 +96,7 @@ def network_of(blob: dict, packed: bool = True, old: bool = False):
 )
 def test_older_and_other_ways_to_write_a_blob(tmp_path, content, shape):
     (tmp_path / "a.caffemodel").write_bytes(content)
-    [(name, array)] = conversion.read_state(tmp_path / "a.caffemodel").items()
+    [(name, array)] = state_dict.read_state(tmp_path / "a.caffemodel").items()
     assert name == "fc/0" and array.dtype == "float32"
     np.testing.assert_array_equal(array, np.arange(6.0).reshape(shape))
 
@@ -106,10 +108,10 @@ def test_a_file_that_is_cut_off_is_named(tmp_path):
         (tmp_path / "a.caffemodel").write_bytes(content[:length])
         if content[length:][:2] == b"\xa2\x06" and content[:length].count(b"conv1"):  # a layer begins where it ends
             between += 1
-            assert "conv1/0" in conversion.read_state(tmp_path / "a.caffemodel")
+            assert "conv1/0" in state_dict.read_state(tmp_path / "a.caffemodel")
         else:
             with pytest.raises(ValueError, match=f"{tmp_path}/a.caffemodel is no .caffemodel"):
-                conversion.read_state(tmp_path / "a.caffemodel")
+                state_dict.read_state(tmp_path / "a.caffemodel")
     assert between == 3
 
 
@@ -132,4 +134,4 @@ def test_a_file_that_is_cut_off_is_named(tmp_path):
 def test_a_file_of_something_else_is_named(tmp_path, content, message):
     (tmp_path / "a.caffemodel").write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        conversion.read_state(tmp_path / "a.caffemodel")
+        state_dict.read_state(tmp_path / "a.caffemodel")

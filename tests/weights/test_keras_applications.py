@@ -8,8 +8,10 @@ import pytest
 
 import keras_resnet
 from keras_models import SHAPE, applications, assert_same_logits, hub_backbone, hub_classifier, images
-from keras_resnet import conversion
-from keras_resnet.preprocessing import preprocess_input
+from keras_resnet.models import foreign_models
+from keras_resnet.models.preprocessing import preprocess_input
+from keras_resnet.weights import conversion
+from keras_resnet.weights.readers import state_dict
 
 CASES = {
     "keras 50": (lambda: applications(50), "keras"),
@@ -31,11 +33,11 @@ def converted(request):
     """A network of theirs, one of ours with its weights, and the layout."""
     build, wanted = CASES[request.param]
     theirs = build()
-    state = conversion.state_of(theirs)
+    state = foreign_models.state_of(theirs)
     layout = conversion.detect(state)
     assert layout == wanted
     ours = ours_of(conversion.identify(state, layout))
-    conversion.import_weights(ours, state, layout)
+    foreign_models.import_weights(ours, state, layout)
     return theirs, ours, layout
 
 
@@ -47,9 +49,9 @@ def test_logits_agree(converted):
 @pytest.mark.slow
 def test_their_network_loads_the_file_of_our_weights(converted, tmp_path):
     theirs, ours, layout = converted
-    state = conversion.export_weights(ours, layout)
-    assert set(state) == set(conversion.state_of(theirs))
-    conversion.assign(theirs, state)
+    state = foreign_models.export_weights(ours, layout)
+    assert set(state) == set(foreign_models.state_of(theirs))
+    foreign_models.assign(theirs, state)
     theirs.save_weights(tmp_path / "a.weights.h5")
     for variable in theirs.weights:
         variable.assign(variable * 0)
@@ -59,9 +61,9 @@ def test_their_network_loads_the_file_of_our_weights(converted, tmp_path):
 
 def test_what_comes_back_is_the_same_again(converted):
     _, ours, layout = converted
-    before = conversion.state_of(ours)
-    conversion.import_weights(ours, conversion.export_weights(ours, layout), layout)
-    for name, array in conversion.state_of(ours).items():
+    before = foreign_models.state_of(ours)
+    foreign_models.import_weights(ours, foreign_models.export_weights(ours, layout), layout)
+    for name, array in foreign_models.state_of(ours).items():
         np.testing.assert_allclose(array, before[name], rtol=0 if layout == "keras_hub" else 1e-6, err_msg=name)
 
 
@@ -69,20 +71,20 @@ def test_what_comes_back_is_the_same_again(converted):
 def test_without_top(tmp_path):
     theirs = applications(include_top=False, pooling="avg")
     theirs.save_weights(tmp_path / "notop.weights.h5")
-    state = conversion.read_state(tmp_path / "notop.weights.h5")
+    state = state_dict.read_state(tmp_path / "notop.weights.h5")
     form = conversion.identify(state, "keras")
     assert form.classes is None
     ours = ours_of(form, pooling="avg")
-    conversion.import_weights(ours, state, "keras")
+    foreign_models.import_weights(ours, state, "keras")
     expected, features = np.array(theirs(images(2))), np.array(ours(images(2)))
     np.testing.assert_allclose(features, expected, rtol=0, atol=1e-4 * np.ptp(expected))
 
 
 def test_a_backbone_of_keras_hub():
     theirs = hub_backbone(18)
-    state = conversion.state_of(theirs)
+    state = foreign_models.state_of(theirs)
     ours = ours_of(conversion.identify(state, conversion.detect(state)))
-    conversion.import_weights(ours, state, "keras_hub")
+    foreign_models.import_weights(ours, state, "keras_hub")
     expected, features = np.array(theirs(images(2))), np.array(ours(images(2)))
     np.testing.assert_allclose(features, expected, rtol=0, atol=1e-4 * np.ptp(expected))
 
@@ -99,7 +101,7 @@ def test_a_backbone_of_keras_hub():
 )
 def test_networks_of_keras_hub_that_are_not_ours_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        translated(conversion.state_of(hub_backbone(18, **options)))
+        translated(foreign_models.state_of(hub_backbone(18, **options)))
 
 
 def translated(state) -> dict[str, np.ndarray]:
@@ -116,7 +118,7 @@ def test_the_images_are_turned_into_the_same():
 
 def test_a_model_takes_all_weights_or_none():
     model = keras_resnet.CifarResNet(8)
-    before = conversion.state_of(model)
+    before = foreign_models.state_of(model)
     arrays = {name: array + 1 for name, array in before.items()}
     for change, message in (
         ({"predictions/bias": np.zeros(9)}, r"predictions/bias must have the shape \(10,\), as in 'cifar_resnet8'"),
@@ -126,10 +128,10 @@ def test_a_model_takes_all_weights_or_none():
         ),
     ):
         with pytest.raises(ValueError, match=message):
-            conversion.assign(model, arrays | change)
+            foreign_models.assign(model, arrays | change)
     with pytest.raises(ValueError, match="must have conv1_bn/beta, as 'cifar_resnet8' has"):
-        conversion.assign(model, {name: array for name, array in arrays.items() if name != "conv1_bn/beta"})
-    for name, array in conversion.state_of(model).items():
+        foreign_models.assign(model, {name: array for name, array in arrays.items() if name != "conv1_bn/beta"})
+    for name, array in foreign_models.state_of(model).items():
         np.testing.assert_array_equal(array, before[name])
-    conversion.assign(model, arrays)
+    foreign_models.assign(model, arrays)
     np.testing.assert_array_equal(model.get_layer("conv1_conv").kernel, arrays["conv1_conv/kernel"])

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet.conversion import read_state, state_of
+from keras_resnet.models.foreign_models import state_of
+from keras_resnet.weights.readers.state_dict import read_state
 
 
 def small() -> keras.Model:

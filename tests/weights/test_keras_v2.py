@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet import ResNet, conversion
-from keras_resnet.conversion import keras_v2
+from keras_resnet import ResNet
+from keras_resnet.models import foreign_models
+from keras_resnet.weights import conversion
+from keras_resnet.weights.conversion import keras_v2
 from tiers import slow
 
 FORM = {"input_shape": (64, 64, 3), "classes": 7, "classifier_activation": None}
@@ -27,13 +29,13 @@ def stirred(model):
     The last variances are so small that epsilon matters in them.
     """
     random = np.random.default_rng(0)
-    for name, array in (state := conversion.state_of(model)).items():
+    for name, array in (state := foreign_models.state_of(model)).items():
         if name.endswith(("gamma", "moving_variance")):
             state[name] = random.uniform(0.5, 1.5, array.shape)
         elif not name.endswith("kernel"):
             state[name] = random.normal(0, 0.3, array.shape)
     state["post_bn/moving_variance"] *= 1e-6
-    conversion.assign(model, state)
+    foreign_models.assign(model, state)
     return model
 
 
@@ -49,7 +51,7 @@ def assert_equal(logits, expected):
 @pytest.fixture(scope="module", params=[50, *slow([101, 152])])
 def converted(request):
     theirs, ours = stirred(theirs_of(request.param)), ours_of(request.param)
-    conversion.import_weights(ours, conversion.state_of(theirs), "keras_v2")
+    foreign_models.import_weights(ours, foreign_models.state_of(theirs), "keras_v2")
     return theirs, ours
 
 
@@ -72,21 +74,21 @@ def test_given_back_they_compute_the_same(converted):
     """Their biases are in our statistics then; only that of the first convolution comes back as one."""
     theirs, ours = converted
     expected, before = logits_of(ours), theirs.get_weights()
-    given = conversion.export_weights(ours, "keras_v2")
-    conversion.assign(theirs, given)
-    logits, state = logits_of(theirs), conversion.state_of(theirs)
+    given = foreign_models.export_weights(ours, "keras_v2")
+    foreign_models.assign(theirs, given)
+    logits, state = logits_of(theirs), foreign_models.state_of(theirs)
     theirs.set_weights(before)
     assert_equal(logits, expected)
     biased = {name for name, array in state.items() if name.endswith("_conv/bias") and array.any()}
     assert biased == {"conv1_conv/bias"}
     again = conversion.to_ours(given, "keras_v2", ours.form)
-    for name, array in conversion.state_of(ours).items():
+    for name, array in foreign_models.state_of(ours).items():
         np.testing.assert_allclose(again[name], array, rtol=1e-6, err_msg=name)
 
 
 def test_weights_say_what_they_are_of(converted):
     theirs, ours = converted
-    state = conversion.state_of(theirs)
+    state = foreign_models.state_of(theirs)
     assert conversion.detect(state) == "keras_v2"
     assert conversion.identify(state, "keras_v2") == ours.form
     assert ours.preprocessing == "tf"
@@ -96,10 +98,10 @@ def test_weights_say_what_they_are_of(converted):
 def test_the_bias_of_the_first_convolution_cannot_be_folded():
     """The pool pads with zeros behind it, so that a constant there is none at the border."""
     theirs, ours = stirred(theirs_of(50)), ours_of(50)
-    state = keras_v2.to_ours(conversion.state_of(theirs))
+    state = keras_v2.to_ours(foreign_models.state_of(theirs))
     state["conv2_block1_preact_bn/moving_mean"] -= state["conv1_conv/bias"]
     state["conv1_conv/bias"] *= 0
-    conversion.assign(ours, state)
+    foreign_models.assign(ours, state)
     name = "conv2_block1_preact_bn"
     expected, folded = (logits_of(keras.Model(model.input, model.get_layer(name).output)) for model in (theirs, ours))
     inside = slice(1, None), slice(1, None)  # of an image of even size, the pool pads the upper and the left side alone
@@ -118,10 +120,10 @@ REFUSED = {
 def test_without_a_bias_weights_are_refused_and_none_is_taken(converted, case):
     theirs, ours = converted
     missing, message = REFUSED[case]
-    state, before = conversion.state_of(theirs), ours.get_weights()
+    state, before = foreign_models.state_of(theirs), ours.get_weights()
     del state[missing]
     with pytest.raises(ValueError, match=message):
-        conversion.import_weights(ours, state, "keras_v2")
+        foreign_models.import_weights(ours, state, "keras_v2")
     for weights, same in zip(ours.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weights, same)
 
@@ -139,7 +141,7 @@ def test_without_a_bias_weights_are_refused_and_none_is_taken(converted, case):
 )
 def test_a_network_without_counterpart_is_refused(depth, options, message):
     with pytest.raises(ValueError, match=message):
-        conversion.export_weights(ours_of(depth, **options), "keras_v2")
+        foreign_models.export_weights(ours_of(depth, **options), "keras_v2")
 
 
 @pytest.mark.slow

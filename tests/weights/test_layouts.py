@@ -8,27 +8,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_resnet.conversion import LAYOUTS, check_form, detect, from_ours, identify, to_ours
-from keras_resnet.conversion.translation import variables, weighted
-from keras_resnet.forms import Form
-from keras_resnet.preprocessing import PREPROCESSING
+from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.models.preprocessing import PREPROCESSING
+from keras_resnet.weights.conversion import LAYOUTS, check_form, detect, from_ours, identify, to_ours
+from keras_resnet.weights.conversion.translation import variables, weighted
 
 LATE = {"bottleneck_stride": "3x3", "pool_padding": "symmetric"}
 FORMS = [
-    *(("torchvision", Form("imagenet", depth, "B", "basic", pool_padding="symmetric")) for depth in (18, 34)),
-    *(("torchvision", Form("imagenet", depth, "B", "bottleneck", **LATE)) for depth in (50, 101, 152)),
-    *(("akamaster", Form("cifar", depth, "A", "basic")) for depth in (20, 32, 44, 56, 110, 1202)),
-    ("akamaster", Form("cifar", 20, "B", "basic")),
-    *(("keras", Form("imagenet", d, "B", "bottleneck", pool_padding="symmetric")) for d in (50, 101, 152)),
-    *(("keras_v2", Form("imagenet", d, "B", "bottleneck", preactivation="slim", **LATE)) for d in (50, 101, 152)),
-    ("keras_hub", Form("imagenet", 18, "B", "basic", pool_padding="symmetric")),
-    *(("keras_hub", Form("imagenet", depth, "B", "bottleneck", **LATE)) for depth in (50, 101, 152)),
-    *(("caffe", Form("imagenet", depth, "B", "bottleneck")) for depth in (50, 101, 152)),
-    ("torchvision", Form("imagenet", 50, "C", "bottleneck", **LATE)),
+    *(("torchvision", NetworkSpec("imagenet", depth, "B", "basic", pool_padding="symmetric")) for depth in (18, 34)),
+    *(("torchvision", NetworkSpec("imagenet", depth, "B", "bottleneck", **LATE)) for depth in (50, 101, 152)),
+    *(("akamaster", NetworkSpec("cifar", depth, "A", "basic")) for depth in (20, 32, 44, 56, 110, 1202)),
+    ("akamaster", NetworkSpec("cifar", 20, "B", "basic")),
+    *(("keras", NetworkSpec("imagenet", d, "B", "bottleneck", pool_padding="symmetric")) for d in (50, 101, 152)),
+    *(
+        ("keras_v2", NetworkSpec("imagenet", d, "B", "bottleneck", preactivation="slim", **LATE))
+        for d in (50, 101, 152)
+    ),
+    ("keras_hub", NetworkSpec("imagenet", 18, "B", "basic", pool_padding="symmetric")),
+    *(("keras_hub", NetworkSpec("imagenet", depth, "B", "bottleneck", **LATE)) for depth in (50, 101, 152)),
+    *(("caffe", NetworkSpec("imagenet", depth, "B", "bottleneck")) for depth in (50, 101, 152)),
+    ("torchvision", NetworkSpec("imagenet", 50, "C", "bottleneck", **LATE)),
 ]
 
 
-def state_of(layout: str, form: Form, fill=lambda shape: np.broadcast_to(np.float32(1), shape)):
+def state_of(layout: str, form: NetworkSpec, fill=lambda shape: np.broadcast_to(np.float32(1), shape)):
     """What a package would have of a form: every variable that its networks must have, in its order of axes."""
     facts, state = LAYOUTS[layout], {}
     for layer in weighted(form):
@@ -146,7 +149,7 @@ def test_a_network_that_the_package_does_not_have_is_refused(form, change, messa
 
 
 def test_stages_of_unequal_length_are_refused_for_cifar():
-    state = without("layer2.1.")(state_of("akamaster", Form("cifar", 20, "A", "basic", classes=10)))
+    state = without("layer2.1.")(state_of("akamaster", NetworkSpec("cifar", 20, "A", "basic", classes=10)))
     with pytest.raises(ValueError, match="must be of three stages of as many blocks each. Received: 3, 2, 3"):
         identify(state, "akamaster")
     with pytest.raises(ValueError, match="Received: no blocks"):
@@ -161,7 +164,7 @@ def test_stages_of_unequal_length_are_refused_for_cifar():
         ("torchvision", replace(FIFTY, preactivation=True), "preactivation=False. Received: True"),
         ("torchvision", replace(FIFTY, shortcut=None), "shortcut='B' or 'C'. Received: None"),
         ("akamaster", FIFTY, "family='cifar'. Received: 'imagenet'"),
-        ("akamaster", Form("cifar", 20, None, "basic"), "shortcut='A' or 'B'. Received: None"),
+        ("akamaster", NetworkSpec("cifar", 20, None, "basic"), "shortcut='A' or 'B'. Received: None"),
         ("keras", FIFTY, "bottleneck_stride='1x1'. Received: '3x3'"),
         ("keras_v2", FIFTY, "preactivation='slim'. Received: False"),
     ],

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from keras_resnet.conversion import READERS, read_state
+from keras_resnet.weights.readers.state_dict import READERS, read_state
 
 torch = pytest.importorskip("torch", reason="the files are PyTorch's")
 

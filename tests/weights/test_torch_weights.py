@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet import conversion
-from keras_resnet.conversion import export_weights, import_weights
-from keras_resnet.preprocessing import preprocess_input
+from keras_resnet.models import foreign_models
+from keras_resnet.models.foreign_models import export_weights, import_weights
+from keras_resnet.models.preprocessing import preprocess_input
+from keras_resnet.weights import conversion
+from keras_resnet.weights.readers import state_dict
 
 torch = pytest.importorskip("torch", reason="the other side of the conversion is PyTorch")
 
@@ -137,8 +139,8 @@ def test_a_network_without_top_passes_over_the_classifier():
     state = state_of(theirs)
     import_weights(headless, state, layout)
     import_weights(ours, state, layout)
-    for name, array in conversion.state_of(headless).items():
-        np.testing.assert_array_equal(array, conversion.state_of(ours)[name])
+    for name, array in foreign_models.state_of(headless).items():
+        np.testing.assert_array_equal(array, foreign_models.state_of(ours)[name])
     del state["layer3.2.conv2.weight"]
     with pytest.raises(ValueError, match="must have layer3.2.conv2.weight"):
         import_weights(headless, state, layout)
@@ -153,12 +155,12 @@ def test_weights_without_classifier_are_refused_by_a_network_that_has_one():
 
 def test_the_wrong_answers_of_published_networks(shared_data):
     """ResNet-20 of akamaster: 8.5% on the first 1,000 test images, and the logits of PyTorch."""
-    from keras_resnet.data import cifar
+    from keras_resnet.data.datasets import cifar
 
     test = cifar.load("cifar10", shared_data / "tfds")[1]
     images = np.array(preprocess_input(test.images, conversion.LAYOUTS["akamaster"].preprocessing))
     for depth, file, most in ((20, "resnet20-12fca82f.th", 8.5), (32, "resnet32-d509ac18.th", 8.5)):
-        state = conversion.read_state(shared_data / "weights" / file)
+        state = state_dict.read_state(shared_data / "weights" / file)
         ours = keras_resnet.CifarResNet(depth, classifier_activation=None)
         import_weights(ours, state, conversion.detect(state))
         logits = ours.predict(images, batch_size=250, verbose=0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_resnet.conversion import verbs
-from keras_resnet.layers import BatchNormalization
+from keras_resnet.models.layers import BatchNormalization
+from keras_resnet.weights.conversion import verbs
 
 RANDOM = np.random.default_rng(0)
 KERNEL = RANDOM.normal(size=(1, 1, 2, 3)).astype("float32")

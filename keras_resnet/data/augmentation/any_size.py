@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from keras_resnet.data.photographs import Photograph
+from keras_resnet.data.encoded_images import Photograph
 
 RESIZE = 256 / 224
 """Shorter side of a photograph over the side of its center crop in evaluation (He et al., 2015, Section 3.4)."""

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data.splits import PARALLEL_CALLS, ArraySplit
-from keras_resnet.datasets import DATASETS
+from keras_resnet.facts.datasets import DATASETS
 
 
 def load(name: str, directory: Path | None = None) -> tuple[ArraySplit, ArraySplit, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.datasets import DATASETS
+from keras_resnet.facts.datasets import DATASETS
 
 TEST_EVERY = 5
 """scikit-learn defines no test split: here it is every fifth image, those whose index is a multiple of five."""

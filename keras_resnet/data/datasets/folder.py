@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.photograph_splits import FileSplit
-from keras_resnet.data.photographs import decode
+from keras_resnet.data.encoded_images import decode
+from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.data.splits import PARALLEL_CALLS
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}

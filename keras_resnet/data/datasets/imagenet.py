@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import folder
-from keras_resnet.data.imagenet_files import LABELS, NAME, SPLITS
-from keras_resnet.data.index import read_index, shard_names
-from keras_resnet.data.photograph_splits import FileSplit
-from keras_resnet.data.records import Progress, RecordSplit
+from keras_resnet.data.datasets import folder
+from keras_resnet.data.encoded_splits import FileSplit
+from keras_resnet.data.tfrecords.imagenet_files import LABELS, NAME, SPLITS
+from keras_resnet.data.tfrecords.index import read_index, shard_names
+from keras_resnet.data.tfrecords.records import Progress, RecordSplit
 
 CHECKED = 20
 """Records whose own class names are compared with the label map."""

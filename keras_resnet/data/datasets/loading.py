@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import cifar, digits, folder, imagenet
-from keras_resnet.data.photograph_splits import PhotographSplit
+from keras_resnet.data.datasets import cifar, digits, folder, imagenet
+from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
-from keras_resnet.datasets import DATASETS
+from keras_resnet.facts.datasets import DATASETS
 
 Tell = Callable[[str], None]
 """Takes a line for the person who waits."""
@@ -93,7 +93,7 @@ def load(
             images serve as validation.
         image_size: Side of the square views of photographs (`imagenet`, `folder`), in pixels. Defaults to 224.
         cache: What stays in memory of photographs once they were read: `"encoded"`, `"decoded"` or nothing; see
-            `PhotographSplit`.
+            `EncodedSplit`.
         tell: Told of what takes long.
 
     Raises:
@@ -151,7 +151,7 @@ def cached(data: Data, cache: str) -> Data:
         ValueError: if they are none, are damaged, or take more memory than there is.
     """
     splits = {
-        name: replace(split, cache=cache) for name, split in data.splits.items() if isinstance(split, PhotographSplit)
+        name: replace(split, cache=cache) for name, split in data.splits.items() if isinstance(split, EncodedSplit)
     }
     if not splits:
         raise ValueError(f"`cache` must be None: these images are in memory in any case. Received: cache={cache!r}")

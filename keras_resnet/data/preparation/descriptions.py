@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data.imagenet_files import DATASET_INFO, INDEX, LABELS, NAME
 from keras_resnet.data.preparation.plan import AGAIN, FRAME, FULL, FULL_CLASSES, VERSION, Plan, Record
-from keras_resnet.files import as_json, write
+from keras_resnet.data.tfrecords.imagenet_files import DATASET_INFO, INDEX, LABELS, NAME
+from keras_resnet.host.files import as_json, write
 
 MANIFEST = "manifest.json"
 """Written last: its presence says that all is done."""

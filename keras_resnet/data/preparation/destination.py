@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from keras_resnet.data.imagenet_files import DATASET_INFO, NAME
 from keras_resnet.data.preparation.plan import VERSION, Plan
+from keras_resnet.data.tfrecords.imagenet_files import DATASET_INFO, NAME
 
 DATA_SETS = (DATASET_INFO, f"*/{DATASET_INFO}", f"*/*/{DATASET_INFO}")
 """What tells a data set of tensorflow-datasets (NAME/[CONFIG/]VERSION) from other folders."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keras_resnet.data.imagenet_files import NAME, SHARD
+from keras_resnet.data.tfrecords.imagenet_files import NAME, SHARD
 
 VERSION = "5.1.0"
 FULL = {"train": 1_281_167, "validation": 50_000}

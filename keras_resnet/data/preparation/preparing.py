@@ -16,9 +16,9 @@ from pathlib import Path
 
 from keras_resnet.data.preparation.descriptions import MANIFEST, read_manifest, write_descriptions
 from keras_resnet.data.preparation.plan import AGAIN, HIDDEN, Plan, Record, ShardPlan
-from keras_resnet.data.preparation.workers import in_parallel
 from keras_resnet.data.preparation.writing import write_shard
-from keras_resnet.files import as_json, naming_file, write
+from keras_resnet.host.files import as_json, naming_file, write
+from keras_resnet.host.worker_pool import in_parallel
 
 PLAN = "plan.json"
 """In the hidden folder: which plan is being carried out."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.folder import JPEG_START, PNG_START
+from keras_resnet.data.datasets.folder import JPEG_START, PNG_START
 
 REPAIR_QUALITY = 100
 """As tensorflow-datasets encodes the same images."""

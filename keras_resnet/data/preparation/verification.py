@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_resnet.data.imagenet_files import INDEX
 from keras_resnet.data.preparation.descriptions import index, read_manifest
 from keras_resnet.data.preparation.plan import FRAME, Record
-from keras_resnet.data.preparation.workers import in_parallel
+from keras_resnet.data.tfrecords.imagenet_files import INDEX
+from keras_resnet.host.worker_pool import in_parallel
 
 
 def verify(
@@ -60,7 +60,7 @@ def check_shard(check: tuple[Path, Record, int]) -> Record:
     """What a shard holds and, under `problems`, what is wrong with it."""
     import tensorflow as tf
 
-    from keras_resnet.data import repairs
+    from keras_resnet.data.preparation import repairs
 
     directory, shard, classes = check
     file, problems, name = directory / shard["file"], [], shard["file"]

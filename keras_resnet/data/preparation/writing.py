@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from keras_resnet.data.preparation.plan import AGAIN, FRAME, Entry, Record, ShardPlan
-from keras_resnet.files import as_json, naming_file, write
+from keras_resnet.host.files import as_json, naming_file, write
 
 
 def write_shard(shard: ShardPlan) -> Record:
@@ -56,7 +56,7 @@ def encode(shard: ShardPlan, entry: Entry, record: Record) -> bytes | None:
     """The example of an image; notes in the record what became of the image. `None` if it is unusable."""
     import tensorflow as tf
 
-    from keras_resnet.data import repairs
+    from keras_resnet.data.preparation import repairs
 
     name = f"{shard.split}/{shard.class_names[entry.label]}/{entry.name}"
     # What cannot be read now, of a disk that was unplugged, say, is no unusable image that may be left out for good.

@@ -18,9 +18,9 @@ from zipfile import BadZipFile
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.imagenet_files import DATASET_INFO, INDEX, NAME, SCAN
-from keras_resnet.data.records import FOOTER, HEADER, Progress, RecordSplit, Schema, find_schema, scan
 from keras_resnet.data.splits import PARALLEL_CALLS
+from keras_resnet.data.tfrecords.imagenet_files import DATASET_INFO, INDEX, NAME, SCAN
+from keras_resnet.data.tfrecords.records import FOOTER, HEADER, Progress, RecordSplit, Schema, find_schema, scan
 
 NAMED = 10
 """Missing shards that an error lists by name."""

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from keras_resnet.data.photograph_splits import PhotographSplit
+from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import PARALLEL_CALLS
 
 HEADER, FOOTER = 12, 4
@@ -48,7 +48,7 @@ SCHEMAS = (
 
 
 @dataclass(frozen=True, eq=False)
-class RecordSplit(PhotographSplit):
+class RecordSplit(EncodedSplit):
     """Photographs in TFRecord shards.
 
     A record is read when its image is wanted, and checked: its checksum, its schema, and that its label is the one
@@ -61,7 +61,7 @@ class RecordSplit(PhotographSplit):
         labels: int64 [size], zero-based.
         image_size: Side of the squares, in pixels.
         schema: Of every record.
-        cache: As in `PhotographSplit`.
+        cache: As in `EncodedSplit`.
 
     Raises:
         ValueError: if the arrays have other types or shapes.

@@ -1,9 +1,9 @@
 """The layers that Keras does not have."""
 
-from keras_resnet.layers.batch_normalization import BatchNormalization
-from keras_resnet.layers.rematerialized import Rematerialized
-from keras_resnet.layers.shortcuts import SHORTCUTS, IdentityShortcut, ProjectionShortcut
-from keras_resnet.layers.space_to_depth import Conv2D as SpaceToDepthConv2D
+from keras_resnet.models.layers.batch_normalization import BatchNormalization
+from keras_resnet.models.layers.rematerialized import Rematerialized
+from keras_resnet.models.layers.shortcuts import SHORTCUTS, IdentityShortcut, ProjectionShortcut
+from keras_resnet.models.layers.space_to_depth import Conv2D as SpaceToDepthConv2D
 
 __all__ = [
     "SHORTCUTS",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import keras
 
-from keras_resnet.layers.batch_normalization import BatchNormalization
+from keras_resnet.models.layers.batch_normalization import BatchNormalization
 
 
 @keras.saving.register_keras_serializable(package="keras_resnet")

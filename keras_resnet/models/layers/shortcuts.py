@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from keras_resnet.layers.batch_normalization import BatchNormalization
+from keras_resnet.models.layers.batch_normalization import BatchNormalization
 
 
 def he_normal() -> keras.initializers.Initializer:

@@ -10,9 +10,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from keras_resnet.reporting.page import series, tables
-from keras_resnet.reporting.page.markup import Markup, element, join, json_text
-from keras_resnet.reporting.page.reading import RunRecord, Values
+from keras_resnet.reporting.html import series, tables
+from keras_resnet.reporting.html.markup import Markup, element, join, json_text
+from keras_resnet.reporting.html.reading import RunRecord, Values
 
 PARTS = Path(__file__).parent
 STYLE = ("page.css",)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
-from keras_resnet.training.history import Row
+from keras_resnet.runs.history import Row
 
 CURVES = tuple(field.name for field in fields(Row) if field.name != "iteration")
 """The columns of a history that are drawn."""

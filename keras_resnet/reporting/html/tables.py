@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from keras_resnet import architectures, checks
-from keras_resnet.datasets import DATASETS
+from keras_resnet import validation
 from keras_resnet.evaluation.intervals import wilson
-from keras_resnet.reporting.page.markup import Markup, element, join
-from keras_resnet.reporting.page.reading import RunRecord, Values
+from keras_resnet.facts import architectures
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.reporting.html.markup import Markup, element, join
+from keras_resnet.reporting.html.reading import RunRecord, Values
 
 COLOURS, DASHES = 8, 3
 """How many looks of a curve the style sheet knows; further runs begin anew."""
@@ -62,7 +63,7 @@ def runs_table(runs: Sequence[RunRecord]) -> Markup:
 
 def differences_table(runs: Sequence[RunRecord]) -> Markup | None:
     """The fields in which the recipes differ; None where there is none."""
-    values = [dict(checks.leaves(run.recipe.essence())) for run in runs]
+    values = [dict(validation.leaves(run.recipe.hyperparameters())) for run in runs]
     names = [name for name in values[0] if any(one[name] != values[0][name] for one in values)]
     if not names:
         return None

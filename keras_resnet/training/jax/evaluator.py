@@ -8,11 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_resnet import metrics
-from keras_resnet.evaluation.errors import Errors
+from keras_resnet.evaluation.error_rates import ErrorRates
+from keras_resnet.optimization import losses
 
 
-def evaluator(model: keras.Model) -> Callable[[Iterable, int], Errors]:
+def evaluator(model: keras.Model) -> Callable[[Iterable, int], ErrorRates]:
     """The function that measures a model on batches of one shape; it is compiled once.
 
     Args:
@@ -28,10 +28,10 @@ def evaluator(model: keras.Model) -> Callable[[Iterable, int], Errors]:
     def measure(trainable, state, images, labels):
         with jax.default_matmul_precision("float32"):
             logits, _ = model.stateless_call(trainable, state, images, training=False)
-        wrong = (ops.count_nonzero(metrics.wrong(logits, labels, k)) for k in (1, 5))
-        return ops.count_nonzero(labels >= 0), ops.sum(metrics.cross_entropy(logits, labels)), *wrong
+        wrong = (ops.count_nonzero(losses.wrong(logits, labels, k)) for k in (1, 5))
+        return ops.count_nonzero(labels >= 0), ops.sum(losses.cross_entropy(logits, labels)), *wrong
 
-    def evaluate(batches: Iterable, images: int) -> Errors:
+    def evaluate(batches: Iterable, images: int) -> ErrorRates:
         values = [[v.value for v in of] for of in (model.trainable_variables, model.non_trainable_variables)]
         sums = np.zeros(4)
         for seen, labels in batches:
@@ -39,6 +39,6 @@ def evaluator(model: keras.Model) -> Callable[[Iterable, int], Errors]:
         counted, loss, wrong1, wrong5 = sums
         if counted != images:
             raise RuntimeError(f"{counted:.0f} images were evaluated, but the split has {images}")
-        return Errors(int(counted), *(float(part / counted) for part in (loss, 100.0 * wrong1, 100.0 * wrong5)))
+        return ErrorRates(int(counted), *(float(part / counted) for part in (loss, 100.0 * wrong1, 100.0 * wrong5)))
 
     return evaluate

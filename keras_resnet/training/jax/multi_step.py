@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_resnet import metrics
-from keras_resnet.training.replica import Replica
+from keras_resnet.optimization import losses
+from keras_resnet.training.tensorflow.replica import Replica
 
 
 def iterations(
@@ -56,7 +56,7 @@ def iterations(
         trainable, state, slots = values
         (loss, (logits, state)), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable, state, images, labels)
         trainable, slots = _update(replica, trainable, slots, gradients, rate)
-        return (trainable, state, slots), loss, jnp.count_nonzero(metrics.wrong(logits, labels))
+        return (trainable, state, slots), loss, jnp.count_nonzero(losses.wrong(logits, labels))
 
     @functools.partial(jax.jit, donate_argnums=0)
     def run(values, held, indices, draws, rates, count):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from keras_resnet.training.replica import Replica
+from keras_resnet.training.tensorflow.replica import Replica
 
 
 def iterations(

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.training.variables import Variables, by_path
+from keras_resnet.training.tensorflow.variables import Variables, by_path
 
 
 def set_precise_statistics(

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from keras_resnet import metrics
-from keras_resnet.training.averaging import Average
-from keras_resnet.training.loss_scale import LossScale
-from keras_resnet.training.variables import by_path
+from keras_resnet.optimization import losses
+from keras_resnet.training.tensorflow.loss_scale import LossScale
+from keras_resnet.training.tensorflow.moving_average import Average
+from keras_resnet.training.tensorflow.variables import by_path
 
 OWN = ("clipnorm", "clipvalue", "global_clipnorm", "use_ema", "gradient_accumulation_steps", "weight_decay")
 """What Keras's optimizers do to gradients and weights beside their update, before the replicas have been summed."""
@@ -43,7 +43,7 @@ class Replica:
         optimizer: keras.optimizers.Optimizer,
         *,
         global_batch_size: int,
-        loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = metrics.cross_entropy,
+        loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = losses.cross_entropy,
         global_clipnorm: float | None = None,
         loss_scale: LossScale | None = None,
         average: Average | None = None,
@@ -89,7 +89,7 @@ class Replica:
             loss = tf.reduce_sum(self.loss(logits, labels)) / self.global_batch_size
             scaled = loss * self.loss_scale.scale.value if self.loss_scale else loss
         gradients = tape.gradient(scaled, self.model.trainable_variables)
-        return loss, tf.math.count_nonzero(metrics.wrong(logits, labels)), gradients
+        return loss, tf.math.count_nonzero(losses.wrong(logits, labels)), gradients
 
     def update(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> tf.Tensor:
         """Updates the weights, unless the summed gradients overflowed; returns whether they are finite.

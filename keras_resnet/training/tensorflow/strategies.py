@@ -15,7 +15,8 @@ from typing import TypeVar
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import processors, rendezvous
+from keras_resnet.host import processors
+from keras_resnet.training.tensorflow import worker_rendezvous
 
 Result = TypeVar("Result")
 
@@ -98,7 +99,7 @@ def multi_worker(timeout: float = 300.0) -> tf.distribute.Strategy:
     if "TF_CONFIG" not in os.environ:
         os.environ["TF_CONFIG"] = slurm_config()
     addresses, index = read_tf_config(os.environ["TF_CONFIG"])
-    rendezvous.wait_for_workers(addresses, index, timeout=timeout)
+    worker_rendezvous.wait_for_workers(addresses, index, timeout=timeout)
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 

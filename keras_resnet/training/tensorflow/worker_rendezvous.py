@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import Sequence
 
-from keras_resnet import checks
+from keras_resnet import validation
 
 PREFIX = b"keras_resnet worker "
 GREETING = re.compile(rb"keras_resnet worker (\d{1,6}) to worker (\d{1,6}), list ([0-9a-f]{8})\n")
@@ -59,10 +59,10 @@ def wait_for_workers(addresses: Sequence[str], index: int, *, timeout: float = 3
     """
     endpoints = [endpoint(address) for address in addresses]
     if repeated := sorted({address for address in addresses if list(addresses).count(address) > 1}):
-        checks.refuse("addresses", "different from one another", repeated)
+        validation.refuse("addresses", "different from one another", repeated)
     if not 0 <= index < len(addresses):
-        checks.refuse("index", f"at least 0 and below the {len(addresses)} workers", index)
-    checks.positive("timeout", timeout)
+        validation.refuse("index", f"at least 0 and below the {len(addresses)} workers", index)
+    validation.positive("timeout", timeout)
     agreed = zlib.crc32("\n".join(addresses).encode())
     meeting = Meeting(endpoints, index, agreed, patience=min(PATIENCE, timeout / 4))
     if missing := meeting.hold(timeout):
@@ -73,7 +73,7 @@ def endpoint(address: str) -> tuple[str, int]:
     """The host and the port of `"host:port"` or `"[address]:port"`."""
     match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:/]+)):(\d{1,5})", address)
     if not match or not 0 < int(match[3]) < 2**16:
-        checks.refuse("addresses", "of the form host:port, such as 'node1:2222' or '[fd00::1]:2222'", address)
+        validation.refuse("addresses", "of the form host:port, such as 'node1:2222' or '[fd00::1]:2222'", address)
     return match[1] or match[2], int(match[3])
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_resnet.forms import Form
+from keras_resnet.facts.network_spec import NetworkSpec
 
 Orders = dict[str, tuple[np.ndarray | None, np.ndarray | None]]
 
 
-def centred_orders(form: Form) -> Orders:
+def centred_orders(form: NetworkSpec) -> Orders:
     """By layer, which of their input and output channels each of ours is, where the orders differ.
 
     A shortcut of option A adds channels of zeros. Ours come last; where theirs are on both sides, all that is added up

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.conversion import verbs
+from keras_resnet.weights.conversion import verbs
 
 OPTIONS: dict[str, Any] = {
     "shortcut": "B",

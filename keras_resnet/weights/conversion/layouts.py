@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.architectures import Shortcut
-from keras_resnet.conversion import keras_v2, verbs
+from keras_resnet.facts.architectures import Shortcut
+from keras_resnet.weights.conversion import keras_v2, verbs
 
 LAYER = re.compile(r"conv(?P<stage>\d+)_block(?P<block>\d+)_(?P<number>\d)_(?P<kind>conv|bn)")
 Verb = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]

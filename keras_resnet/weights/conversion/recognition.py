@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.architectures import CIFAR_LAYERS_PER_N, IMAGENET, Architecture, Block, Shortcut
-from keras_resnet.conversion.layouts import LAYOUTS, Layout
-from keras_resnet.forms import Form
+from keras_resnet.facts.architectures import CIFAR_LAYERS_PER_N, IMAGENET, Architecture, Block, Shortcut
+from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.weights.conversion.layouts import LAYOUTS, Layout
 
 AXES = {4: (2, 3, 1, 0), 2: (1, 0)}
 """From kernels with the outputs first to those of Keras, by the number of axes."""
 
 
-def identify(state: Mapping[str, np.ndarray], layout: str) -> Form:
+def identify(state: Mapping[str, np.ndarray], layout: str) -> NetworkSpec:
     """The form of the network that the weights of a package are of, from their names and shapes.
 
     Args:
@@ -30,7 +30,7 @@ def identify(state: Mapping[str, np.ndarray], layout: str) -> Form:
     block: Block = "bottleneck" if facts.theirs("conv2_block1_3_conv/kernel", 0) in state else "basic"
     stages = Counter(int(match[1]) for name in state if (match := facts.block.fullmatch(name)))
     depth = _depth(facts.family, block, tuple(number for _, number in sorted(stages.items())))
-    shortcut = _shortcut(facts, state, Form(facts.family, depth, None, block).architecture)
+    shortcut = _shortcut(facts, state, NetworkSpec(facts.family, depth, None, block).architecture)
     if shortcut not in facts.shortcuts:
         raise ValueError(
             f"Weights of {layout} must have projections where shortcuts {' or '.join(map(str, facts.shortcuts))} have "
@@ -38,7 +38,9 @@ def identify(state: Mapping[str, np.ndarray], layout: str) -> Form:
         )
     classes = len(np.ravel(state.get(facts.theirs("predictions/bias", depth), ()))) or None
     options = shapeless(facts, block)
-    return Form(facts.family, depth, shortcut, block, classes=classes, channels=_channels(facts, state), **options)
+    return NetworkSpec(
+        facts.family, depth, shortcut, block, classes=classes, channels=_channels(facts, state), **options
+    )
 
 
 def shapeless(facts: Layout, block: str) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def _channels(facts: Layout, state: Mapping[str, np.ndarray]) -> int:
     return kernel.shape[AXES[4][2] if facts.outputs_first else 2]
 
 
-def check_form(form: Form, layout: str) -> None:
+def check_form(form: NetworkSpec, layout: str) -> None:
     """Refuses a network in which the weights of a package would mean something else: no shape would tell.
 
     Raises:

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from keras_resnet import architectures
-from keras_resnet.architectures import Layer
-from keras_resnet.conversion.channels import Orders, centred_orders, inverse, reordered
-from keras_resnet.conversion.layouts import LAYOUTS, Layout
-from keras_resnet.conversion.recognition import AXES, check_form
-from keras_resnet.forms import Form
+from keras_resnet.facts import architectures
+from keras_resnet.facts.architectures import Layer
+from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.weights.conversion.channels import Orders, centred_orders, inverse, reordered
+from keras_resnet.weights.conversion.layouts import LAYOUTS, Layout
+from keras_resnet.weights.conversion.recognition import AXES, check_form
 
 UNUSED = "num_batches_tracked"
 
 
-def to_ours(state: Mapping[str, np.ndarray], layout: str, form: Form) -> dict[str, np.ndarray]:
+def to_ours(state: Mapping[str, np.ndarray], layout: str, form: NetworkSpec) -> dict[str, np.ndarray]:
     """The weights of a network of a package as a network of ours has them.
 
     Args:
@@ -47,7 +47,7 @@ def to_ours(state: Mapping[str, np.ndarray], layout: str, form: Form) -> dict[st
     return reordered(facts.fold(found), _orders(facts, form))
 
 
-def from_ours(ours: Mapping[str, np.ndarray], layout: str, form: Form) -> dict[str, np.ndarray]:
+def from_ours(ours: Mapping[str, np.ndarray], layout: str, form: NetworkSpec) -> dict[str, np.ndarray]:
     """The weights of a network of ours as the same network of a package has them: the inverse of `to_ours`.
 
     Args:
@@ -70,7 +70,7 @@ def from_ours(ours: Mapping[str, np.ndarray], layout: str, form: Form) -> dict[s
     return {facts.theirs(name, form.depth): _outputs_first(array, facts) for name, array in theirs.items()}
 
 
-def weighted(form: Form) -> Iterator[Layer]:
+def weighted(form: NetworkSpec) -> Iterator[Layer]:
     """The layers that have weights in a network of ours."""
     architecture = form.architecture
     side = architecture.image_size
@@ -120,6 +120,6 @@ def _outputs_first(array: np.ndarray, facts: Layout) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def _orders(facts: Layout, form: Form) -> Orders:
+def _orders(facts: Layout, form: NetworkSpec) -> Orders:
     """Where their channels are in another order than ours."""
     return centred_orders(form) if facts.centred and form.shortcut == "A" else {}

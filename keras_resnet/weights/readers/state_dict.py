@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.conversion.caffe_files import read_caffe
-from keras_resnet.conversion.keras_files import read_keras
-from keras_resnet.conversion.torch_files import read_safetensors, read_torch
+from keras_resnet.weights.readers.caffe_files import read_caffe
+from keras_resnet.weights.readers.keras_files import read_keras
+from keras_resnet.weights.readers.torch_files import read_safetensors, read_torch
 
 READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
     **dict.fromkeys((".pth", ".pt", ".th", ".tar", ".bin", ".ckpt"), read_torch),

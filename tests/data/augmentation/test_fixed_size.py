@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import config
-from keras_resnet.data.transforms import AUGMENTATIONS, crop, flip
-from keras_resnet.data.views import VIEWS
+from keras_resnet.config import recipe
+from keras_resnet.data.augmentation.any_size import VIEWS
+from keras_resnet.data.augmentation.fixed_size import AUGMENTATIONS, crop, flip
 
 
 def test_the_tables_hold_what_a_recipe_can_name():
-    assert tuple(AUGMENTATIONS) == config.SMALL_IMAGE_AUGMENTATIONS
-    assert tuple(VIEWS) == get_args(config.Augmentation)
+    assert tuple(AUGMENTATIONS) == recipe.SMALL_IMAGE_AUGMENTATIONS
+    assert tuple(VIEWS) == get_args(recipe.Augmentation)
 
 
 @pytest.mark.parametrize("padding", [0, 1, 4])

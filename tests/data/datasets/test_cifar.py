@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data import loading
+from keras_resnet.data.datasets import loading
 
 tfds = pytest.importorskip("tensorflow_datasets")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_resnet.data import loading
-from keras_resnet.datasets import DATASETS
+from keras_resnet.data.datasets import loading
+from keras_resnet.facts.datasets import DATASETS
 
 sklearn_datasets = pytest.importorskip("sklearn.datasets")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data import loading
 from keras_resnet.data.batches import training_batches
-from keras_resnet.data.photographs import decode
+from keras_resnet.data.datasets import loading
+from keras_resnet.data.encoded_images import decode
 
 
 def truncate(path, share):

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data import imagenet, records
 from keras_resnet.data.batches import evaluation_batches, training_batches
-from keras_resnet.data.photograph_splits import FileSplit
-from keras_resnet.data.records import RecordSplit
+from keras_resnet.data.datasets import imagenet
+from keras_resnet.data.encoded_splits import FileSplit
+from keras_resnet.data.tfrecords import records
+from keras_resnet.data.tfrecords.records import RecordSplit
 
 NAMES = ("n01440764", "n01443537", "n01484850", "n01491361")
 TFDS_COUNTS = {"train": (5, 6, 4), "validation": (3, 4)}
@@ -39,7 +40,7 @@ def scans(monkeypatch) -> list[int]:
         done.append(len(paths))
         return records.scan(paths, *arguments)
 
-    monkeypatch.setattr("keras_resnet.data.index.scan", counted)
+    monkeypatch.setattr("keras_resnet.data.tfrecords.index.scan", counted)
     return done
 
 

@@ -7,14 +7,14 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from keras_resnet import config
-from keras_resnet.data import loading
+from keras_resnet.config import recipe
+from keras_resnet.data.datasets import loading
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.datasets import DATASETS
+from keras_resnet.facts.datasets import DATASETS
 
 
 def test_loaders_facts_and_recipes_name_the_same_data_sets():
-    assert set(loading.LOADERS) == set(DATASETS) == set(get_args(config.DatasetName))
+    assert set(loading.LOADERS) == set(DATASETS) == set(get_args(recipe.DatasetName))
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.layers import BatchNormalization, Rematerialized
-from keras_resnet.layers import batch_normalization as module
-from keras_resnet.layers.batch_normalization import set_normalization_batch_size
+from keras_resnet.models.layers import BatchNormalization, Rematerialized
+from keras_resnet.models.layers import batch_normalization as module
+from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
 from tiers import slow
 
 MOMENTUM, EPSILON = 0.9, 1e-5

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import CifarResNet, networks
-from keras_resnet.layers import Rematerialized
-from keras_resnet.layers.batch_normalization import set_normalization_batch_size
-from keras_resnet.layers.rematerialized import structure
+from keras_resnet import CifarResNet
+from keras_resnet.models import resnet
+from keras_resnet.models.layers import Rematerialized
+from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
+from keras_resnet.models.layers.rematerialized import structure
 from tiers import slow
 
 KINDS = [
@@ -342,8 +343,8 @@ def test_its_shape_is_that_of_its_block():
 
 
 def test_only_very_deep_networks_are_rematerialized_by_default(monkeypatch):
-    assert networks.REMAT_DEPTH == 200
-    monkeypatch.setattr(networks, "REMAT_DEPTH", 8)
+    assert resnet.REMAT_DEPTH == 200
+    monkeypatch.setattr(resnet, "REMAT_DEPTH", 8)
     kinds = [
         any(isinstance(layer, Rematerialized) for layer in CifarResNet(depth, **options).layers)
         for depth, options in [(8, {}), (8, {"remat": True}), (14, {}), (14, {"remat": True})]

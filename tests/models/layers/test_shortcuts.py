@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet import architectures
-from keras_resnet.layers import SHORTCUTS, BatchNormalization, IdentityShortcut, ProjectionShortcut
+from keras_resnet.facts import architectures
+from keras_resnet.models.layers import SHORTCUTS, BatchNormalization, IdentityShortcut, ProjectionShortcut
 
 LAYERS = [IdentityShortcut, ProjectionShortcut]
 FORMATS = ["channels_last", "channels_first"]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.layers import SpaceToDepthConv2D
-from keras_resnet.layers.space_to_depth import arrange_in_blocks
+from keras_resnet.models.layers import SpaceToDepthConv2D
+from keras_resnet.models.layers.space_to_depth import arrange_in_blocks
 
 STEM = {"filters": 5, "kernel_size": 7, "strides": 2}
 KINDS = [

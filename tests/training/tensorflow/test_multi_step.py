@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import distribution
-from keras_resnet.assembly import dtype_policy
-from keras_resnet.training.iterations import iterations
-from keras_resnet.training.replica import Replica
+from keras_resnet.experiment.build import dtype_policy
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.replica import Replica
 from tiers import slow
 
 RATES = np.array([0.1, 0.1, 0.01, 0.05, 0.05, 0.001, 0.1, 0.02], "float32")
@@ -24,7 +24,7 @@ def variables(replica) -> dict[str, np.ndarray]:
 
 def train(replica, batches, rates, calls=None, strategy=None, **options):
     """Losses and numbers of wrong images of iterations, divided into calls."""
-    iterate = iterations(replica, strategy=strategy or distribution.one_device(), **options)
+    iterate = iterations(replica, strategy=strategy or strategies.one_device(), **options)
     iterator = iter(batches)
     ends = np.cumsum(calls or [len(rates)])[:-1]
     results = [iterate(iterator, tf.constant(part)) for part in np.split(rates, ends)]

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import distribution
-from keras_resnet.layers.batch_normalization import BatchNormalization, set_normalization_batch_size
-from keras_resnet.networks import CifarResNet
-from keras_resnet.training.iterations import iterations
-from keras_resnet.training.precise_statistics import set_precise_statistics
-from keras_resnet.training.variables import Variables, by_path
+from keras_resnet.models.layers.batch_normalization import BatchNormalization, set_normalization_batch_size
+from keras_resnet.models.resnet import CifarResNet
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics
+from keras_resnet.training.tensorflow.variables import Variables, by_path
 from tiers import slow
 
 
 def make(strategy: tf.distribute.Strategy | None = None, **options) -> keras.Model:
     """A small residual network whose moving statistics are garbage."""
     keras.utils.set_random_seed(1)
-    with (strategy or distribution.one_device()).scope():
+    with (strategy or strategies.one_device()).scope():
         pixels = keras.Input((8, 8, 1), dtype="uint8")
         image = keras.layers.Rescaling(1 / 128, offset=-1, dtype="float32")(pixels)
         network = CifarResNet(8, input_tensor=image, classifier_activation=None, **options)
@@ -118,7 +118,7 @@ def test_rematerialized_blocks_get_the_same(some):
 @pytest.mark.parametrize("options", [{}, {"remat": True}], ids=["flat", "rematerialized"])
 def test_nothing_else_changes_and_the_training_goes_on(build, digit_batches, some, options):
     """With the function that was traced before."""
-    strategy = distribution.one_device()
+    strategy = strategies.one_device()
     replica, other = (build(strategy=strategy, **options) for _ in range(2))
     run, run_other = (iterations(each, strategy=strategy) for each in (replica, other))
     run(iter(digit_batches(0, strategy)), tf.constant([0.1]))
@@ -189,7 +189,7 @@ def of_replicas(network: keras.Model, strategy: tf.distribute.Strategy) -> dict[
 def test_two_replicas_all_get_what_one_device_gets(digit_batches, two_devices, normalization_batch_size):
     """Statistics over 8 images are those of a replica, those over 16 are taken over both."""
     one, two = make(), make(two_devices)
-    device = distribution.one_device()
+    device = strategies.one_device()
     set_normalization_batch_size(two, normalization_batch_size)
     parts = 16 // normalization_batch_size
     set_precise_statistics(one, itertools.islice(digit_batches(0, device, parts), 4 * parts), device)

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import distribution
-from keras_resnet.assembly import dtype_policy
-from keras_resnet.optimizers import SGD
-from keras_resnet.training import loss_scale
-from keras_resnet.training.averaging import Average
-from keras_resnet.training.iterations import iterations
-from keras_resnet.training.loss_scale import LossScale
-from keras_resnet.training.replica import Replica
-from keras_resnet.training.variables import Variables
+from keras_resnet.experiment.build import dtype_policy
+from keras_resnet.optimization.optimizers import SGD
+from keras_resnet.training.tensorflow import loss_scale, strategies
+from keras_resnet.training.tensorflow.loss_scale import LossScale
+from keras_resnet.training.tensorflow.moving_average import Average
+from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.replica import Replica
+from keras_resnet.training.tensorflow.variables import Variables
 from tiers import slow
 
 BATCH = 4
@@ -27,7 +26,7 @@ LABELS = np.array([0, 1, 2, 0], "int32")
 def linear(strategy: tf.distribute.Strategy | None = None, seed: int = 1, **options) -> Replica:
     """A network of one layer, which learns plainly."""
     keras.utils.set_random_seed(seed)
-    with (strategy or distribution.one_device()).scope():
+    with (strategy or strategies.one_device()).scope():
         inputs = keras.Input((3,), dtype="float32")
         outputs = keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3))(inputs)
         model = keras.Model(inputs, outputs)
@@ -39,14 +38,14 @@ def linear(strategy: tf.distribute.Strategy | None = None, seed: int = 1, **opti
 
 def train(replica, images, rates, strategy=None) -> np.ndarray:
     """The losses of iterations on the same images."""
-    strategy = strategy or distribution.one_device()
+    strategy = strategy or strategies.one_device()
 
     def make(replicas: int, **_) -> tf.data.Dataset:
         size = BATCH // replicas
         return tf.data.Dataset.from_tensor_slices((images.astype("float32"), LABELS)).batch(size, True).repeat()
 
     run = iterations(replica, strategy=strategy)
-    return run(iter(distribution.batches(strategy, make)), tf.constant(rates, tf.float32))[0].numpy()
+    return run(iter(strategies.batches(strategy, make)), tf.constant(rates, tf.float32))[0].numpy()
 
 
 def weights(replica) -> np.ndarray:
@@ -133,7 +132,7 @@ def test_an_optimizer_that_does_it_before_the_sum_is_refused(own):
 
 @pytest.mark.parametrize("devices", [1, *slow([2])])
 def test_the_average_follows_the_weights(two_devices, devices):
-    strategy = two_devices if devices == 2 else distribution.one_device()
+    strategy = two_devices if devices == 2 else strategies.one_device()
     replica = linear(strategy, average=lambda model: Average(model, 0.5))
     expected = weights(replica).astype("float64")
     for done in range(1, 12):

@@ -12,14 +12,15 @@ from typing import get_args
 import pytest
 import tensorflow as tf
 
-from keras_resnet import config, distribution, rendezvous
+from keras_resnet.config import run
+from keras_resnet.training.tensorflow import strategies, worker_rendezvous
 from ports import free_ports
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_table_has_a_row_for_every_word_of_a_run():
-    assert tuple(distribution.STRATEGIES) == get_args(config.Strategy)
+    assert tuple(strategies.STRATEGIES) == get_args(run.Strategy)
 
 
 @pytest.mark.parametrize(
@@ -32,46 +33,46 @@ def test_the_table_has_a_row_for_every_word_of_a_run():
     ],
 )
 def test_a_row_makes_the_strategy_of_its_name(monkeypatch, word, function, received):
-    monkeypatch.setattr(distribution, function, lambda *arguments, **options: (arguments, options))
-    assert distribution.STRATEGIES[word](2, 64, 7.0) == received
-    monkeypatch.setattr(distribution, "detect", lambda: word)
-    assert distribution.STRATEGIES["auto"](2, 64, 7.0) == received
+    monkeypatch.setattr(strategies, function, lambda *arguments, **options: (arguments, options))
+    assert strategies.STRATEGIES[word](2, 64, 7.0) == received
+    monkeypatch.setattr(strategies, "detect", lambda: word)
+    assert strategies.STRATEGIES["auto"](2, 64, 7.0) == received
 
 
 def test_one_device_computes_everything():
-    strategy = distribution.one_device()
+    strategy = strategies.one_device()
     assert strategy.num_replicas_in_sync == 1
-    assert distribution.per_replica_batch_size(7, strategy) == 7
-    assert distribution.workers(strategy) == 1 and distribution.is_chief(strategy)
-    [name] = distribution.device_names(strategy)
+    assert strategies.per_replica_batch_size(7, strategy) == 7
+    assert strategies.workers(strategy) == 1 and strategies.is_chief(strategy)
+    [name] = strategies.device_names(strategy)
     assert name.endswith(("CPU:0", "GPU:0"))
 
 
 def test_replicas_share_a_batch_that_they_divide(two_devices):
-    assert distribution.per_replica_batch_size(128, two_devices) == 64
-    assert len(distribution.device_names(two_devices)) == 2
-    assert distribution.workers(two_devices) == 1 and distribution.is_chief(two_devices)
+    assert strategies.per_replica_batch_size(128, two_devices) == 64
+    assert len(strategies.device_names(two_devices)) == 2
+    assert strategies.workers(two_devices) == 1 and strategies.is_chief(two_devices)
     expected = "`global_batch_size` must be a multiple of the 2 replicas. Received: global_batch_size=127"
     with pytest.raises(ValueError, match=expected):
-        distribution.per_replica_batch_size(127, two_devices)
+        strategies.per_replica_batch_size(127, two_devices)
 
 
 def test_replicas_share_each_part_of_an_accumulation(two_devices):
-    assert distribution.per_replica_batch_size(128, two_devices, accumulation=4) == 16
+    assert strategies.per_replica_batch_size(128, two_devices, accumulation=4) == 16
     expected = "multiple of the 2 replicas, times 3 parts of the accumulation. Received: global_batch_size=128"
     with pytest.raises(ValueError, match=expected):
-        distribution.per_replica_batch_size(128, two_devices, accumulation=3)
+        strategies.per_replica_batch_size(128, two_devices, accumulation=3)
 
 
 @pytest.mark.parametrize("images", [None, 1, 16, 32, 64, 128])
 def test_statistics_over_parts_of_a_replica_or_whole_replicas_are_accepted(images):
-    distribution.check_normalization_batch_size(images, per_replica=32, replicas=4)
+    strategies.check_normalization_batch_size(images, per_replica=32, replicas=4)
 
 
 @pytest.mark.parametrize("images", [24, 48, 96, 256])
 def test_statistics_over_parts_of_several_replicas_are_refused(images):
     with pytest.raises(ValueError, match=f"`normalization_batch_size` must be .* 32 images .*batch_size={images}"):
-        distribution.check_normalization_batch_size(images, per_replica=32, replicas=4)
+        strategies.check_normalization_batch_size(images, per_replica=32, replicas=4)
 
 
 def test_every_replica_has_its_batches_of_the_only_host(two_devices):
@@ -81,15 +82,15 @@ def test_every_replica_has_its_batches_of_the_only_host(two_devices):
         asked.append(where)
         return tf.data.Dataset.range(6)
 
-    read = [two_devices.experimental_local_results(each) for each in distribution.batches(two_devices, make)]
+    read = [two_devices.experimental_local_results(each) for each in strategies.batches(two_devices, make)]
     assert [[int(value) for value in replicas] for replicas in read] == [[0, 1], [2, 3], [4, 5]]
     assert asked == [{"replicas": 2, "host": 0, "hosts": 1}]
 
 
 @pytest.mark.parametrize("message", [b"", b"x", bytes(range(256))])
 def test_one_process_tells_itself(two_devices, message):
-    assert distribution.tell(two_devices, message) == message
-    assert distribution.largest(two_devices, [2.0, -1.0, 0]) == [2.0, -1.0, 0]
+    assert strategies.tell(two_devices, message) == message
+    assert strategies.largest(two_devices, [2.0, -1.0, 0]) == [2.0, -1.0, 0]
 
 
 # The CPU as several devices
@@ -110,7 +111,7 @@ def test_one_process_tells_itself(two_devices, message):
 )
 def test_towers_are_as_many_as_cores_that_have_enough_to_do(monkeypatch, cores, images, towers):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    assert distribution.default_towers(images) == towers
+    assert strategies.default_towers(images) == towers
 
 
 @pytest.fixture
@@ -131,16 +132,16 @@ def test_a_cpu_cannot_be_divided_once_tensorflow_has_begun(gpus):
     gpus(0)
     assert len(tf.config.list_logical_devices("CPU")) == 2
     with pytest.raises(ValueError, match="must be divided into 3 devices before TensorFlow's first operation"):
-        distribution.mirrored(3)
+        strategies.mirrored(3)
     with pytest.raises(ValueError, match="divided into 4 devices"):
-        distribution.mirrored(4, global_batch_size=1)
+        strategies.mirrored(4, global_batch_size=1)
     assert len(tf.config.list_logical_devices("CPU")) == 2
 
 
 def test_a_cpu_that_is_divided_into_enough_devices_stays_as_it_is():
     tf.config.list_logical_devices()
-    distribution.divide_cpu(2)
-    distribution.divide_cpu(1)
+    strategies.divide_cpu(2)
+    strategies.divide_cpu(1)
     assert len(tf.config.list_logical_devices("CPU")) == 2
 
 
@@ -150,13 +151,13 @@ def test_a_cpu_that_is_divided_into_enough_devices_stays_as_it_is():
 def test_mirrored_takes_all_gpus_or_the_first(gpus, monkeypatch, there, replicas, used):
     gpus(there)
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda devices: devices)
-    assert distribution.mirrored(replicas, global_batch_size=1) == used
+    assert strategies.mirrored(replicas, global_batch_size=1) == used
 
 
 def test_gpus_that_are_not_there_are_refused(gpus):
     gpus(2)
     with pytest.raises(ValueError, match="`replicas` must be at most the 2 GPUs. Received: replicas=3"):
-        distribution.mirrored(3)
+        strategies.mirrored(3)
 
 
 # What `auto` stands for
@@ -166,7 +167,7 @@ def test_gpus_that_are_not_there_are_refused(gpus):
 def libtpu(monkeypatch):
     """Says whether the TPU's library is installed."""
     return lambda there: monkeypatch.setattr(
-        distribution.importlib.util, "find_spec", lambda name: object() if there and name == "libtpu" else None
+        strategies.importlib.util, "find_spec", lambda name: object() if there and name == "libtpu" else None
     )
 
 
@@ -194,7 +195,7 @@ def test_auto_takes_the_most_that_there_is(tmp_path, gpus, libtpu, environment, 
         (tmp_path / chip).touch()
     gpus(gpu_count)
     libtpu(library)
-    assert distribution.detect(environment, tmp_path) == expected
+    assert strategies.detect(environment, tmp_path) == expected
 
 
 # TPUs
@@ -204,9 +205,9 @@ def test_auto_takes_the_most_that_there_is(tmp_path, gpus, libtpu, environment, 
 def test_without_a_tpu_the_error_says_what_is_missing():
     """In a process of its own: TensorFlow changes its devices when it looks for a TPU."""
     program = (
-        "from keras_resnet import distribution\n"
+        "from keras_resnet.training.tensorflow import strategies\n"
         "try:\n"
-        "    distribution.tpu()\n"
+        "    strategies.tpu()\n"
         "except ValueError as error:\n"
         "    print(error)\n"
     )
@@ -231,7 +232,7 @@ def test_a_tpu_is_found_connected_and_initialized_before_its_strategy_is_made(mo
     monkeypatch.setattr(tf.config, "experimental_connect_to_cluster", noted("connect"))
     monkeypatch.setattr(tf.tpu.experimental, "initialize_tpu_system", noted("initialize"))
     monkeypatch.setattr(tf.distribute, "TPUStrategy", noted("strategy"))
-    assert distribution.tpu() == "strategy"
+    assert strategies.tpu() == "strategy"
     assert calls == [("resolver", asked), ("connect", "resolver"), ("initialize", "resolver"), ("strategy", "resolver")]
 
 
@@ -252,7 +253,7 @@ def config_of(*workers: str, index: int = 0, **more) -> str:
     ],
 )
 def test_tf_config_tells_the_workers_and_which_this_is(text, expected):
-    assert distribution.read_tf_config(text) == expected
+    assert strategies.read_tf_config(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -276,7 +277,7 @@ def test_tf_config_tells_the_workers_and_which_this_is(text, expected):
 )
 def test_nonsense_in_tf_config_is_refused(text, told):
     with pytest.raises(ValueError, match="TF_CONFIG") as error:
-        distribution.read_tf_config(text)
+        strategies.read_tf_config(text)
     assert told in str(error.value)
 
 
@@ -307,7 +308,7 @@ def test_slurm_tells_the_same_list_to_every_task_without_a_gpu(slurm, monkeypatc
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for index in range(len(expected)):
         slurm(PROCID=index, STEP_NUM_TASKS=len(expected), STEP_NODELIST=nodes, STEP_TASKS_PER_NODE=tasks)
-        assert distribution.read_tf_config(distribution.slurm_config()) == (expected, index)
+        assert strategies.read_tf_config(strategies.slurm_config()) == (expected, index)
     assert "CUDA_VISIBLE_DEVICES" not in os.environ, "which GPUs a task sees is Slurm's affair"
 
 
@@ -331,15 +332,15 @@ def test_a_slurm_environment_that_contradicts_itself_is_refused(slurm, change):
     variables = {name: value for name, value in {**GOOD, **change}.items() if value is not None}
     slurm(**variables)
     with pytest.raises(ValueError, match=r"Slurm's environment is not that of a task of srun \("):
-        distribution.slurm_config()
+        strategies.slurm_config()
 
 
 def test_an_environment_that_tells_of_no_others_is_refused_with_an_example(slurm):
     slurm()
     with pytest.raises(ValueError, match="needs the environment variable TF_CONFIG") as error:
-        distribution.slurm_config()
+        strategies.slurm_config()
     example = str(error.value).split("'")[3]
-    assert distribution.read_tf_config(example) == (["host1:2222", "host2:2222"], 0)
+    assert strategies.read_tf_config(example) == (["host1:2222", "host2:2222"], 0)
 
 
 @pytest.fixture
@@ -347,7 +348,9 @@ def joined(monkeypatch):
     """Whom `multi_worker` waits for, instead of waiting."""
     waited = []
     monkeypatch.setattr(
-        rendezvous, "wait_for_workers", lambda addresses, index, timeout: waited.append((addresses, index, timeout))
+        worker_rendezvous,
+        "wait_for_workers",
+        lambda addresses, index, timeout: waited.append((addresses, index, timeout)),
     )
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: waited.append("strategy") or "strategy")
     return waited
@@ -355,7 +358,7 @@ def joined(monkeypatch):
 
 def test_workers_wait_for_one_another_before_tensorflow_does(joined, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config_of("a:1", "b:2", index=1))
-    assert distribution.multi_worker(5.0) == "strategy"
+    assert strategies.multi_worker(5.0) == "strategy"
     assert joined == [(["a:1", "b:2"], 1, 5.0), "strategy"]
 
 
@@ -363,43 +366,43 @@ def test_under_slurm_tensorflow_is_told_what_slurm_tells(joined, monkeypatch, sl
     monkeypatch.setenv("TF_CONFIG", "")  # so that it is taken back after the test
     monkeypatch.delenv("TF_CONFIG")
     slurm(**GOOD)
-    distribution.multi_worker()
+    strategies.multi_worker()
     assert joined[0][:2] == (["n1:8888", "n2:8888"], 0)
-    assert distribution.read_tf_config(os.environ["TF_CONFIG"]) == (["n1:8888", "n2:8888"], 0)
+    assert strategies.read_tf_config(os.environ["TF_CONFIG"]) == (["n1:8888", "n2:8888"], 0)
 
 
 def test_nobody_is_waited_for_where_the_environment_is_nonsense(joined, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config_of("a:1", index=1))
     with pytest.raises(ValueError, match="TF_CONFIG"):
-        distribution.multi_worker()
+        strategies.multi_worker()
     assert joined == []
 
 
 TELL = """
 import hashlib, json, sys
-from keras_resnet import distribution
+from keras_resnet.training.tensorflow import strategies
 import tensorflow as tf
 
-strategy = distribution.multi_worker(60.0)
-chief = distribution.is_chief(strategy)
-distribution.CHUNK = 100
+strategy = strategies.multi_worker(60.0)
+chief = strategies.is_chief(strategy)
+strategies.CHUNK = 100
 numbers = bytes(range(256)) * 2
 messages = [b"", b"x", numbers[:99], numbers[:100], numbers[:101], numbers[:300], numbers]
-told = [distribution.tell(strategy, message if chief else None).hex() for message in messages]
+told = [strategies.tell(strategy, message if chief else None).hex() for message in messages]
 mine = [3.0, -1.0, 0.0] if chief else [-3.0, float("inf"), -0.5]
 hosts = []
-distribution.batches(strategy, lambda **where: hosts.append(where) or tf.data.Dataset.range(4))
-workers = distribution.workers(strategy)
+strategies.batches(strategy, lambda **where: hosts.append(where) or tf.data.Dataset.range(4))
+workers = strategies.workers(strategy)
 
 def refuse():
     raise FileExistsError("it is there")
 
-done = distribution.on_chief(strategy, lambda: "done")
+done = strategies.on_chief(strategy, lambda: "done")
 try:
-    distribution.on_chief(strategy, refuse)
+    strategies.on_chief(strategy, refuse)
 except (ValueError, OSError) as error:
     refused = f"{type(error).__name__}: {error}"
-print(json.dumps([chief, workers, told, distribution.largest(strategy, mine), hosts, done, refused]))
+print(json.dumps([chief, workers, told, strategies.largest(strategy, mine), hosts, done, refused]))
 """
 
 

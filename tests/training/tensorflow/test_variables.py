@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import distribution
-from keras_resnet.networks import CifarResNet
-from keras_resnet.training import resumption
-from keras_resnet.training.iterations import iterations
-from keras_resnet.training.variables import Variables, by_path
+from keras_resnet.models.resnet import CifarResNet
+from keras_resnet.training import restoring
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.variables import Variables, by_path
 
 
 def trained(build, digit_batches, strategy, **options) -> Variables:
@@ -40,8 +40,8 @@ def test_what_was_read_comes_back_to_each_replica(build, digit_batches, two_devi
 def test_another_number_of_replicas_gets_the_mean(build, digit_batches, two_devices):
     values = trained(build, digit_batches, two_devices).read()
     one = Variables(
-        distribution.one_device(),
-        build(strategy=distribution.one_device(), ema_momentum=0.9, loss_scale=True).variables,
+        strategies.one_device(),
+        build(strategy=strategies.one_device(), ema_momentum=0.9, loss_scale=True).variables,
     )
     assert one.difference({name: value.shape for name, value in values.items()}) is None
     one.write(values)
@@ -51,7 +51,7 @@ def test_another_number_of_replicas_gets_the_mean(build, digit_batches, two_devi
 
 
 def test_names_are_paths_below_what_they_belong_to(build):
-    names = Variables(distribution.one_device(), build(ema_momentum=0.9, loss_scale=True).variables).read().keys()
+    names = Variables(strategies.one_device(), build(ema_momentum=0.9, loss_scale=True).variables).read().keys()
     assert {name.split("/")[0] for name in names} == {"model", "optimizer", "average", "loss_scale"}
     assert {"model/predictions/kernel", "average/predictions/kernel", "loss_scale/scale"} < names
     assert {name.removeprefix("average/") for name in names if name.startswith("average/")} == {
@@ -60,7 +60,7 @@ def test_names_are_paths_below_what_they_belong_to(build):
 
 
 def test_the_first_difference_is_named(build):
-    one = distribution.one_device()
+    one = strategies.one_device()
     variables = Variables(one, build().variables)
     shapes = {name: value.shape for name, value in variables.read().items()}
     assert variables.difference(shapes) is None
@@ -87,7 +87,7 @@ def test_two_variables_of_one_path_are_refused():
 def test_what_is_told_to_other_processes_comes_back():
     values = {"model/a/kernel": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/iteration": np.int64(7)}
     progress = {"state": {"iteration": 7, "best": None}, "history": [[7, 0.1, None]]}
-    unpacked, document = resumption.unpack(resumption.pack(values, progress))
+    unpacked, document = restoring.unpack(restoring.pack(values, progress))
     assert document == progress
     assert list(unpacked) == list(values)
     for name, value in values.items():

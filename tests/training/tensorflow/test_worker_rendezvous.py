@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from keras_resnet import rendezvous
-from keras_resnet.rendezvous import wait_for_workers
+from keras_resnet.training.tensorflow import worker_rendezvous
+from keras_resnet.training.tensorflow.worker_rendezvous import wait_for_workers
 from ports import free_ports
 
 LONG = 60  # seconds that no test waits for
@@ -36,7 +36,7 @@ def seconds(action: Callable[[], object]) -> float:
 @pytest.fixture
 def patient(monkeypatch):
     """Whoever waits for an answer that does not come waits for long enough to be seen."""
-    monkeypatch.setattr(rendezvous, "PATIENCE", LONG / 4)
+    monkeypatch.setattr(worker_rendezvous, "PATIENCE", LONG / 4)
 
 
 @contextlib.contextmanager
@@ -92,7 +92,9 @@ def test_all_workers_join(workers):
 def test_processes_join():
     ports = free_ports(3)
     code = (
-        "import sys; from keras_resnet import rendezvous; rendezvous.wait_for_workers(sys.argv[2:], int(sys.argv[1]))"
+        "import sys\n"
+        "from keras_resnet.training.tensorflow.worker_rendezvous import wait_for_workers\n"
+        "wait_for_workers(sys.argv[2:], int(sys.argv[1]))"
     )
     workers = [subprocess.Popen([sys.executable, "-c", code, str(index), *local(ports)]) for index in range(3)]
     assert [worker.wait(60) for worker in workers] == [0, 0, 0]
@@ -149,7 +151,7 @@ STRANGERS = {
     "part of a greeting": [b"keras_resnet wor"],
     "a request": [b"GET / HTTP/1.1\r\n\r\n"],
     "garbage": [bytes(range(256)) * 8],
-    "an endless line": [rendezvous.PREFIX + b"1" * 2000],
+    "an endless line": [worker_rendezvous.PREFIX + b"1" * 2000],
     "no number": [b"keras_resnet worker one to worker zero, list 00000000\n"],
     "another list": [b"keras_resnet worker 1 to worker 0, list 00000000\n"],
 }
@@ -220,7 +222,7 @@ def test_a_server_that_hangs_up_has_not_joined():
 
 
 def test_a_worker_too_busy_to_answer_still_reads_who_called(monkeypatch):
-    monkeypatch.setattr(rendezvous, "PATIENCE", 0.2)
+    monkeypatch.setattr(worker_rendezvous, "PATIENCE", 0.2)
     own, other = free_ports(2)
     with socket.create_server(("localhost", other)) as busy:
         wait_for_workers(local([own, other]), 0, timeout=LONG)
@@ -248,7 +250,7 @@ def test_workers_at_the_addresses_of_others_are_found_out():
     def misplaced(index):
         endpoints = [("localhost", port) for port in ports]
         endpoints[index] = endpoints[index - 1]  # it listens where the others look for the one before it
-        return rendezvous.Meeting(endpoints, index, 0, patience=1).hold(1)
+        return worker_rendezvous.Meeting(endpoints, index, 0, patience=1).hold(1)
 
     with ThreadPoolExecutor(3) as pool:
         missing = [wait.result() for wait in [pool.submit(misplaced, index) for index in range(3)]]

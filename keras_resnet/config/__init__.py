@@ -1,0 +1,1 @@
+"""What somebody wants trained, as values that check themselves."""

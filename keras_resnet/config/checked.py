@@ -1,0 +1,30 @@
+"""Frozen dataclasses that refuse what their annotations do not allow."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from keras_resnet import validation
+
+Kind = TypeVar("Kind")
+
+
+class Checked:
+    """A frozen dataclass whose fields hold what their annotations say, and nothing else."""
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, validation.fitting(name, getattr(self, name), hint))
+        self._check()
+
+    def _check(self) -> None:
+        """Refuses values of the right type that make no sense, alone or together."""
+
+
+def build(kind: type[Kind], values: Any, where: str = "") -> Kind:
+    """A dataclass of dataclasses from nested dictionaries, which must have every key and no other."""
+    hints = get_type_hints(kind)
+    validation.keys(values, hints, where)
+    nested = {key: hint for key, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
+    return kind(**{**values, **{key: build(hint, values[key], key) for key, hint in nested.items()}})

@@ -1,0 +1,78 @@
+"""Everything about a training that must not change its result."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from keras_resnet import validation
+from keras_resnet.config.checked import Checked
+from keras_resnet.config.recipe import Recipe
+
+Cache = Literal["encoded", "decoded"]
+Strategy = Literal["one_device", "mirrored", "multi_worker", "tpu", "auto"]
+
+
+@dataclass(frozen=True)
+class Run(Checked):
+    """Everything about a training that must not change its result."""
+
+    directory: str | None = None
+    """Where the run is kept. None: runs/NAME-FINGERPRINT."""
+    data_directory: str | None = None
+    """Where the images are: a tensorflow-datasets directory, or the folder with the pictures."""
+    cache: Cache | None = None
+    """Keep photographs in memory once they were read: encoded, for a slow or distant disk; or decoded, which takes
+    several times the memory and spares the cores most of their work. None: read them anew in every epoch."""
+    strategy: Strategy = "one_device"
+    """The devices, and how they share the work; auto takes the most that there are."""
+    replicas: int | None = None
+    """mirrored: GPUs, or parts of the CPU with a thread each. None: all GPUs; on a CPU, as many as its cores."""
+    join_timeout: float = 300.0
+    """multi_worker: seconds to wait for the other processes."""
+    xla: bool = False
+    """Compile the gradients of a replica with XLA. A TPU always does; a CPU is slower with it."""
+    resume: bool = False
+    """Continue the run in the directory from its last checkpoint; start it if there is none."""
+    accept_changes: bool = False
+    """Continue with a changed recipe, which replaces that of the run."""
+    iterations_per_call: int = 50
+    """The most iterations between two looks at the progress; more is faster on an accelerator."""
+    checkpoint_every: int = 1000
+    """Iterations between two checkpoints."""
+    keep_checkpoints: int = 3
+    """Checkpoints that are kept: the latest ones, and that of the best validation error."""
+    checkpoint_directory: str | None = None
+    """Where checkpoints are kept; also gs://, s3:// and whatever else TensorFlow can reach. None: in the directory."""
+    asynchronous_checkpoints: bool = False
+    """Train on while a checkpoint is written."""
+    checkpoint_timeout: float = 600.0
+    """Seconds that writing a checkpoint may take."""
+
+    def _check(self) -> None:
+        positive = ("iterations_per_call", "checkpoint_every", "keep_checkpoints", "join_timeout", "checkpoint_timeout")
+        for name in positive:
+            validation.positive(name, getattr(self, name))
+        if self.replicas is not None:
+            validation.positive("replicas", self.replicas)
+            if self.strategy != "mirrored":
+                validation.refuse(
+                    "replicas", f"None with strategy='{self.strategy}': it is for mirrored", self.replicas
+                )
+        if self.accept_changes and not self.resume:
+            validation.refuse("accept_changes", "False without resume=True", self.accept_changes)
+
+    def remembered(self) -> dict[str, Any]:
+        """What continuing the run takes up again, fit for JSON: all but where it is, and what was asked for once."""
+        kept = {
+            key: value for key, value in asdict(self).items() if key not in ("directory", "resume", "accept_changes")
+        }
+        for key in ("data_directory", "checkpoint_directory"):
+            if kept[key] is not None and "://" not in kept[key]:
+                kept[key] = str(Path(kept[key]).expanduser().absolute())
+        return kept
+
+    def directory_for(self, recipe: Recipe) -> Path:
+        """Where a recipe's run is kept."""
+        return Path(self.directory or f"runs/{recipe.name}-{recipe.fingerprint}")

@@ -1,0 +1,1 @@
+"""The machine: files, cores, signals, processes, and the terminal."""

@@ -1,0 +1,1 @@
+"""Trained networks and the pictures that they are shown."""

@@ -1,0 +1,1 @@
+"""Residual networks as Keras models, and all that is done to them."""

@@ -1,0 +1,1 @@
+"""The optimizers, the learning rates, and what is minimized."""

@@ -1,0 +1,1 @@
+"""Searches among recipes, on KerasTuner's oracles."""

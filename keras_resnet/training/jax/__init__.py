@@ -1,0 +1,1 @@
+"""The training on JAX's devices."""

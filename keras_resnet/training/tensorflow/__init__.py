@@ -1,0 +1,1 @@
+"""The training on TensorFlow's devices."""
