@@ -26,8 +26,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_resnet.environment import environment
-
 import labelled_images
 import refusal
 import startup
@@ -35,6 +33,7 @@ from evaluation_plan import REMEDY, Plan, make_plan
 from image_progress import ImageProgress
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.host import files
+from keras_resnet.runs.environment import environment
 
 if TYPE_CHECKING:
     from keras_resnet.data.datasets.loading import Data
