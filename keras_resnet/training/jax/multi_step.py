@@ -56,7 +56,7 @@ def iterations(
         trainable, state, slots = values
         (loss, (logits, state)), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable, state, images, labels)
         trainable, slots = _update(replica, trainable, slots, gradients, rate)
-        return (trainable, state, slots), loss, jnp.count_nonzero(losses.wrong(logits, labels))
+        return (trainable, state, slots), loss, jnp.count_nonzero(losses.misclassified(logits, labels))
 
     @functools.partial(jax.jit, donate_argnums=0)
     def run(values, held, indices, draws, rates, count):
