@@ -70,8 +70,9 @@ def _public(builder: Callable, signature: inspect.Signature) -> Callable:
 
 
 def _hint(name: str, signature: inspect.Signature) -> str:
-    if name in ELSEWHERE:
-        return f". Here it is {ELSEWHERE[name]}"
+    ours = ELSEWHERE.get(name, "")
+    if ours.partition("`")[2].partition("`")[0] in signature.parameters:
+        return f". Here it is {ours}"
     if likely := nearest(name, signature.parameters):
         return f". {likely}"
     return f". The arguments are {', '.join(signature.parameters)}"

@@ -16,9 +16,6 @@ from keras_resnet.models.layers import Rematerialized
 from keras_resnet.models.layers.shortcuts import he_normal
 from keras_resnet.models.residual_network import ResidualNetwork
 
-REMAT_DEPTH = 200
-"""Networks deeper than this are built of rematerialized blocks unless told otherwise."""
-
 POOLING = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
 
 ALLOWED: dict[str, tuple[Any, ...]] = {
@@ -49,7 +46,7 @@ def assembled(
     synchronized: bool,
     pool_padding: str,
     space_to_depth: bool,
-    remat: bool | None,
+    remat: bool,
     data_format: str | None,
 ) -> ResidualNetwork:
     """The network of an architecture; `ResNet` documents the arguments.
@@ -69,7 +66,6 @@ def assembled(
     classes = architecture.classes if classes is None else classes
     _check_classes(classes)
     _check_space_to_depth(space_to_depth, architecture)
-    rematerialized = _rematerializes(remat, architecture)
     normalization = {"data_format": data_format, "synchronized": synchronized}
     build = functools.partial(
         BLOCKS[architecture.block],
@@ -88,7 +84,7 @@ def assembled(
     if architecture.stem.pool:
         x = _pool1(x, pool_padding, data_format)
     for block in architecture.plan(preactivation):
-        x = (_rematerialized if rematerialized else _applied)(build, x, block)
+        x = (_rematerialized if remat else _applied)(build, x, block)
     if preactivation:
         x = relu(bn(x, name="post", **normalization), "post_relu")
     if include_top:
@@ -117,17 +113,6 @@ def _check_space_to_depth(space_to_depth: bool, architecture: Architecture) -> N
             "`space_to_depth` must be False in networks for CIFAR, whose first convolution has no stride. "
             f"Received: space_to_depth={space_to_depth!r}"
         )
-
-
-def _rematerializes(remat: bool | None, architecture: Architecture) -> bool:
-    """Whether blocks are rematerialized."""
-    deep = architecture.depth > REMAT_DEPTH
-    if deep and remat is False:
-        raise ValueError(
-            f"`remat` must be None or True in networks of more than {REMAT_DEPTH} layers: laid out flat, their graphs "
-            "exceed Python's recursion limit. Received: remat=False"
-        )
-    return deep if remat is None else remat
 
 
 def _input(architecture: Architecture, input_tensor, input_shape, include_top: bool, data_format: str):

@@ -6,11 +6,14 @@ import os
 from collections.abc import Callable
 
 from keras_resnet.facts import architectures
-from keras_resnet.facts.architectures import Block, BottleneckStride, Preactivation, Shortcut
+from keras_resnet.facts.architectures import Architecture, Block, BottleneckStride, Preactivation, Shortcut
 from keras_resnet.models import builder_signatures, published_weights, weights_loading
 from keras_resnet.models.graph import assembled
 from keras_resnet.models.residual_network import ResidualNetwork
 from keras_resnet.weights.arrays import Weights
+
+REMAT_DEPTH = 200
+"""Networks deeper than this are built of rematerialized blocks unless told otherwise."""
 
 
 @builder_signatures.checked
@@ -112,7 +115,7 @@ def ResNet(
         synchronized=synchronized,
         pool_padding=_chosen(pool_padding, found, "pool_padding", "same"),
         space_to_depth=space_to_depth,
-        remat=remat,
+        remat=_rematerializes(remat, architecture),
         data_format=data_format,
     )
     return _loaded(network, found, weights, new_top)
@@ -211,7 +214,7 @@ def CifarResNet(
         synchronized=synchronized,
         pool_padding=_chosen(pool_padding, found, "pool_padding", "same"),
         space_to_depth=space_to_depth,
-        remat=remat,
+        remat=_rematerializes(remat, architecture),
         data_format=data_format,
     )
     return _loaded(network, found, weights, new_top)
@@ -223,6 +226,17 @@ BUILDERS: dict[str, Callable[..., ResidualNetwork]] = {"imagenet": ResNet, "cifa
 
 def _name(depth: int, shortcut: str | None) -> str:
     return f"{'resnet' if shortcut else 'plainnet'}{depth}"
+
+
+def _rematerializes(remat: bool | None, architecture: Architecture) -> bool:
+    """Whether blocks are rematerialized."""
+    deep = architecture.depth > REMAT_DEPTH
+    if deep and remat is False:
+        raise ValueError(
+            f"`remat` must be None or True in networks of more than {REMAT_DEPTH} layers: laid out flat, their graphs "
+            "exceed Python's recursion limit. Received: remat=False"
+        )
+    return deep if remat is None else remat
 
 
 def _weights(source, depth: int, preactivation: Preactivation) -> Weights | None:
