@@ -61,7 +61,7 @@ class NetworkSpec:
         )
 
 
-def check_spec(spec: NetworkSpec, allowed: Mapping[str, Collection], whose: str, received: str = "") -> None:
+def check_spec(spec: NetworkSpec, allowed: Mapping[str, Collection[Any]], whose: str, received: str = "") -> None:
     """Refuses a network in which the same weights would mean something else, though every shape may fit.
 
     Args:
