@@ -44,6 +44,11 @@ _MOVED = {
     "networks": "models.resnet",
 }
 """Modules of 0.1 that were used from outside: `from keras_resnet import architectures` still works."""
+_GONE = {
+    "conversion": "The weights of a Keras model, or arrays by name, are given as they are: "
+    "`keras_resnet.ResNet50(weights=model)`. Layouts are in `keras_resnet.weights.conversion`",
+}
+"""The way out where a module of 0.1 is gone."""
 _REGISTERING = ("models.layers", "models.residual_network", "optimization.optimizers", "optimization.schedules")
 
 __all__ = ["__version__", *_MODULES]
@@ -64,7 +69,8 @@ def __getattr__(name: str) -> Any:
     elif not name.startswith("_") and find_spec(f"{__name__}.{name}"):
         value = import_module(f"{__name__}.{name}")
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        remedy = f". {_GONE[name]}" if name in _GONE else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{remedy}")
     globals()[name] = value
     return value
 

@@ -19,10 +19,9 @@ Exit status: 0 done; 1 the logits differ, and nothing was written; 2 refused, an
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,17 +93,17 @@ def convert(options: argparse.Namespace) -> int:
     check(options)
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
     with startup.loading():
-        from keras_resnet.experiment import build
         from keras_resnet.models import weights_loading
+        from keras_resnet.models.resnet import BUILDERS
 
     source, found = read(options.source)
-    if found.carried is None:
+    if found.metadata is None:
         raise ValueError(f"{options.source} does not say of which network it is: load it into one and save it again")
-    form = found.carried.form
-    network = build.BUILDERS[form.family](classifier_activation=None, data_format="channels_last", **form.options)
+    spec = found.metadata.spec
+    network = BUILDERS[spec.family](classifier_activation=None, data_format="channels_last", **spec.options)
     weights_loading.load_weights(network, found, source=str(options.source))
     target = given_back(network, options)
-    print(described(options.source, source, found.carried))
+    print(described(options.source, source, found.metadata))
     sides = {"source": source, "target": target}
     compared = [compare(name, side, network, options.images) for name, side in sides.items() if side]
     if not all(compared):
@@ -127,9 +126,9 @@ def read(path: Path) -> tuple[Side | None, Any]:
     from keras_resnet.weights.readers import state_dict
 
     if path.is_dir():
-        return None, weights_loading.of(trained_network.load(path).network)
+        return None, weights_loading.weights_of(trained_network.load(path).network)
     found = weights_loading.read(path)
-    return Side(found.layout, state_dict.read_state(path)) if found.layout else None, found
+    return Side(found.layout, state_dict.read_state_dict(path)) if found.layout else None, found
 
 
 def given_back(network: ResidualNetwork, options: argparse.Namespace) -> Side | None:
@@ -138,11 +137,11 @@ def given_back(network: ResidualNetwork, options: argparse.Namespace) -> Side | 
     Raises:
         ValueError: if it has no such network, or such a file is not one of its.
     """
-    from keras_resnet.models import foreign_models
+    from keras_resnet.models import weights_loading
     from keras_resnet.weights import conversion
 
     torch = suffix(options.to) in TORCH
-    usual = {"imagenet": "torchvision", "cifar": "akamaster"}[network.form.family] if torch else None
+    usual = {"imagenet": "torchvision", "cifar": "akamaster"}[network.spec.family] if torch else None
     layout = options.layout or usual
     if layout is None:
         return None
@@ -150,15 +149,16 @@ def given_back(network: ResidualNetwork, options: argparse.Namespace) -> Side | 
     if layout not in allowed or suffix(options.to) == ".keras":
         rule = f"one of {', '.join(allowed)}" if suffix(options.to) != ".keras" else "absent"
         raise ValueError(f"--as must be {rule} with --to {options.to}. Received: --as {layout}")
-    return Side(layout, foreign_models.export_weights(network, layout))
+    arrays = weights_loading.weights_of(network).arrays
+    return Side(layout, conversion.from_ours(arrays, layout, network.spec))
 
 
-def described(path: Path, source: Side | None, carried: WeightsMetadata) -> str:
+def described(path: Path, source: Side | None, metadata: WeightsMetadata) -> str:
     """What was found, in a line."""
-    form = carried.form
-    name = f"{'ResNet' if form.shortcut else 'plain network'}-{form.depth}"
-    parts = [f"shortcut {form.shortcut}"] * bool(form.shortcut) + [f"{form.classes} classes"] * bool(form.classes)
-    sees = carried.preprocessing or "its own normalization"
+    spec = metadata.spec
+    name = f"{'ResNet' if spec.shortcut else 'plain network'}-{spec.depth}"
+    parts = [f"shortcut {spec.shortcut}"] * bool(spec.shortcut) + [f"{spec.classes} classes"] * bool(spec.classes)
+    sees = metadata.preprocessing or "its own normalization"
     return f"{path}: {source.layout if source else 'ours'}, {name}, {', '.join(parts)}, images by {sees}"
 
 
@@ -169,13 +169,13 @@ def compare(name: str, side: Side, network: ResidualNetwork, folder: Path | None
     from keras_resnet.models.preprocessing import preprocess_input
     from keras_resnet.models.reference_logits import REFERENCES
 
-    if network.form.classes is None or side.layout not in REFERENCES:
-        why = "they have no classifier" if network.form.classes is None else "it has no runtime here"
+    if network.spec.classes is None or side.layout not in REFERENCES:
+        why = "they have no classifier" if network.spec.classes is None else "it has no runtime here"
         print(f"{name}    {side.layout}: not compared, since {why}")
         return True
     images = np.array(preprocess_input(photographs(network.image_shape[0], folder), network.preprocessing or "torch"))
     try:
-        theirs = REFERENCES[side.layout](side.state, side.layout, network.form, images)
+        theirs = REFERENCES[side.layout](side.state, side.layout, network.spec, images)
     except ImportError as error:  # such as keras_hub where a package that it needs is missing
         print(f"{name}    {side.layout}: not compared, since {error.name} is not installed")
         return True
@@ -213,19 +213,15 @@ def write_weights(path: Path, network: ResidualNetwork, target: Side | None) -> 
         return
     from keras_resnet.models.reference_logits import MODELS
 
-    MODELS[target.layout](target.state, target.layout, network.form).save_weights(path)
+    MODELS[target.layout](target.state, target.layout, network.spec).save_weights(path)
 
 
 def write_network(path: Path, network: ResidualNetwork, target: Side | None) -> None:
     """The whole network, from images as its convention has them to scores."""
-    from keras_resnet.experiment import build
-    from keras_resnet.models import weights_loading
+    from keras_resnet.models.resnet import BUILDERS
 
-    form = network.form
-    scoring = build.BUILDERS[form.family](
-        weights=weights_loading.of(network), data_format="channels_last", **form.options
-    )
-    scoring.save(path)
+    spec = network.spec
+    BUILDERS[spec.family](weights=network, data_format="channels_last", **spec.options).save(path)
 
 
 def write_torch(path: Path, network: ResidualNetwork, target: Side) -> None:
@@ -239,7 +235,9 @@ def write_safetensors(path: Path, network: ResidualNetwork, target: Side) -> Non
     """The same, with what must be known of the network beside it."""
     from safetensors.numpy import save_file
 
-    save_file(dict(target.state), path, metadata={"keras_resnet": json.dumps(asdict(network.carried))})
+    from keras_resnet.weights import metadata
+
+    save_file(dict(target.state), path, metadata={metadata.KEY: metadata.dumps(network.weights_metadata)})
 
 
 TORCH = (".pth", ".safetensors")

@@ -175,7 +175,7 @@ def result(
     plan: Plan, options: argparse.Namespace, networks: list[TrainedNetwork], data: Data, view: View, scored: Scored
 ) -> dict[str, Any]:
     """What was measured, and how, fit for JSON."""
-    from keras_resnet.models.fully_convolutional import normalization
+    from keras_resnet.models import input_normalization
     from keras_resnet.training.tensorflow import strategies
 
     return {
@@ -193,7 +193,7 @@ def result(
                 "name": one.network.name,
                 "fingerprint": one.recipe.fingerprint if one.recipe else None,
                 "precision": one.network.get_layer("conv1_conv").compute_dtype,
-                "normalization": normalization(one.network),
+                "normalization": input_normalization.described(one.network),
             }
             for one in networks
         ],

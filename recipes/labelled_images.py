@@ -40,7 +40,7 @@ def load(trained: TrainedNetwork, dataset: str | None, directory: str | None, ho
     if own:
         directory = directory or data_directory_of(name)
         holdout = recipe.data.holdout if holdout is None else holdout
-    side = network.image_shape[0] or network.form.architecture.image_size
+    side = network.image_shape[0] or network.spec.architecture.image_size
     size = None if DATASETS[dataset].image_shape else side
     try:
         data = loading.load(dataset, directory, holdout=holdout or 0, image_size=size, tell=tell)

@@ -53,7 +53,7 @@ def work(options: argparse.Namespace) -> int:
         from keras_resnet.inference import trained_network
     networks = [trained_network.load(source, options.preprocessing) for source in options.sources]
     responses = measure(networks, options)
-    write(responses, [one.network.form.shortcut is None for one in networks], options.output)
+    write(responses, [one.network.spec.shortcut is None for one in networks], options.output)
     print(table(responses))
     return 0
 

@@ -90,13 +90,13 @@ def sees_whole_images(trained: TrainedNetwork) -> bool:
 
     if trained.recipe is not None:
         return DATASETS[trained.recipe.data.dataset].image_shape is not None
-    return trained.network.form.family == "cifar"
+    return trained.network.spec.family == "cifar"
 
 
 def image_shape(trained: TrainedNetwork) -> tuple[int, int, int]:
     """(height, width, channels) of what a network is shown; one of any size is shown what its architecture is for."""
     height, width, channels = trained.network.image_shape
-    size = trained.network.form.architecture.image_size
+    size = trained.network.spec.architecture.image_size
     return height or size, width or size, channels
 
 

@@ -55,7 +55,7 @@ def predicted(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     own = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
     largest = tf.where(tf.math.is_nan(logits), np.inf, logits)
     other = tf.argmax(tf.where(own, -np.inf, largest), axis=-1, output_type=labels.dtype)
-    return tf.where(losses.wrong(logits, labels), other, labels)
+    return tf.where(losses.misclassified(logits, labels), other, labels)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def score(
     def measure(seen, labels):
         logarithms = log_scores(models, seen)
         largest = tf.math.top_k(logarithms, min(TOP, logarithms.shape[-1]))
-        wrong = (losses.wrong(logarithms, labels, k) for k in (1, TOP))
+        wrong = (losses.misclassified(logarithms, labels, k) for k in (1, TOP))
         return labels, losses.cross_entropy(logarithms, labels), *wrong, largest.indices, tf.exp(largest.values)
 
     rows, counted = [], 0

@@ -14,15 +14,13 @@ from keras_resnet.config.run import Run
 from keras_resnet.data import statistics
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
-from keras_resnet.models import resnet
+from keras_resnet.models import input_normalization
 from keras_resnet.models.residual_network import ResidualNetwork
+from keras_resnet.models.resnet import BUILDERS
 from keras_resnet.optimization.optimizers import OPTIMIZERS
 from keras_resnet.optimization.schedules import SCHEDULES, Schedule
 from keras_resnet.training.backend import TrainingImages
 from keras_resnet.training.variable_names import differs_between_replicas
-
-BUILDERS = {"imagenet": resnet.ResNet, "cifar": resnet.CifarResNet}
-"""Families of networks by the name that a recipe gives them."""
 
 
 def load_data(recipe: Recipe, run: Run, tell: loading.Tell = lambda line: None) -> Data:
@@ -53,26 +51,11 @@ def build_network(recipe: Recipe, data: Data) -> ResidualNetwork:
         image = keras.Input(data.image_shape, dtype="uint8", name="image")
         return BUILDERS[recipe.model.family](
             recipe.model.depth,
-            input_tensor=normalization(mean, deviation)(image),
+            input_tensor=input_normalization.layer(mean, deviation)(image),
             classes=len(data.class_names),
             classifier_activation=None,
             **network_options(recipe.model),
         )
-
-
-def normalization(mean: np.ndarray, deviation: np.ndarray) -> keras.layers.Layer:
-    """(image - mean) / deviation in float32: a mean image in bfloat16 would be off by half a gray level.
-
-    Args:
-        mean: float32 [height, width, channels], or [1, 1, channels] where every pixel has the same.
-        deviation: float32, as `mean` or [1, 1, channels].
-    """
-    axis = -1 if mean.shape[:2] == (1, 1) else (1, 2, 3)
-    deviation = np.broadcast_to(deviation, mean.shape)
-    squeeze = (lambda array: array[0, 0]) if axis == -1 else (lambda array: array)
-    return keras.layers.Normalization(
-        axis, mean=squeeze(mean), variance=squeeze(deviation) ** 2, dtype="float32", name="normalization"
-    )
 
 
 def network_options(model: ModelConfig) -> dict[str, Any]:

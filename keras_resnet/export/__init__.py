@@ -1,1 +1,1 @@
-"""Networks for other programs: what is exported, to which formats, and the proof that the file does the same."""
+"""Export of networks for other programs: preparation, formats, and the proof that the file computes the same."""

@@ -1,4 +1,4 @@
-"""Whether an exported network does what the network does."""
+"""Comparison of an exported network with the network that it was made of."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Comparison:
 
 
 def compare(outputs: np.ndarray, others: np.ndarray) -> Comparison:
-    """Compares what two networks say of the same images.
+    """Compares two networks' outputs for the same images.
 
     Args:
         outputs: float32 [images, classes].
-        others: Of the network that is to be like the first; of the same shape.
+        others: Outputs of the exported network, of the same shape.
 
     Raises:
         ValueError: if the shapes differ.
@@ -49,7 +49,7 @@ def compare(outputs: np.ndarray, others: np.ndarray) -> Comparison:
 
 
 def pictures(network: keras.Model, number: int, seed: int = 0) -> np.ndarray:
-    """Images for a network to be tried on: 4x4 squares of random colours, the same each time.
+    """Images for a network to be tried on: 4x4 squares of random colors, the same each time.
 
     Returns:
         [number, height, width, channels] of 0 to 255, of the type that the network takes.

@@ -1,4 +1,4 @@
-"""The formats that networks are exported to: the files of each, and what must be installed for it."""
+"""Formats of export: the files of each, and the packages that it needs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Format:
-    """A way to keep a network for another program.
+    """A format for another program.
 
     Args:
-        suffix: What the file's name ends in; empty where it is a folder.
-        packages: What must be installed to write the file and to run it, beside TensorFlow.
+        suffix: End of the file's name; empty where it is a folder.
+        packages: Packages that write the file and run it, beside TensorFlow.
         beside: Suffixes of the files that belong to it.
     """
 
@@ -38,4 +38,4 @@ FORMATS: dict[str, Format] = {
     "openvino": Format(".xml", ("openvino",), beside=(".bin",)),
     "torch": Format(".pt2", ("torch",)),
 }
-"""Formats by the name that the command line gives them."""
+"""Formats by name."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from keras_resnet.models.batch_norm_folding import copied, fold_batch_norm, is_functional, rebuilt
+from keras_resnet.models import input_normalization
+from keras_resnet.models.batch_norm_folding import fold_batch_norm
 from keras_resnet.models.layers import Rematerialized
+from keras_resnet.models.rebuilding import copied, is_functional, rebuilt
 from keras_resnet.models.residual_network import ResidualNetwork
 
 
@@ -26,13 +28,13 @@ def in_float32(network: ResidualNetwork, image_size: int | None = None) -> Resid
             f"data_format={network.data_format!r}. Give its weights to a network of data_format='channels_last'"
         )
 
-    def copy(layer):
+    def replace(layer):
         if isinstance(layer, Rematerialized):  # a function of its own in the graph, which LiteRT cannot call
-            return rebuilt(layer.block, copy, keras.Input((None, None, layer.block.input_shape[-1])))
-        return rebuilt(layer, copy) if is_functional(layer) else copied(layer, dtype="float32")
+            return rebuilt(layer.block, replace, keras.Input((None, None, layer.block.input_shape[-1])))
+        return rebuilt(layer, replace) if is_functional(layer) else copied(layer, dtype="float32")
 
     shape, [image] = _image_shape(network, image_size), network.inputs
-    return rebuilt(network, copy, keras.Input(shape, dtype=image.dtype, name=image.name))
+    return rebuilt(network, replace, keras.Input(shape, dtype=image.dtype, name=image.name))
 
 
 def exportable(
@@ -52,40 +54,34 @@ def exportable(
     """
     [image] = network.inputs
 
-    def copy(layer):
+    def replace(layer):
         if isinstance(layer, keras.layers.Normalization):
             return _rescaling(layer) if preprocessing else None
         return copied(layer)
 
     start = keras.Input(image.shape[1:], dtype=image.dtype if preprocessing else "float32", name=image.name)
-    network = rebuilt(fold_batch_norm(network) if fold else network, copy, start)
+    network = rebuilt(fold_batch_norm(network) if fold else network, replace, start)
     if not scores:
         return network
     return keras.Model(network.input, keras.layers.Softmax(dtype="float32", name="scores")(network.output))
 
 
 def normalization(network: keras.Model) -> tuple[np.ndarray, np.ndarray] | None:
-    """Mean and deviation that a network normalizes images with; None if it does not.
+    """Mean and deviation by which a network normalizes images; None if it does not.
 
     Returns:
         Both float64 [channels], or of the shape of an image.
     """
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            mean, deviation = _statistics(layer)
-            return (mean[0, 0], deviation[0, 0]) if mean.shape[:2] == (1, 1) else (mean, deviation)
-    return None
-
-
-def _statistics(layer: keras.layers.Normalization) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation, float64, with as many axes as an image."""
-    mean, variance = (keras.ops.convert_to_numpy(value)[0].astype("float64") for value in (layer.mean, layer.variance))
-    return mean, np.maximum(np.sqrt(variance), keras.config.epsilon())  # the least that Keras divides by
+    layer = input_normalization.find(network)
+    if layer is None:
+        return None
+    mean, deviation = input_normalization.mean_and_deviation(layer)
+    return (mean, deviation) if input_normalization.is_per_pixel(mean) else (mean[0, 0], deviation[0, 0])
 
 
 def _rescaling(layer: keras.layers.Normalization) -> keras.layers.Layer:
     """The same by constants: exported to ONNX, Keras's layer makes inputs of its mean and variance."""
-    mean, deviation = _statistics(layer)
+    mean, deviation = input_normalization.mean_and_deviation(layer)
     return keras.layers.Rescaling(
         (1 / deviation).tolist(), (-mean / deviation).tolist(), dtype="float32", name=layer.name
     )
@@ -97,10 +93,10 @@ def _image_shape(network: ResidualNetwork, image_size: int | None) -> tuple[int,
         raise ValueError("`image_size` must be given for a network that takes images of any size")
     if image_size is None or [image_size, image_size] == size:
         return (*size, channels)
-    smallest, known = network.form.architecture.strides, normalization(network)
+    smallest, layer = network.spec.architecture.strides, input_normalization.find(network)
     if image_size < smallest:
         raise ValueError(f"`image_size` must be at least {smallest} in this network. Received: image_size={image_size}")
-    if known and known[0].size > channels:
+    if layer and input_normalization.is_per_pixel(input_normalization.mean_and_deviation(layer)[0]):
         raise ValueError(
             f"`image_size` must be {size[0]} in this network, whose normalization subtracts an image of that size. "
             f"Received: image_size={image_size}"

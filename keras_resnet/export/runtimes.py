@@ -1,4 +1,4 @@
-"""Running an exported network where it will be run: in the runtime of its format, in float32 on the CPU."""
+"""Runtimes of exported networks, each format's own, in float32 on the CPU."""
 
 from __future__ import annotations
 

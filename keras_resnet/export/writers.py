@@ -1,4 +1,4 @@
-"""Writing a network in each format, by Keras's exporters."""
+"""Writers of a network in each format, by Keras's exporters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write(network: keras.Model, name: str, path: Path, batch_size: int | None = 
 
     Args:
         network: As `preparation.exportable` makes it.
-        name: A key of `WRITERS`.
+        name: Format, a key of `WRITERS`.
         path: Ends in the format's suffix.
         batch_size: Images in a batch; None for any number.
 
@@ -34,12 +34,12 @@ def write(network: keras.Model, name: str, path: Path, batch_size: int | None = 
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without the stack that some libraries write below it."""
+    """The first line of an error, without the stack that some libraries write below it."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def signature(network: keras.Model, batch_size: int | None) -> list[keras.InputSpec]:
-    """What an exported network takes."""
+    """The input of an exported network."""
     [image] = network.inputs
     return [keras.InputSpec(image.dtype, shape=(batch_size, *image.shape[1:]), name=image.name)]
 

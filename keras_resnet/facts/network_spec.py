@@ -1,12 +1,16 @@
-"""What decides the meaning of a network's weights: two networks of one form take the same files."""
+"""Specification of a network: two networks of one specification take the same files of weights."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.facts import architectures
-from keras_resnet.facts.architectures import Architecture, Block, BottleneckStride, Shortcut
+from keras_resnet.facts.architectures import Architecture, Block, BottleneckStride, Preactivation, Shortcut
+
+SHAPELESS = ("shortcut", "bottleneck_stride", "preactivation", "pool_padding")
+"""Arguments in which two networks of the same shapes can differ."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class NetworkSpec:
         preactivation: As in `ResNet`.
         pool_padding: As in `ResNet`; `"same"` where there is no pool.
         classes: Outputs of the classifier; None without it.
-        channels: Of the images.
+        channels: Channels of the images.
     """
 
     family: str
@@ -30,14 +34,14 @@ class NetworkSpec:
     shortcut: Shortcut
     block: Block
     bottleneck_stride: BottleneckStride = "1x1"
-    preactivation: bool | str = False
+    preactivation: Preactivation = False
     pool_padding: str = "same"
     classes: int | None = None
     channels: int = 3
 
     @property
     def architecture(self) -> Architecture:
-        """The plan of the network.
+        """The column of Table 1, or the CIFAR network.
 
         Raises:
             ValueError: if there is no such depth.
@@ -55,3 +59,21 @@ class NetworkSpec:
             | {"include_top": self.classes is not None}
             | ({"classes": self.classes} if self.classes else {})
         )
+
+
+def check_spec(spec: NetworkSpec, allowed: Mapping[str, Collection[Any]], whose: str, received: str = "") -> None:
+    """Refuses a network in which the same weights would mean something else, though every shape may fit.
+
+    Args:
+        spec: Specification of the network.
+        allowed: By argument of its builder, the values that do not change the meaning of the weights.
+        whose: What has these values, for the error: "the networks of torchvision".
+        received: What was received beside the argument, for the error.
+
+    Raises:
+        ValueError: naming the first argument that has another value.
+    """
+    for argument, values in allowed.items():
+        if (value := getattr(spec, argument)) not in values:
+            rule = " or ".join(map(repr, values))
+            raise ValueError(f"`{argument}` must be {rule}, as in {whose}. Received: {argument}={value!r}{received}")

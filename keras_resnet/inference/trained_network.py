@@ -9,24 +9,24 @@ import keras
 import numpy as np
 
 from keras_resnet.config.recipe import Recipe
-from keras_resnet.experiment import build
-from keras_resnet.models import weights_loading
+from keras_resnet.models import input_normalization, weights_loading
 from keras_resnet.models.preprocessing import PREPROCESSING
 from keras_resnet.models.residual_network import ResidualNetwork
-from keras_resnet.models.weights_loading import Weights
+from keras_resnet.models.resnet import BUILDERS
 from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.weights.arrays import Weights
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """A network that can be asked, and what is known of it.
+    """A network to be used, with its classes and its origin.
 
     Args:
         network: From uint8 images [batch, height, width, channels] of 0 to 255, red first, to float32 logits
             [batch, classes].
         class_names: One for each class, or None.
-        recipe: What trained it, if it is of a run.
-        source: Where it comes from.
+        recipe: The recipe of its training, if it is of a run.
+        source: The run, or the file.
     """
 
     network: ResidualNetwork
@@ -40,8 +40,8 @@ def load(source: str | Path, preprocessing: str | None = None) -> TrainedNetwork
 
     Args:
         source: The directory of a run; a `.keras` file; or weights: a `.weights.h5` of this package, or a file of any
-            layout in `conversion.LAYOUTS`.
-        preprocessing: A key of `PREPROCESSING`, only for a file that says nothing of it.
+            layout in `weights.conversion.LAYOUTS`.
+        preprocessing: A key of `PREPROCESSING`, only for a file that does not hold its own.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -61,7 +61,7 @@ def load(source: str | Path, preprocessing: str | None = None) -> TrainedNetwork
                 f"`preprocessing` must be None: {path} normalizes images itself. Received: {preprocessing!r}"
             )
         return TrainedNetwork(network, network.class_names, None, path)
-    return _of_weights(path, weights_loading.of(network), preprocessing)
+    return _of_weights(path, weights_loading.weights_of(network), preprocessing)
 
 
 def _of_run(directory: RunDirectory) -> TrainedNetwork:
@@ -76,57 +76,58 @@ def _takes_images(network: ResidualNetwork) -> bool:
     """Whether a network goes from images to logits, as those do that a training leaves."""
     top = network.layers[-1]
     linear = getattr(top, "activation", None) is keras.activations.linear
-    return linear and top.name == "predictions" and any(layer.name == "normalization" for layer in network.layers)
+    return (
+        linear and top.name == "predictions" and any(layer.name == input_normalization.NAME for layer in network.layers)
+    )
 
 
-def _of_weights(path: Path, found: Weights, preprocessing: str | None) -> TrainedNetwork:
-    """The network that some weights belong to, with their normalization in front of it."""
-    carried = found.carried
-    if carried is None:
+def _of_weights(path: Path, weights: Weights, preprocessing: str | None) -> TrainedNetwork:
+    """The network that some weights belong to, with its normalization in front of it."""
+    metadata = weights.metadata
+    if metadata is None:
         raise ValueError(f"{path} does not say of which network it is: load it into one, and save that again")
-    if preprocessing and carried.preprocessing not in (None, preprocessing):
+    if preprocessing and metadata.preprocessing not in (None, preprocessing):
         raise ValueError(
-            f"`preprocessing` must be None or '{carried.preprocessing}', which {path} says of its weights. "
+            f"`preprocessing` must be None or '{metadata.preprocessing}', which {path} says of its weights. "
             f"Received: {preprocessing!r}"
         )
-    convention = preprocessing or carried.preprocessing
+    convention = preprocessing or metadata.preprocessing
     if convention not in PREPROCESSING:
         raise ValueError(
             f"{path} does not say what its network wants to see. `preprocessing` must be one of "
             f"{', '.join(PREPROCESSING)}. Received: {convention!r}"
         )
-    if carried.form.classes is None:
+    if metadata.spec.classes is None:
         raise ValueError(f"{path} must hold a network with its classifier. It has none")
-    return TrainedNetwork(from_images(found, convention), carried.class_names, None, path)
+    return TrainedNetwork(from_images(weights, convention), metadata.class_names, None, path)
 
 
-def from_images(found: Weights, convention: str) -> ResidualNetwork:
+def from_images(weights: Weights, convention: str) -> ResidualNetwork:
     """A network from uint8 images of three channels to logits.
 
     Args:
-        found: Its weights.
-        convention: What images must be turned into, a key of `PREPROCESSING`. A network that wants blue first has the
-            channels of its first kernel turned around instead.
+        weights: Its weights, with their metadata.
+        convention: A key of `PREPROCESSING`. Where it has blue first, the channels of the first kernel are reversed
+            instead of the image's.
 
     Raises:
         ValueError: if the weights are not for three channels.
     """
-    form, rule = found.carried.form, PREPROCESSING[convention]
-    if form.channels != 3:
-        raise ValueError(f"The weights must be for images of 3 channels. Received: {form.channels}")
+    spec, rule = weights.metadata.spec, PREPROCESSING[convention]
+    if spec.channels != 3:
+        raise ValueError(f"The weights must be for images of 3 channels. Received: {spec.channels}")
     mean, deviation = (np.array(values, "float32")[None, None] for values in (rule.mean, rule.deviation))
-    side = form.architecture.image_size
+    side = spec.architecture.image_size
     image = keras.Input((side, side, 3), dtype="uint8", name="image")
-    network = build.BUILDERS[form.family](
-        **form.options,
-        input_tensor=build.normalization(mean, deviation)(image),
+    network = BUILDERS[spec.family](
+        **spec.options,
+        input_tensor=input_normalization.layer(mean, deviation)(image),
         classifier_activation=None,
         data_format="channels_last",
     )
-    arrays = dict(found.arrays)
+    arrays = dict(weights.arrays)
     if rule.reverses:
         arrays["conv1_conv/kernel"] = arrays["conv1_conv/kernel"][:, :, ::-1]
-    weights_loading.check(network, arrays)
     weights_loading.assign(network, arrays)
-    network.class_names = found.carried.class_names
+    network.class_names = weights.metadata.class_names
     return network

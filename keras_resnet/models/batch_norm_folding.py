@@ -1,23 +1,21 @@
-"""Networks for inference, without the batch normalizations that their convolutions can do."""
+"""Folding of batch normalization into convolutions, for inference."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_resnet.models.layers import ProjectionShortcut, Rematerialized, SpaceToDepthConv2D
-from keras_resnet.models.residual_network import ResidualNetwork
+from keras_resnet.models.rebuilding import built_like, copied, is_functional, rebuilt
 
 CONVOLUTIONS = (keras.layers.Conv2D, SpaceToDepthConv2D)
 """Layers whose outputs are proportional to their kernel; a subclass may do something else with it."""
 
 
 def fold_batch_norm(network: keras.Model) -> keras.Model:
-    """A network for inference in which convolutions do the batch normalization behind them.
+    """A network for inference whose convolutions do the batch normalization behind them.
 
     With s = gamma / sqrt(variance + epsilon) the kernel becomes kernel * s, and the bias beta - mean * s. Layers keep
     their names, apart from the normalizations, which are gone; of a `ProjectionShortcut` its convolution is left. A
@@ -41,7 +39,7 @@ def fold_batch_norm(network: keras.Model) -> keras.Model:
     normalization = normalizations(network)
     folded = set(normalization.values())
 
-    def copy(layer):
+    def replace(layer):
         if layer in folded:
             return None
         if layer in normalization:
@@ -52,16 +50,11 @@ def fold_batch_norm(network: keras.Model) -> keras.Model:
             return Rematerialized(**(layer.get_config() | {"block": fold_batch_norm(layer.block)}))
         return fold_batch_norm(layer) if is_functional(layer) else copied(layer)
 
-    return rebuilt(network, copy)
-
-
-def is_functional(layer) -> bool:
-    """Whether a model is a graph of layers, which can be walked."""
-    return isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    return rebuilt(network, replace)
 
 
 def normalizations(network: keras.Model) -> dict[keras.layers.Layer, keras.layers.BatchNormalization]:
-    """The convolutions of a functional model whose outputs nothing sees but a normalization: that of each."""
+    """Each convolution of a functional model whose outputs go to a normalization alone, and that normalization."""
     calls = [call for together in network._nodes_by_depth.values() for call in together]
     times = Counter(call.operation for call in calls)
     uses = Counter(id(x) for x in network.outputs) + Counter(id(x) for call in calls for x in call.input_tensors)
@@ -89,57 +82,6 @@ def normalized(conv: keras.layers.Conv2D, bn: keras.layers.BatchNormalization) -
     )
     scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + bn.epsilon)
     offset = (0.0 if beta is None else beta) + ((0.0 if bias is None else bias) - mean) * scale
-    copy = _built_alike(conv, use_bias=True)
+    copy = built_like(conv, use_bias=True)
     copy.set_weights([kernel * scale, offset])
     return copy
-
-
-def copied(layer, **changes: Any):
-    """A layer of the same configuration, apart from what changes, and of the same values."""
-    if not isinstance(layer, keras.layers.Layer):  # an operation such as `keras.ops.add` has no values
-        return type(layer).from_config(layer.get_config())
-    copy = _built_alike(layer, **changes)
-    for before, after in zip(layer._flatten_layers(), copy._flatten_layers(), strict=True):
-        values: dict[str, np.ndarray] = {}
-        before.save_own_variables(values)
-        # Not `set_weights`, after which `Normalization` would go on with the statistics that it began with.
-        after.load_own_variables(values)
-    return copy
-
-
-def _built_alike(layer: keras.layers.Layer, **changes: Any) -> keras.layers.Layer:
-    copy = type(layer).from_config(layer.get_config() | changes)
-    copy.build_from_config(layer.get_build_config())
-    return copy
-
-
-def _input_alike(x):
-    """Another input; Keras would give it another name where the first was given none."""
-    return keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x._keras_history.operation.name)
-
-
-def rebuilt(network: keras.Model, copy: Callable, image=None) -> keras.Model:
-    """A functional model with other layers at the same places.
-
-    Args:
-        network: Stays as it is.
-        copy: What takes the place of a layer; None where nothing does, and its input passes on.
-        image: Symbolic tensor to start from. Defaults to an input like that of the network.
-
-    Returns:
-        A model of the same name that is not compiled. Of a `ResidualNetwork` another, which has what the weights of the
-        first brought along.
-    """
-
-    def call(layer, *arguments, **options):
-        return arguments[0] if layer is None else layer(*arguments, **options)
-
-    if image is None:
-        image = keras.tree.map_structure(_input_alike, network.input)
-    # Keras compiles the clone of a compiled model, and fails if it cannot read the loss.
-    graph = keras.Model(network.input, network.output, name=network.name)
-    new = keras.models.clone_model(graph, input_tensors=image, clone_function=copy, call_function=call)
-    if isinstance(network, ResidualNetwork):
-        new = ResidualNetwork(new.input, new.output, name=network.name)
-        new.preprocessing, new.class_names = network.preprocessing, network.class_names
-    return new

@@ -1,8 +1,10 @@
-"""The residual blocks of Figure 5, after the activation as in the paper or before it, on symbolic tensors."""
+"""Residual blocks (Figure 5) on symbolic tensors, with the activation last as in the paper, or first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
@@ -59,13 +61,34 @@ def relu(x, name: str):
     return layers.Activation("relu", name=name)(x)
 
 
-def conv_bn(x, filters, kernel, strides=1, *, data_format, name, synchronized=False, zero_gamma=False):
+def conv_bn(
+    x,
+    filters: int,
+    kernel: int,
+    strides: int = 1,
+    *,
+    data_format: str,
+    name: str,
+    synchronized: bool = False,
+    zero_gamma: bool = False,
+):
     """A convolution and its batch normalization."""
     x = conv(x, filters, kernel, strides, data_format=data_format, name=name)
     return bn(x, data_format=data_format, name=name, synchronized=synchronized, zero_gamma=zero_gamma)
 
 
-def basic_block(x, filters: int, *, strides: int = 1, name: str, preactivation: bool = False, **options):
+def basic_block(
+    x,
+    filters: int,
+    *,
+    strides: int = 1,
+    name: str,
+    shortcut: str | None = "B",
+    preactivation: bool = False,
+    zero_gamma: bool = False,
+    synchronized: bool = False,
+    data_format: str | None = None,
+):
     """Two 3x3 convolutions and a shortcut (Figure 5, left).
 
     Args:
@@ -73,14 +96,22 @@ def basic_block(x, filters: int, *, strides: int = 1, name: str, preactivation: 
         filters: Channels of both convolutions and of the output.
         strides: Stride of the first convolution and of the shortcut.
         name: Prefix of the layers' names.
+        shortcut: `"A"`, `"B"`, `"C"`, or None.
         preactivation: Batch normalization and ReLU before each convolution (He et al., 2016).
-        **options: `shortcut` ("A", "B", "C" or None), `zero_gamma`, `synchronized`, `data_format`.
+        zero_gamma: Whether the last gamma starts at zero.
+        synchronized: Whether batch normalization takes its statistics over all replicas.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's setting.
 
     Returns:
         Symbolic tensor of shape (batch, ceil(height / strides), ceil(width / strides), filters).
     """
-    path = convolutions("basic", filters, strides)
-    return _block(preactivation)(x, path, strides=strides, name=name, **options)
+    return (_preactivation_block if preactivation else _postactivation_block)(
+        x,
+        convolutions("basic", filters, strides),
+        strides,
+        name,
+        BlockOptions(shortcut, zero_gamma, synchronized, data_format or keras.config.image_data_format()),
+    )
 
 
 def bottleneck_block(
@@ -89,9 +120,12 @@ def bottleneck_block(
     *,
     strides: int = 1,
     name: str,
+    shortcut: str | None = "B",
     bottleneck_stride: str = "1x1",
     preactivation: bool = False,
-    **options,
+    zero_gamma: bool = False,
+    synchronized: bool = False,
+    data_format: str | None = None,
 ):
     """1x1, 3x3 and 1x1 convolutions and a shortcut (Figure 5, right).
 
@@ -100,63 +134,78 @@ def bottleneck_block(
         filters: Channels of the 3x3 convolution; the output has four times as many.
         strides: Stride of the block.
         name: Prefix of the layers' names.
+        shortcut: `"A"`, `"B"`, `"C"`, or None.
         bottleneck_stride: The convolution that has the stride: `"1x1"` (the paper's release) or `"3x3"` (torchvision,
             "v1.5").
         preactivation: Batch normalization and ReLU before each convolution (He et al., 2016).
-        **options: `shortcut` ("A", "B", "C" or None), `zero_gamma`, `synchronized`, `data_format`.
+        zero_gamma: Whether the last gamma starts at zero.
+        synchronized: Whether batch normalization takes its statistics over all replicas.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's setting.
 
     Returns:
         Symbolic tensor of shape (batch, ceil(height / strides), ceil(width / strides), 4 * filters).
     """
-    path = convolutions("bottleneck", filters, strides, bottleneck_stride)
-    return _block(preactivation)(x, path, strides=strides, name=name, **options)
+    return (_preactivation_block if preactivation else _postactivation_block)(
+        x,
+        convolutions("bottleneck", filters, strides, bottleneck_stride),
+        strides,
+        name,
+        BlockOptions(shortcut, zero_gamma, synchronized, data_format or keras.config.image_data_format()),
+    )
 
 
 BLOCKS: dict[str, Callable] = {"basic": basic_block, "bottleneck": bottleneck_block}
 """Kind of block -> builder."""
 
 
-def _block(preactivation: bool) -> Callable:
-    return _preactivation_block if preactivation else _postactivation_block
+@dataclass(frozen=True)
+class BlockOptions:
+    """What both kinds of block have in common; `basic_block` documents it."""
+
+    shortcut: str | None
+    zero_gamma: bool
+    synchronized: bool
+    data_format: str
+
+    @property
+    def normalization(self) -> dict[str, Any]:
+        """The arguments that every batch normalization of a block has."""
+        return {"data_format": self.data_format, "synchronized": self.synchronized}
 
 
-def _shortcut(x, filters: int, strides: int, option: str, *, name: str, data_format: str, **options):
-    in_filters = x.shape[-1 if data_format == "channels_last" else 1]
-    name = f"{name}_0"
-    return SHORTCUTS[option](in_filters, filters, strides, name=name, data_format=data_format, **options)
+def _shortcut(x, filters: int, strides: int, name: str, options: BlockOptions, *, normalize: bool = True) -> Callable:
+    in_filters = x.shape[-1 if options.data_format == "channels_last" else 1]
+    return SHORTCUTS[options.shortcut](
+        in_filters, filters, strides, normalize=normalize, name=f"{name}_0", **options.normalization
+    )
 
 
-def _postactivation_block(
-    x, path, *, strides, name, shortcut="B", zero_gamma=False, synchronized=False, data_format=None
-):
+def _postactivation_block(x, path: list[tuple[int, int, int]], strides: int, name: str, options: BlockOptions):
     """y = relu(F(x) + shortcut(x)), Eqn. (1) and (2)."""
-    common = {"data_format": data_format or keras.config.image_data_format(), "synchronized": synchronized}
     y = x
     for k, (kernel, stride, filters) in enumerate(path, start=1):
         last = k == len(path)
-        y = conv_bn(y, filters, kernel, stride, zero_gamma=zero_gamma and last, name=f"{name}_{k}", **common)
+        zero_gamma = options.zero_gamma and last
+        y = conv_bn(y, filters, kernel, stride, zero_gamma=zero_gamma, name=f"{name}_{k}", **options.normalization)
         if not last:
             y = relu(y, f"{name}_{k}_relu")
-    if shortcut is not None:
-        x = _shortcut(x, filters, strides, shortcut, name=name, **common)(x)
+    if options.shortcut is not None:
+        x = _shortcut(x, filters, strides, name, options)(x)
         y = layers.Add(name=f"{name}_add")([x, y])
     return relu(y, f"{name}_out")
 
 
-def _preactivation_block(
-    x, path, *, strides, name, shortcut="B", zero_gamma=False, synchronized=False, data_format=None
-):
+def _preactivation_block(x, path: list[tuple[int, int, int]], strides: int, name: str, options: BlockOptions):
     """y = F(x) + shortcut(x), where F begins with batch normalization and ReLU, which a projection shares."""
-    common = {"data_format": data_format or keras.config.image_data_format(), "synchronized": synchronized}
-    y = activated = relu(bn(x, name=f"{name}_preact", **common), f"{name}_preact_relu")
+    y = activated = relu(bn(x, name=f"{name}_preact", **options.normalization), f"{name}_preact_relu")
     for k, (kernel, stride, filters) in enumerate(path, start=1):
-        y = conv(y, filters, kernel, stride, data_format=common["data_format"], name=f"{name}_{k}")
+        y = conv(y, filters, kernel, stride, data_format=options.data_format, name=f"{name}_{k}")
         if k < len(path):
-            last = k == len(path) - 1
-            y = bn(y, zero_gamma=zero_gamma and last, name=f"{name}_{k}", **common)
+            zero_gamma = options.zero_gamma and k == len(path) - 1
+            y = bn(y, zero_gamma=zero_gamma, name=f"{name}_{k}", **options.normalization)
             y = relu(y, f"{name}_{k}_relu")
-    if shortcut is None:
+    if options.shortcut is None:
         return layers.Activation("linear", name=f"{name}_out")(y)
-    path_of_shortcut = _shortcut(x, filters, strides, shortcut, name=name, normalize=False, **common)
-    projected = isinstance(path_of_shortcut, ProjectionShortcut)
-    return layers.Add(name=f"{name}_out")([path_of_shortcut(activated if projected else x), y])
+    shortcut = _shortcut(x, filters, strides, name, options, normalize=False)
+    projected = isinstance(shortcut, ProjectionShortcut)
+    return layers.Add(name=f"{name}_out")([shortcut(activated if projected else x), y])

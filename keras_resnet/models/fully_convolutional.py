@@ -1,10 +1,11 @@
-"""A network for photographs of any size, whose classifier looks at every position."""
+"""Fully-convolutional networks: images of any size, the classifier at every position."""
 
 from __future__ import annotations
 
 import keras
 
-from keras_resnet.models.batch_norm_folding import copied, rebuilt
+from keras_resnet.models import input_normalization
+from keras_resnet.models.rebuilding import copied, rebuilt
 from keras_resnet.models.residual_network import ResidualNetwork
 
 
@@ -32,31 +33,13 @@ def fully_convolutional(network: ResidualNetwork, size: int) -> keras.Model:
         does not say what was subtracted at several sizes.
     """
     image = keras.Input((None, None, network.image_shape[-1]), dtype="uint8", name="image")
-    free = rebuilt(network, lambda layer: (for_any_size if layer.name == "normalization" else copied)(layer), image)
+
+    def replace(layer):
+        return (input_normalization.for_any_size if layer.name == input_normalization.NAME else copied)(layer)
+
+    free = rebuilt(network, replace, image)
     pool = free.get_layer("avg_pool")
     features = keras.Model(image, pool.input)
     window = features.compute_output_shape((None, size, size, image.shape[-1]))[1:3]
     averages = keras.layers.AveragePooling2D(window, strides=1, dtype=pool.dtype_policy, name="windows")(pool.input)
     return keras.Model(image, free.get_layer("predictions")(averages), name=network.name)
-
-
-def for_any_size(layer: keras.layers.Normalization) -> keras.layers.Normalization:
-    """The normalization by a mean and a deviation of each channel, averages over the pixels where each has its own."""
-    mean, variance = (keras.ops.convert_to_numpy(value).mean((0, 1, 2)) for value in (layer.mean, layer.variance))
-    return keras.layers.Normalization(mean=mean, variance=variance, dtype=layer.dtype_policy, name=layer.name)
-
-
-def normalization(network: keras.Model) -> dict:
-    """What a network does to the pixels before its first convolution, fit for JSON.
-
-    Returns:
-        mean, deviation: Of each channel, in grey levels of 0 to 255; of a mean image, its average.
-        per_pixel: Whether every pixel has a mean of its own.
-    """
-    layer = network.get_layer("normalization")
-    mean, variance = (keras.ops.convert_to_numpy(value) for value in (layer.mean, layer.variance))
-    return {
-        "mean": mean.mean((0, 1, 2)).tolist(),
-        "deviation": (variance.mean((0, 1, 2)) ** 0.5).tolist(),
-        "per_pixel": mean.shape[:3] != (1, 1, 1),
-    }

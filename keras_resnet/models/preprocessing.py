@@ -1,4 +1,4 @@
-"""What images must be turned into before a network sees them, by the convention that its weights were trained with."""
+"""Preprocessing of images by the convention that a network's weights were trained with."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Preprocessing:
     """(image - mean) / deviation, for each channel.
 
     Args:
-        mean: Of red, green and blue, in grey levels of 0 to 255.
-        deviation: Of red, green and blue, in grey levels.
+        mean: Of red, green and blue, in gray levels of 0 to 255.
+        deviation: Of red, green and blue, in gray levels.
         reverses: Whether the channels come in the order blue, green, red.
     """
 
@@ -32,11 +32,11 @@ PREPROCESSING: dict[str, Preprocessing] = {
 
 
 def preprocess_input(images, convention, data_format: str = "channels_last"):
-    """Turns images into what a network wants.
+    """Normalizes images by a convention.
 
     Args:
         images: [..., height, width, 3] of 0 to 255, red first; or [..., 3, height, width]. Any number type.
-        convention: A key of `PREPROCESSING`, or a network whose weights brought one along.
+        convention: A key of `PREPROCESSING`, or a network whose weights have one.
         data_format: Where the channels are; a network's own counts.
 
     Returns:
@@ -68,7 +68,7 @@ def _named(convention) -> str:
     if isinstance(convention, str):
         raise ValueError(f"`convention` must be one of {', '.join(PREPROCESSING)}. Received: convention={name!r}")
     raise ValueError(
-        f"`convention` must be one of {', '.join(PREPROCESSING)}, or a network whose weights brought one along. "
+        f"`convention` must be one of {', '.join(PREPROCESSING)}, or a network whose weights have one. "
         f"{getattr(convention, 'name', convention)!r} has none: it was not given weights, or normalizes images itself"
     )
 
@@ -78,7 +78,7 @@ def decode_predictions(scores, class_names=None, top: int = 5) -> list[list[tupl
 
     Args:
         scores: [batch, classes].
-        class_names: One for each class; a network whose weights brought them along; `"imagenet"` for the names that
+        class_names: One for each class; a network whose weights have them; `"imagenet"` for the names that
             Keras downloads; or None for numbers.
         top: At most how many; at least 1.
 

@@ -1,12 +1,12 @@
-"""The weights that Google published with `keras.applications`, through Keras's own download."""
+"""Weights that Google published with `keras.applications`, through Keras's own download."""
 
 from __future__ import annotations
 
 import keras
 
 from keras_resnet.facts.architectures import Preactivation
-from keras_resnet.models import foreign_models
-from keras_resnet.models.weights_loading import Weights, converted
+from keras_resnet.models import weights_loading
+from keras_resnet.weights.arrays import Weights
 
 PUBLISHED = {
     (depth, preactivation): f"ResNet{depth}{'V2' if preactivation else ''}"
@@ -40,4 +40,4 @@ def imagenet(depth: int, preactivation: Preactivation) -> Weights:
             f"The weights of keras.applications.{name} cannot be downloaded ({error}). Download them where there is a "
             "network, and give the file: weights='….h5'"
         ) from error
-    return converted(foreign_models.state_of(theirs))
+    return weights_loading.find(theirs)

@@ -17,14 +17,14 @@ from keras_resnet.weights.metadata import WeightsMetadata
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
 class ResidualNetwork(keras.Model):
-    """A functional Keras model that knows its feature pyramid and its form, also after it was saved, loaded or cloned.
+    """A functional Keras model with its feature pyramid and its specification, also after saving, loading or cloning.
 
-    Both are read off the names of the layers. Beside its graph a network has only what its weights bring along, which
-    is saved with it, also by `save_weights`.
+    Both are read off the names of the layers. Beside its graph a network has only the metadata of its weights, which
+    are saved with it, also by `save_weights`.
 
     Attributes:
-        preprocessing: What images must be turned into, as a key of `preprocessing.PREPROCESSING`; None where the
-            network normalizes images itself, or where it was given no weights that say so.
+        preprocessing: Convention of the images, a key of `preprocessing.PREPROCESSING`; None where the network
+            normalizes images itself, or has no weights whose convention is known.
         class_names: One for each class, or None.
     """
 
@@ -32,21 +32,21 @@ class ResidualNetwork(keras.Model):
     class_names: tuple[str, ...] | None = None
 
     @property
-    def carried(self) -> WeightsMetadata:
-        """What is saved with the weights."""
-        return WeightsMetadata(self.form, self.preprocessing, self.class_names)
-
-    @property
-    def form(self) -> NetworkSpec:
-        """What decides the meaning of the weights.
+    def spec(self) -> NetworkSpec:
+        """The specification, which decides the meaning of the weights.
 
         Raises:
             ValueError: if the layers are not those of a network of ours.
         """
-        return form(self)
+        return spec_of(self)
+
+    @property
+    def weights_metadata(self) -> WeightsMetadata:
+        """The metadata that are saved with the weights."""
+        return WeightsMetadata(self.spec, self.preprocessing, self.class_names)
 
     def get_config(self) -> dict[str, Any]:
-        """The graph, and what the weights brought along."""
+        """The graph and the metadata of the weights."""
         names = None if self.class_names is None else list(self.class_names)
         return super().get_config() | {"preprocessing": self.preprocessing, "class_names": names}
 
@@ -61,10 +61,10 @@ class ResidualNetwork(keras.Model):
         return network
 
     def save_weights(self, filepath, overwrite: bool = True, **options) -> None:
-        """Keras's `save_weights`; what must be known of the network lies in the file beside the weights."""
+        """Keras's `save_weights`, with the metadata in the file beside the weights."""
         super().save_weights(filepath, overwrite=overwrite, **options)
-        if Path(filepath).is_file() and has_form(self):  # neither shards nor layers of the user's own
-            metadata.write(filepath, self.carried)
+        if Path(filepath).is_file() and has_spec(self):  # neither shards nor layers of the user's own
+            metadata.write(filepath, self.weights_metadata)
 
     @property
     def pyramid_outputs(self) -> dict:
@@ -92,7 +92,7 @@ class ResidualNetwork(keras.Model):
 
     @property
     def data_format(self) -> str:
-        """Where the input has its channels."""
+        """`"channels_last"` or `"channels_first"`."""
         return self.get_layer("conv1_conv").data_format
 
     def get_layer(self, name: str | None = None, index: int | None = None):
@@ -108,22 +108,22 @@ BLOCK_LAYER = re.compile(r"conv(?P<stage>\d+)_block(?P<block>\d+)_(?P<number>\d)
 """A convolution of a block: number 0 is the projection."""
 
 
-def form(network: keras.Model) -> NetworkSpec:
-    """The form of a network, read off its layers.
+def spec_of(network: keras.Model) -> NetworkSpec:
+    """The specification of a network, read off its layers.
 
     Raises:
         ValueError: if they are not those of a network of ours.
     """
     layers = {layer.name: layer for layer in inner_layers(network)}
-    found = [(name, match) for name in layers if (match := BLOCK_LAYER.fullmatch(name))]
-    if "conv1_conv" not in layers or not found:
+    convs = [(name, match) for name in layers if (match := BLOCK_LAYER.fullmatch(name))]
+    if "conv1_conv" not in layers or not convs:
         raise ValueError(
             f"{network.name!r} must be a network of this package: it has no layer conv1_conv, or no blocks"
         )
-    convolutions = Counter(int(match["number"]) for _, match in found)
+    convolutions = Counter(int(match["number"]) for _, match in convs)
     bottleneck, classifier = bool(convolutions[3]), layers.get("predictions")
-    early = any(match["stage"] == "2" and layers[name].strides != (1, 1) for name, match in found)
-    strided = any(match["number"] == "2" and layers[name].strides != (1, 1) for name, match in found)
+    early = any(match["stage"] == "2" and layers[name].strides != (1, 1) for name, match in convs)
+    strided = any(match["number"] == "2" and layers[name].strides != (1, 1) for name, match in convs)
     return NetworkSpec(
         family="imagenet" if "pool1_pool" in layers else "cifar",
         depth=convolutions[1] * (3 if bottleneck else 2) + 2,
@@ -137,7 +137,7 @@ def form(network: keras.Model) -> NetworkSpec:
     )
 
 
-def has_form(network: keras.Model) -> bool:
+def has_spec(network: keras.Model) -> bool:
     """Whether the layers have the names of a network of ours."""
     names = {layer.name for layer in inner_layers(network)}
     return "conv1_conv" in names and any(BLOCK_LAYER.fullmatch(name) for name in names)

@@ -1,4 +1,4 @@
-"""Weights by the names of our layers, from any file, into any network that they fit."""
+"""Weights from any file or model into any network that they fit."""
 
 from __future__ import annotations
 
@@ -8,37 +8,49 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.facts.network_spec import SHAPELESS, check_spec
 from keras_resnet.models.residual_network import ResidualNetwork, inner_layers
-from keras_resnet.weights import conversion, metadata
-from keras_resnet.weights.metadata import WeightsMetadata
-from keras_resnet.weights.readers import state_dict
+from keras_resnet.weights import metadata
+from keras_resnet.weights.arrays import Weights
+from keras_resnet.weights.conversion import converted
+from keras_resnet.weights.readers.state_dict import read_state_dict
 
 OURS = re.compile(r"conv\d+(_block\d+)?_(\d_|preact_)?(conv|bn)|post_bn|predictions")
-"""The layers of a network that have weights. What a user put in front, such as a normalization, is not among them."""
-SHAPELESS = ("shortcut", "bottleneck_stride", "preactivation", "pool_padding")
-"""What two networks of the same shapes can differ in."""
+"""The layers of a network of ours that have weights; a user's in front, such as a normalization, do not match."""
 
 
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """What a file holds.
+def find(source) -> Weights:
+    """The weights that the argument `weights` of a builder names.
 
     Args:
-        arrays: By layer and variable, such as `conv2_block1_1_bn/gamma`, in Keras's order of axes.
-        carried: What must be known of them; None in a file that an older version of this package wrote.
-        layout: Whose they were, as a key of `conversion.LAYOUTS`; None for this package.
-    """
+        source: Path of a file; a Keras model, of this package or another; arrays or tensors by the names of any layout
+            in `conversion.LAYOUTS`, as `state_dict()` of a torch module returns them; or `Weights`.
 
-    arrays: dict[str, np.ndarray]
-    carried: WeightsMetadata | None
-    layout: str | None = None
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds something else, is damaged, or has values that are not finite.
+        ModuleNotFoundError: if the library that reads it is not installed.
+        TypeError: for any other source.
+    """
+    if isinstance(source, Weights):
+        return source
+    if isinstance(source, ResidualNetwork):
+        return weights_of(source)
+    if isinstance(source, keras.Model):
+        return recognized(state_dict(source))
+    if isinstance(source, Mapping):
+        return recognized(source)
+    if isinstance(source, str | os.PathLike):
+        return read(source)
+    raise TypeError(
+        "`weights` must be None, 'imagenet', the path of a file, a Keras model, or arrays by name, "
+        f"such as the `state_dict()` of a torch module. Received: {type(source).__name__}"
+    )
 
 
 def read(path: str | os.PathLike) -> Weights:
@@ -54,32 +66,26 @@ def read(path: str | os.PathLike) -> Weights:
         raise FileNotFoundError(
             f"`weights` must be None, 'imagenet', or the path of a file that exists. Received: weights={str(path)!r}"
         )
-    if path.suffix == ".keras" and is_ours(path):
-        return of(load_network(path))
-    state = state_dict.read_state(path)
+    if path.suffix == ".keras" and holds_our_network(path):
+        return weights_of(load_network(path))
+    arrays = read_state_dict(path)
     if path.suffix == ".h5" and (known := metadata.read(path)):
-        return Weights(state, known)
-    if {"conv1_conv/kernel", "conv2_block1_1_bn/gamma"} <= set(state) and "conv1_conv/bias" not in state:
-        return Weights(state, None)
-    return converted(state)
+        return Weights(arrays, known)
+    return recognized(arrays)
 
 
-def converted(state: Mapping[str, np.ndarray]) -> Weights:
-    """The weights of another package.
-
-    Args:
-        state: Arrays by its names; see `state_dict.read_state` and `foreign_models.state_of`.
+def recognized(arrays: Mapping[str, np.ndarray]) -> Weights:
+    """The weights in a state dict, by the names of this package or of another.
 
     Raises:
-        ValueError: if they have the names of no layout, or are of no network that we have.
+        ValueError: if the names are those of no layout, or the weights belong to no network of ours.
     """
-    layout = conversion.detect(state)
-    form = conversion.identify(state, layout)
-    known = WeightsMetadata(form, conversion.LAYOUTS[layout].preprocessing)
-    return Weights(conversion.to_ours(state, layout, form), known, layout)
+    if {"conv1_conv/kernel", "conv2_block1_1_bn/gamma"} <= set(arrays) and "conv1_conv/bias" not in arrays:
+        return Weights(dict(arrays), None)
+    return converted(arrays)
 
 
-def is_ours(path: Path) -> bool:
+def holds_our_network(path: Path) -> bool:
     """Whether a `.keras` file holds a network of this package."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -104,33 +110,42 @@ def load_network(path: Path) -> ResidualNetwork:
     return network
 
 
-def of(network: ResidualNetwork) -> Weights:
-    """The weights of a network."""
-    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in variables(network).items()}
-    return Weights(arrays, network.carried)
+def variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """The variables of a model by layer and name, such as `conv1_conv/kernel`, in the model's order.
 
-
-def variables(network: keras.Model) -> dict[str, keras.Variable]:
-    """Every variable of the layers that have weights in a file, in the network's order."""
+    Those of models and layers inside are among them. Of a network of this package they are those of its own layers,
+    without a user's in front.
+    """
+    ours = isinstance(model, ResidualNetwork)
     return {
         f"{layer.name}/{variable.name}": variable
-        for layer in inner_layers(network)
-        if OURS.fullmatch(layer.name)
+        for layer in inner_layers(model)
+        if (OURS.fullmatch(layer.name) if ours else not getattr(layer, "layers", None))
         for variable in layer.weights
     }
 
 
+def state_dict(model: keras.Model) -> dict[str, np.ndarray]:
+    """The arrays of `variables`."""
+    return {name: keras.ops.convert_to_numpy(variable) for name, variable in variables(model).items()}
+
+
+def weights_of(network: ResidualNetwork) -> Weights:
+    """The weights of a network."""
+    return Weights(state_dict(network), network.weights_metadata)
+
+
 def load_weights(network: ResidualNetwork, weights: Weights, *, new_top: bool = False, source: str = "") -> None:
-    """Gives a network the weights of a file, all or none.
+    """Gives a network weights, all or none, and their metadata.
 
     Those of a classifier are passed over in a network without one. A first convolution for another number of channels
     gets the kernel adapted; see `adapted_kernel`.
 
     Args:
-        network: Of the same form, apart from that.
-        weights: See `read`.
+        network: A network of the same specification, apart from that.
+        weights: See `find`.
         new_top: Whether the classifier keeps the weights that it starts with, for classes of its own.
-        source: How errors call the file.
+        source: Name of the file, for errors.
 
     Raises:
         ValueError: naming the first layer that differs, or the argument that no shape tells. The network keeps the
@@ -138,20 +153,73 @@ def load_weights(network: ResidualNetwork, weights: Weights, *, new_top: bool = 
     """
     arrays = dict(weights.arrays)
     wanted = variables(network)
-    if new_top or "predictions/kernel" not in wanted:
-        arrays = {name: array for name, array in arrays.items() if not name.startswith("predictions/")}
     if new_top:
-        arrays |= {name: np.array(wanted[name]) for name in wanted if name.startswith("predictions/")}
+        arrays |= {name: np.array(variable) for name, variable in wanted.items() if name.startswith("predictions/")}
     kernel, first = arrays.get("conv1_conv/kernel"), wanted["conv1_conv/kernel"]
     if kernel is not None and kernel.ndim == 4 and kernel.shape[2] == 3 != first.shape[2]:
         arrays["conv1_conv/kernel"] = adapted_kernel(kernel, first.shape[2])
-    check(network, arrays, source)
-    if weights.carried:
-        check_form(network, weights.carried.form, source)
-    assign(network, arrays)
-    if weights.carried:
-        network.preprocessing = weights.carried.preprocessing
-        network.class_names = None if new_top else weights.carried.class_names
+    pairs = matched(network, arrays, source)
+    if weights.metadata:
+        allowed = {argument: (getattr(weights.metadata.spec, argument),) for argument in SHAPELESS}
+        check_spec(
+            network.spec, allowed, "the network that these weights are of", f", weights={source!r}" if source else ""
+        )
+    for variable, array in pairs:
+        variable.assign(array)
+    if weights.metadata:
+        network.preprocessing = weights.metadata.preprocessing
+        network.class_names = None if new_top else weights.metadata.class_names
+
+
+def assign(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Gives a Keras model, of this package or another, weights by layer and variable, all or none.
+
+    Raises:
+        ValueError: as `matched`.
+    """
+    for variable, array in matched(model, arrays):
+        variable.assign(array)
+
+
+def matched(
+    model: keras.Model, arrays: Mapping[str, np.ndarray], source: str = ""
+) -> list[tuple[keras.Variable, np.ndarray]]:
+    """Each variable of a model with its array; those of a classifier are passed over in a model without one.
+
+    Args:
+        model: A Keras model.
+        arrays: By layer and variable, in Keras's order of axes.
+        source: Name of the file that they are from, for errors.
+
+    Raises:
+        ValueError: naming the first layer that differs.
+    """
+    rule = "`weights` must belong to a network of the same arguments"
+    received = f". Received: weights={source!r}" if source else ""
+    wanted = variables(model)
+    for name, variable in wanted.items():
+        layer, _, kind = name.partition("/")
+        shape, array = tuple(variable.shape), arrays.get(name)
+        if array is None or np.shape(array) != shape:
+            has = "none" if array is None else f"{kind} of shape {np.shape(array)} of layer {layer!r}"
+            raise ValueError(
+                f"{rule}. Layer {layer!r} of {model.name!r} wants {kind} of shape {shape}, the weights have {has}"
+                f"{received}. {remedy(layer)}"
+            )
+    top = "predictions/kernel" in wanted
+    if more := sorted(name for name in arrays if name not in wanted and (top or not name.startswith("predictions/"))):
+        raise ValueError(
+            f"{rule}. The weights have {len(more)} arrays for layers that {model.name!r} lacks, such as "
+            f"{more[0].partition('/')[0]!r}{received}. {remedy()}"
+        )
+    return [(variable, arrays[name]) for name, variable in wanted.items()]
+
+
+def remedy(layer: str = "") -> str:
+    """The way out where a layer differs."""
+    if layer == "predictions":
+        return "For classes of your own, start the classifier anew: new_top=True"
+    return "Build a network of the same depth, shortcut and options"
 
 
 def adapted_kernel(kernel: np.ndarray, channels: int) -> np.ndarray:
@@ -173,54 +241,3 @@ def adapted_kernel(kernel: np.ndarray, channels: int) -> np.ndarray:
     if channels == 1:
         return kernel.sum(axis=2, keepdims=True)
     return kernel[:, :, np.arange(channels) % 3] * (3 / channels)
-
-
-def assign(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
-    """Gives a network weights by name, which `check` has let through."""
-    for name, variable in variables(network).items():
-        variable.assign(arrays[name])
-
-
-def check(network: keras.Model, arrays: Mapping[str, np.ndarray], source: str = "") -> None:
-    """Compares names and shapes.
-
-    Raises:
-        ValueError: naming the first layer that differs.
-    """
-    rule = "`weights` must belong to a network of the same arguments"
-    received = f". Received: weights={source!r}" if source else ""
-    wanted = variables(network)
-    for name, variable in wanted.items():
-        layer, _, kind = name.partition("/")
-        shape, found = tuple(variable.shape), arrays.get(name)
-        if found is None or found.shape != shape:
-            has = "none" if found is None else f"{kind} of shape {found.shape} of layer {layer!r}"
-            raise ValueError(
-                f"{rule}. Layer {layer!r} of {network.name!r} wants {kind} of shape {shape}, the file has {has}"
-                f"{remedy(layer)}{received}"
-            )
-    if more := sorted(name for name in arrays if name not in wanted):
-        raise ValueError(
-            f"{rule}. The file has {len(more)} arrays for layers that {network.name!r} lacks, such as "
-            f"{more[0].partition('/')[0]!r}{received}"
-        )
-
-
-def remedy(layer: str) -> str:
-    """What to do where a layer differs, if that is not to build another network."""
-    return ". For classes of your own, start the classifier anew: new_top=True" if layer == "predictions" else ""
-
-
-def check_form(network: ResidualNetwork, wanted: NetworkSpec, source: str = "") -> None:
-    """Refuses a network in which the same weights would mean something else, though every shape fits.
-
-    Raises:
-        ValueError: naming the argument that it must be built with.
-    """
-    has = network.form
-    for argument in SHAPELESS:
-        if (value := getattr(wanted, argument)) != getattr(has, argument):
-            raise ValueError(
-                f"`{argument}` must be {value!r}, as in the network that these weights are of. "
-                f"Received: {argument}={getattr(has, argument)!r}, weights={source!r}"
-            )

@@ -1,4 +1,4 @@
-"""Loss and errors of a batch, for any backend."""
+"""Loss and misclassified images of a batch, on every backend."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def cross_entropy(logits, labels, smoothing: float = 0.0):
     return ops.where(counted, losses, ops.zeros_like(losses))
 
 
-def wrong(logits, labels, k: int = 1):
-    """Which images do not have their label among the k largest logits.
+def misclassified(logits, labels, k: int = 1):
+    """Whether each image has its label not among the k largest logits.
 
-    A logit as large as that of the label counts as larger, and one that is not a number makes its image wrong, so that
-    a broken network is never right by accident.
+    A logit as large as that of the label counts as larger, and so does one that is not a number. An image whose label
+    has such a logit is misclassified. A broken network is never right by accident.
 
     Args:
         logits: float32 [batch, classes].

@@ -1,4 +1,4 @@
-"""What weights carry along in a `.weights.h5` file, because no shape of theirs would tell."""
+"""Metadata of weights, stored as JSON beside them: what no shape tells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from keras_resnet.facts.network_spec import NetworkSpec
 
 KEY = "keras_resnet"
-"""The data set in the file that holds it."""
+"""Name of the data set in a `.weights.h5`, and of the entry in a `.safetensors`, that holds the JSON."""
 
 
 @dataclass(frozen=True)
@@ -17,26 +17,49 @@ class WeightsMetadata:
     """What must be known of weights.
 
     Args:
-        form: Of the network that they belong to.
-        preprocessing: What images must be turned into, as a key of `preprocessing.PREPROCESSING`, or None.
+        spec: Specification of the network that they belong to.
+        preprocessing: Convention of the images, a key of `preprocessing.PREPROCESSING`, or None.
         class_names: One for each class, or None.
     """
 
-    form: NetworkSpec
+    spec: NetworkSpec
     preprocessing: str | None = None
     class_names: tuple[str, ...] | None = None
 
 
-def write(path: str | os.PathLike, carried: WeightsMetadata) -> None:
-    """Adds it to a file that Keras has written; Keras reads the file as before."""
+def dumps(metadata: WeightsMetadata) -> str:
+    """The JSON that files hold. Its keys stay those of 0.1, which every version reads: the specification is "form"."""
+    values = {
+        "form": asdict(metadata.spec),
+        "preprocessing": metadata.preprocessing,
+        "class_names": metadata.class_names,
+    }
+    return json.dumps(values, ensure_ascii=False)
+
+
+def loads(text: str | bytes) -> WeightsMetadata:
+    """The metadata of a JSON text.
+
+    Raises:
+        ValueError, TypeError, KeyError: if it is another text.
+    """
+    values = json.loads(text)
+    names = values["class_names"]
+    return WeightsMetadata(
+        NetworkSpec(**values["form"]), values["preprocessing"], None if names is None else tuple(names)
+    )
+
+
+def write(path: str | os.PathLike, metadata: WeightsMetadata) -> None:
+    """Adds the metadata to a `.weights.h5` that Keras has written; Keras reads the file as before."""
     import h5py
 
     with h5py.File(path, "a") as file:
-        file[KEY] = json.dumps(asdict(carried), ensure_ascii=False)
+        file[KEY] = dumps(metadata)
 
 
 def read(path: str | os.PathLike) -> WeightsMetadata | None:
-    """What a file carries; None if it is of another program, or is no HDF5 file.
+    """The metadata in a `.weights.h5`; None if another program wrote it, or if it is no HDF5 file.
 
     Raises:
         ValueError: if a newer version of this package wrote something else there.
@@ -51,10 +74,6 @@ def read(path: str | os.PathLike) -> WeightsMetadata | None:
     if text is None:
         return None
     try:
-        values = json.loads(text)
-        names = values["class_names"]
-        return WeightsMetadata(
-            NetworkSpec(**values["form"]), values["preprocessing"], None if names is None else tuple(names)
-        )
+        return loads(text)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{os.fspath(path)} says of its weights what this version cannot read ({error})") from error

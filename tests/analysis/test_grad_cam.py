@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_resnet import CifarResNet, ResNet18
 from keras_resnet.analysis import grad_cam
 from keras_resnet.experiment import build as experiment_build
+from keras_resnet.models import input_normalization
 from tiers import slow
 
 MEAN, DEVIATION = np.full((1, 1, 3), 120.0, "float32"), np.full((1, 1, 3), 60.0, "float32")
@@ -18,7 +19,7 @@ MEAN, DEVIATION = np.full((1, 1, 3), 120.0, "float32"), np.full((1, 1, 3), 60.0,
 def make(build=CifarResNet, depth=8, size=32, **options):
     """A network from uint8 images to logits."""
     image = keras.Input((size, size, 3), dtype="uint8")
-    normalized = experiment_build.normalization(MEAN, DEVIATION)(image)
+    normalized = input_normalization.layer(MEAN, DEVIATION)(image)
     depths = (depth,) if build is CifarResNet else ()
     network = build(*depths, input_tensor=normalized, classes=6, classifier_activation=None, **options)
     for layer in network.layers:  # as after a training: no two channels are alike

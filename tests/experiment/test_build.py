@@ -17,6 +17,7 @@ from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
 from keras_resnet.experiment import build
+from keras_resnet.models import resnet
 from stand_ins import stand_in
 from tiers import slow
 
@@ -36,7 +37,7 @@ def digits() -> Data:
 
 
 def test_tables_have_a_row_for_every_word_of_a_recipe():
-    assert tuple(build.BUILDERS) == get_args(recipe.Family)
+    assert tuple(resnet.BUILDERS) == get_args(recipe.Family)
 
 
 FEW = [

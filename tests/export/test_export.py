@@ -10,6 +10,7 @@ from keras_resnet import CifarResNet, ResidualNetwork
 from keras_resnet.experiment import build as experiment_build
 from keras_resnet.export import comparison, preparation, runtimes, writers
 from keras_resnet.export.formats import FORMATS
+from keras_resnet.models import input_normalization
 from keras_resnet.models.layers import Rematerialized
 from keras_resnet.models.residual_network import inner_layers
 from tiers import slow
@@ -24,7 +25,7 @@ def build(policy="float32", size=8, mean=MEAN, **options) -> ResidualNetwork:
     image = keras.Input((size, size, 3), dtype="uint8", name="image")
     mean, deviation = (np.array(value, "float32").reshape(-1, 1, 3) for value in (mean, DEVIATION))
     with experiment_build.dtype_policy(policy):
-        normalized = experiment_build.normalization(mean if len(mean) == 1 else mean.reshape(size, size, 3), deviation)(
+        normalized = input_normalization.layer(mean if len(mean) == 1 else mean.reshape(size, size, 3), deviation)(
             image
         )
         network = CifarResNet(8, input_tensor=normalized, classifier_activation=None, **options)

@@ -1,4 +1,4 @@
-"""A network's form, read off its layers, is what builds it again."""
+"""A network's specification, read off its layers, builds it again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import keras
 import pytest
 
 import keras_resnet
-from keras_resnet.experiment import build
 from keras_resnet.facts.network_spec import NetworkSpec
 from keras_resnet.models import residual_network
+from keras_resnet.models.resnet import BUILDERS
 from tiers import slow
 
 SMALL = {"input_shape": (32, 32, 3), "classes": 7}
@@ -40,25 +40,25 @@ LARGE = ["34 A", "34 C", "34 plain", "50 C", "50 slim"]
 
 
 @pytest.mark.parametrize("name", [*(name for name in NETWORKS if name not in LARGE), *slow(LARGE)])
-def test_a_form_builds_the_same_network_again(name):
+def test_a_specification_builds_the_same_network_again(name):
     network = NETWORKS[name]()
-    form = network.form
+    spec = network.spec
     given = {"input_shape": network.image_shape, "data_format": network.data_format}
-    again = build.BUILDERS[form.family](**given, **form.options)
-    assert again.form == form
+    again = BUILDERS[spec.family](**given, **spec.options)
+    assert again.spec == spec
     assert set(described(again)) >= {row for row in described(network) if row[0].startswith("conv")}
-    assert form.classes == (None if "34 C" in name else network.output_shape[-1])
-    assert form.channels == (1 if "one" in name else 3)
+    assert spec.classes == (None if "34 C" in name else network.output_shape[-1])
+    assert spec.channels == (1 if "one" in name else 3)
 
 
-def test_a_form_says_what_was_asked_for():
+def test_a_specification_has_the_arguments_of_the_builder():
     arguments = {"shortcut": "A", "bottleneck_stride": "3x3", "preactivation": True, "pool_padding": "symmetric"}
     network = keras_resnet.ResNet50(classes=5, input_shape=(32, 32, 3), **arguments)
-    assert network.form == NetworkSpec("imagenet", 50, block="bottleneck", classes=5, **arguments)
+    assert network.spec == NetworkSpec("imagenet", 50, block="bottleneck", classes=5, **arguments)
 
 
 def test_networks_of_others_have_none():
     inputs = keras.Input((8, 8, 3))
     network = keras_resnet.ResidualNetwork(inputs, keras.layers.Conv2D(2, 3)(inputs), name="mine")
     with pytest.raises(ValueError, match="'mine' must be a network of this package: it has no layer conv1_conv"):
-        _ = network.form
+        _ = network.spec

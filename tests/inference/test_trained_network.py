@@ -101,7 +101,7 @@ def test_a_file_is_not_contradicted(network, tmp_path):
 
 def test_weights_of_another_program_say_it_themselves(shared_data):
     found = trained_network.load(shared_data / "weights" / "resnet20-12fca82f.th")
-    assert found.network.form.depth == 20 and found.network.input.dtype == "uint8"
+    assert found.network.spec.depth == 20 and found.network.input.dtype == "uint8"
     assert np.array(found.network(IMAGES)).shape == (4, 10)
 
 

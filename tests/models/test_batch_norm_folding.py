@@ -17,6 +17,7 @@ from keras import layers
 
 from keras_resnet import CifarResNet, ResidualNetwork, ResNet18, ResNet50, fold_batch_norm
 from keras_resnet.experiment import build as experiment_build
+from keras_resnet.models import input_normalization
 from keras_resnet.models.layers import ProjectionShortcut
 from keras_resnet.models.residual_network import inner_layers
 from tiers import slow
@@ -148,7 +149,7 @@ def test_a_network_that_was_loaded_can_be_folded(tmp_path):
 def test_images_are_still_normalized_in_front():
     mean, deviation = (np.full((1, 1, 3), value, "float32") for value in (120.0, 60.0))
     image = keras.Input((32, 32, 3), dtype="uint8", name="image")
-    network = build((CifarResNet, {"depth": 8, "input_tensor": experiment_build.normalization(mean, deviation)(image)}))
+    network = build((CifarResNet, {"depth": 8, "input_tensor": input_normalization.layer(mean, deviation)(image)}))
     folded = fold_batch_norm(network)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
     assert difference(network, folded, images) < 1e-5

@@ -8,7 +8,8 @@ import pytest
 
 from keras_resnet import CifarResNet, ResNet18
 from keras_resnet.experiment import build
-from keras_resnet.models.fully_convolutional import fully_convolutional, normalization
+from keras_resnet.models import input_normalization
+from keras_resnet.models.fully_convolutional import fully_convolutional
 
 SIZE = 32
 MEAN, DEVIATION = [110.0, 120.0, 130.0], [50.0, 60.0, 70.0]
@@ -16,7 +17,7 @@ MEAN, DEVIATION = [110.0, 120.0, 130.0], [50.0, 60.0, 70.0]
 
 def image(size: int):
     arrays = (np.array(values, "float32")[None, None] for values in (MEAN, DEVIATION))
-    return build.normalization(*arrays)(keras.Input((size, size, 3), dtype="uint8"))
+    return input_normalization.layer(*arrays)(keras.Input((size, size, 3), dtype="uint8"))
 
 
 @pytest.mark.parametrize(
@@ -86,8 +87,8 @@ def test_the_normalization_is_told(make_network, tmp_path):
     network = CifarResNet(8, input_tensor=image(SIZE), classifier_activation=None)
     network.save(tmp_path / "model.keras")
     for each in (network, keras.saving.load_model(tmp_path / "model.keras")):
-        told = normalization(each)
+        told = input_normalization.described(each)
         assert told == {"mean": MEAN, "deviation": pytest.approx(DEVIATION), "per_pixel": False}
-    told = normalization(make_network(per_pixel=True))
+    told = input_normalization.described(make_network(per_pixel=True))
     assert told["per_pixel"] and told["deviation"] == pytest.approx([60.0] * 3)
     assert np.mean(told["mean"]) == pytest.approx(115.0)

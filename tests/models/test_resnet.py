@@ -14,7 +14,6 @@ import pytest
 
 import keras_resnet
 from keras_resnet.facts import architectures
-from keras_resnet.models import resnet
 from keras_resnet.models.residual_network import ResidualNetwork, inner_layers
 from keras_resnet.models.resnet import CifarResNet, ResNet, ResNet18, ResNet50
 from tiers import slow
@@ -167,16 +166,68 @@ def own_weights(layer) -> bool:
 # Conventions of Keras
 
 
-def test_signatures_begin_as_those_of_keras_applications():
+BUILDERS = keras_resnet._NAMES["models.resnet"]
+OURS = (
+    "shortcut block bottleneck_stride preactivation zero_gamma synchronized pool_padding space_to_depth remat "
+    "data_format new_top"
+).split()
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_signatures_are_those_of_keras_applications_with_ours_by_keyword(name):
     theirs = list(inspect.signature(keras.applications.ResNet50).parameters)[:8]
-    for name in NAMED:
-        parameters = inspect.signature(getattr(keras_resnet, name)).parameters
-        assert list(parameters)[:8] == theirs
-        assert {p.kind for p in list(parameters.values())[8:]} <= {inspect.Parameter.VAR_KEYWORD}
-    for general in (ResNet, CifarResNet):
-        parameters = inspect.signature(general).parameters
-        assert list(parameters)[:9] == ["depth", *theirs]
-        assert all(p.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD for p in list(parameters.values())[9:])
+    builder = getattr(keras_resnet, name)
+    parameters = list(inspect.signature(builder).parameters.values())
+    if builder in (ResNet, CifarResNet):
+        assert parameters.pop(0).name == "depth"
+    assert [p.name for p in parameters[:8]] == theirs
+    fixed = {"block": not name.startswith("Cifar"), "shortcut": "Plain" in name}
+    assert [p.name for p in parameters[8:]] == [option for option in OURS if not fixed.get(option)]
+    assert {p.kind for p in parameters[8:]} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_docstrings_describe_every_argument_and_no_other(name):
+    builder = getattr(keras_resnet, name)
+    doc = inspect.getdoc(builder)
+    arguments = doc.partition("Args:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^    (\w+): ", arguments, re.MULTILINE) == list(inspect.signature(builder).parameters)
+    assert all(section in doc for section in ("Returns:", "Raises:", "Reference:"))
+    assert not name[-1].isdigit() or str(of_name(name)[0].depth) in doc.partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 3}, "unexpected keyword argument 'num_classes'. Here it is `classes`"),
+        ({"pretrained": True}, "unexpected keyword argument 'pretrained'. Here it is `weights`: 'imagenet', a file or"),
+        ({"in_channels": 1}, "'in_channels'. Here it is `input_shape`: (height, width, channels)"),
+        ({"shortcuts": "A"}, "'shortcuts'. Did you mean 'shortcut'?"),
+        ({"flux": 2}, "'flux'. The arguments are include_top, weights, input_tensor"),
+        ({"depth": 18}, "unexpected keyword argument 'depth'"),
+    ],
+    ids=str,
+)
+def test_an_unknown_argument_is_answered_with_ours(arguments, message):
+    with pytest.raises(TypeError, match=re.escape("ResNet50(): got an")) as raised:
+        ResNet50(**arguments)
+    assert message in str(raised.value)
+
+
+def test_wrong_arguments_are_errors_of_the_builder_that_was_called():
+    with pytest.raises(TypeError, match=re.escape("ResNet(): missing a required argument: 'depth'")):
+        ResNet(num_classes=3)
+    with pytest.raises(TypeError, match=re.escape("CifarPlainNet20(): got an unexpected keyword argument 'shortcut'")):
+        keras_resnet.CifarPlainNet20(shortcut="A")
+    with pytest.raises(TypeError, match=re.escape("CifarResNet(): multiple values for argument 'depth'")):
+        CifarResNet(8, depth=20)
+    with pytest.raises(TypeError, match=re.escape("ResNet18(): too many positional arguments")):
+        ResNet18(False, None, None, (64, 64, 4), "max", 5, None, "mine", "A")
+
+
+def test_what_is_no_weights_is_refused_by_its_type():
+    with pytest.raises(TypeError, match="`weights` must be None, 'imagenet', the path of a file, .* Received: bool"):
+        CifarResNet(8, weights=True)
 
 
 def test_positions_mean_what_they_mean_in_keras_applications():
@@ -701,9 +752,3 @@ print("trained")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.endswith("trained\n"), done.stderr
-
-
-def test_every_option_of_the_general_builder_is_described():
-    options = inspect.signature(resnet._network).parameters
-    keywords = [name for name, p in options.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    assert all(f"    {name}: " in ResNet.__doc__ for name in keywords)

@@ -124,7 +124,7 @@ def test_a_file_of_another_network_is_refused_by_the_first_layer_that_differs(
 
 def test_what_the_file_has_instead_is_named(tmp_path):
     message = refusal(network(classes=100), saved(tmp_path, classes=10))
-    assert "the file has kernel of shape (64, 10) of layer 'predictions'" in message
+    assert "the weights have kernel of shape (64, 10) of layer 'predictions'" in message
 
 
 def test_a_builder_refuses_as_well(tmp_path):
@@ -184,12 +184,12 @@ def test_what_was_left_open_is_what_the_weights_say(tmp_path):
     given = {"input_shape": (32, 32, 3), "classes": 5}
     theirs = ResNet18(pool_padding="symmetric", **given)
     theirs.save_weights(path)
-    assert ResNet18(weights=path, **given).form == theirs.form
+    assert ResNet18(weights=path, **given).spec == theirs.spec
     with pytest.raises(ValueError, match="`pool_padding` must be 'symmetric'.*Received: pool_padding='same'"):
         ResNet18(weights=path, pool_padding="same", **given)
     bottlenecks = {"depth": 11, "block": "bottleneck", "input_shape": (8, 8, 3)}
     CifarResNet(**bottlenecks, bottleneck_stride="3x3").save_weights(path)
-    assert CifarResNet(**bottlenecks, weights=path).form.bottleneck_stride == "3x3"
+    assert CifarResNet(**bottlenecks, weights=path).spec.bottleneck_stride == "3x3"
 
 
 def test_what_is_known_of_weights_comes_with_them(tmp_path):
@@ -197,7 +197,7 @@ def test_what_is_known_of_weights_comes_with_them(tmp_path):
     original.preprocessing, original.class_names = "caffe", tuple("abcdefghij")
     original.save_weights(path)
     again = CifarResNet(8, input_shape=(8, 8, 3), weights=path)
-    assert again.carried == original.carried
+    assert again.weights_metadata == original.weights_metadata
     anew = CifarResNet(8, input_shape=(8, 8, 3), weights=path, classes=3, new_top=True)
     assert (anew.preprocessing, anew.class_names) == ("caffe", None)
 
@@ -208,7 +208,7 @@ def test_a_file_that_older_versions_wrote_is_read(tmp_path):
     path = saved(tmp_path)
     with h5py.File(path, "a") as file:
         del file["keras_resnet"]
-    assert weights_loading.read(path).carried is None
+    assert weights_loading.read(path).metadata is None
     assert_equal(CifarResNet(8, input_shape=(8, 8, 3), weights=path).get_weights(), network().get_weights())
 
 
@@ -237,7 +237,7 @@ def test_other_classes_start_anew_by_request(tmp_path):
 
 
 def test_weights_in_memory_serve_as_well():
-    again = CifarResNet(8, input_shape=(8, 8, 3), weights=weights_loading.of(network()))
+    again = CifarResNet(8, input_shape=(8, 8, 3), weights=weights_loading.weights_of(network()))
     assert_equal(network().get_weights(), again.get_weights())
 
 

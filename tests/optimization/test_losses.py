@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.optimization.losses import cross_entropy, wrong
+from keras_resnet.optimization.losses import cross_entropy, misclassified
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -20,8 +20,10 @@ def batch(images=50, classes=7):
     return random.normal(scale=3.0, size=(images, classes)).astype("float32"), random.integers(0, classes, images)
 
 
-def is_wrong(logits, label, k=1) -> bool:
-    [answer] = value(wrong(keras.ops.convert_to_tensor([logits], "float32"), keras.ops.convert_to_tensor([label]), k))
+def is_misclassified(logits, label, k=1) -> bool:
+    [answer] = value(
+        misclassified(keras.ops.convert_to_tensor([logits], "float32"), keras.ops.convert_to_tensor([label]), k)
+    )
     return bool(answer)
 
 
@@ -60,36 +62,36 @@ def test_wrong_is_not_among_the_k_largest(k):
     largest = np.argsort(logits, -1)[:, -k:]
     expected = [label not in row for row, label in zip(largest, labels, strict=True)]
     assert 0 < sum(expected) < 50
-    np.testing.assert_array_equal(value(wrong(logits, labels, k)), expected)
+    np.testing.assert_array_equal(value(misclassified(logits, labels, k)), expected)
 
 
 @pytest.mark.parametrize("k", [7, 8, 100])
-def test_with_as_many_guesses_as_classes_nothing_is_wrong(k):
-    assert not value(wrong(*batch(), k)).any()
+def test_with_as_many_guesses_as_classes_nothing_is_misclassified(k):
+    assert not value(misclassified(*batch(), k)).any()
 
 
-def test_images_that_fill_up_their_batch_cost_nothing_and_are_not_wrong():
+def test_images_that_fill_up_their_batch_cost_nothing_and_are_not_misclassified():
     logits, labels = batch()
     filled = np.where(np.arange(50) % 3 == 0, -1, labels)
-    for measure in (cross_entropy, wrong):
+    for measure in (cross_entropy, misclassified):
         expected = np.where(filled < 0, 0, value(measure(logits, labels)))
         np.testing.assert_array_equal(value(measure(logits, filled)), expected)
 
 
 def test_a_tie_counts_against_the_label():
-    assert is_wrong([1.0, 1.0, 0.0], 0)
-    assert not is_wrong([1.0, 1.0, 0.0], 0, k=2)
-    assert is_wrong([2.0, 2.0, 2.0], 1, k=2)
+    assert is_misclassified([1.0, 1.0, 0.0], 0)
+    assert not is_misclassified([1.0, 1.0, 0.0], 0, k=2)
+    assert is_misclassified([2.0, 2.0, 2.0], 1, k=2)
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
 @pytest.mark.parametrize("logits", [[NAN, NAN, NAN], [NAN, 0.0, 1.0]], ids=str)
 def test_a_label_without_a_number_is_wrong_however_many_guesses_there_are(logits, k):
-    assert is_wrong(logits, 0, k)
+    assert is_misclassified(logits, 0, k)
 
 
 def test_what_is_no_number_counts_as_larger_and_infinity_as_the_largest():
-    assert is_wrong([1.0, NAN, 0.0], 0)
-    assert not is_wrong([1.0, NAN, 0.0], 0, k=2)
-    assert not is_wrong([INFINITY, 0.0, -INFINITY], 0)
-    assert is_wrong([INFINITY, 0.0, -INFINITY], 2, k=2)
+    assert is_misclassified([1.0, NAN, 0.0], 0)
+    assert not is_misclassified([1.0, NAN, 0.0], 0, k=2)
+    assert not is_misclassified([INFINITY, 0.0, -INFINITY], 0)
+    assert is_misclassified([INFINITY, 0.0, -INFINITY], 2, k=2)

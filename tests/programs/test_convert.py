@@ -9,8 +9,9 @@ import pytest
 import convert
 import keras_resnet
 from commands import status
-from keras_resnet.models import foreign_models, weights_loading
-from keras_resnet.weights.readers import state_dict
+from keras_resnet.models import weights_loading
+from keras_resnet.weights import conversion
+from keras_resnet.weights.readers.state_dict import read_state_dict
 
 torch = pytest.importorskip("torch", reason="the frameworks' own logits are computed with PyTorch")
 
@@ -23,7 +24,7 @@ def theirs(tmp_path_factory):
     for variable in network.weights:
         variable.assign(variable + random.uniform(0, 0.3, variable.shape))
     path = tmp_path_factory.mktemp("theirs") / "resnet8.pth"
-    state = foreign_models.export_weights(network, "akamaster")
+    state = conversion.from_ours(weights_loading.weights_of(network).arrays, "akamaster", network.spec)
     torch.save({"state_dict": {f"module.{name}": torch.from_numpy(array) for name, array in state.items()}}, path)
     return path
 
@@ -41,7 +42,7 @@ def test_round_and_round_to_the_bit(theirs, tmp_path, capsys):
     for file in ("a.weights.h5", "b.keras", "c.safetensors", "d.pth"):
         assert convert.main([str(source), "--to", str(tmp_path / file)]) == 0
         source = tmp_path / file
-    first, last = state_dict.read_state(theirs), state_dict.read_state(source)
+    first, last = read_state_dict(theirs), read_state_dict(source)
     assert first.keys() == last.keys()
     for name in first:
         np.testing.assert_array_equal(first[name], last[name], err_msg=name)
@@ -59,16 +60,16 @@ def test_what_was_written_can_be_used(theirs, tmp_path):
     whole = keras.saving.load_model(tmp_path / "n.keras")
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
     np.testing.assert_allclose(whole(images), network(images), rtol=1e-5)
-    assert whole.carried == network.carried
+    assert whole.weights_metadata == network.weights_metadata
 
 
 def test_logits_that_differ_write_nothing(theirs, tmp_path, capsys, monkeypatch):
     from keras_resnet.models import reference_logits
 
-    def wrong(state, layout, form, images):
-        return reference_logits.torch_logits(state, layout, form, images + 0.01)
+    def shifted(state_dict, layout, spec, images):
+        return reference_logits.torch_logits(state_dict, layout, spec, images + 0.01)
 
-    monkeypatch.setitem(reference_logits.REFERENCES, "akamaster", wrong)
+    monkeypatch.setitem(reference_logits.REFERENCES, "akamaster", shifted)
     assert convert.main([str(theirs), "--to", str(tmp_path / "n.weights.h5")]) == 1
     assert "the logits differ too much; " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -110,7 +111,7 @@ def test_bad_command_lines_are_refused_and_nothing_is_touched(theirs, tmp_path, 
     error = refused([theirs, "--to", tmp_path / "n.pth", "--as", "keras"], capsys)
     assert "--as must be one of torchvision, akamaster with --to" in error
     error = refused([theirs, "--to", tmp_path / "n.pth", "--as", "torchvision"], capsys)
-    assert "Weights of torchvision need a network of family='imagenet'. Received: 'cifar'" in error
+    assert "`family` must be 'imagenet', as in the networks of torchvision. Received: family='cifar'" in error
     assert "--as must be absent with --to" in refused([theirs, "--to", tmp_path / "n.keras", "--as", "keras"], capsys)
     (tmp_path / "cut.pth").write_bytes(theirs.read_bytes()[:1000])
     assert "is no file of PyTorch, or damaged" in refused([tmp_path / "cut.pth", "--to", tmp_path / "n.keras"], capsys)
@@ -127,5 +128,5 @@ def test_a_run_gives_its_weights(theirs, tmp_path, monkeypatch, capsys):
     )
     assert convert.main([str(tmp_path / "run"), "--to", str(tmp_path / "n.safetensors")]) == 0
     assert "ours, ResNet-8, shortcut A, 10 classes, images by its own normalization" in capsys.readouterr().out
-    first, last = state_dict.read_state(theirs), state_dict.read_state(tmp_path / "n.safetensors")
+    first, last = read_state_dict(theirs), read_state_dict(tmp_path / "n.safetensors")
     np.testing.assert_array_equal(first["layer1.0.conv1.weight"], last["layer1.0.conv1.weight"])

@@ -21,7 +21,7 @@ from keras_resnet import CifarResNet
 from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
 from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
-from keras_resnet.experiment import build
+from keras_resnet.models import input_normalization
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.training.tensorflow import strategies
 from keras_resnet.training.tensorflow.evaluator import evaluator
@@ -36,7 +36,7 @@ RECIPE = Recipe(
 
 def write_network(file: Path, *, seed: int = 0, classes: int = len(CLASSES), shape=(1, 1, 3)) -> None:
     keras.utils.set_random_seed(seed)
-    normalize = build.normalization(np.full(shape, 120.0, "float32"), np.full((1, 1, 3), 40.0, "float32"))
+    normalize = input_normalization.layer(np.full(shape, 120.0, "float32"), np.full((1, 1, 3), 40.0, "float32"))
     image = normalize(keras.Input((SIZE, SIZE, 3), dtype="uint8"))
     CifarResNet(8, input_tensor=image, classes=classes, classifier_activation=None).save(file)
 

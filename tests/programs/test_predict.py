@@ -209,7 +209,7 @@ def test_a_package_that_is_missing_is_named(capsys, monkeypatch, network, images
     ],
 )
 def test_pictures_are_seen_as_the_data_set_of_the_network_was(recipe, family, whole):
-    trained = SimpleNamespace(recipe=recipe, network=SimpleNamespace(form=SimpleNamespace(family=family)))
+    trained = SimpleNamespace(recipe=recipe, network=SimpleNamespace(spec=SimpleNamespace(family=family)))
     assert own_pictures.sees_whole_images(trained) is whole
 
 

@@ -69,9 +69,19 @@ def write(blobs: dict[str, list[np.ndarray]], path: Path) -> None:
     path.write_bytes(network.SerializeToString())
 
 
-def blobs(classes: int) -> dict[str, list[np.ndarray]]:
+class Ones:
+    """A generator of numbers that are all 1, where only the shapes matter."""
+
+    @staticmethod
+    def normal(_mean: float, _deviation: float, shape) -> np.ndarray:
+        return np.broadcast_to(np.float32(1), shape)
+
+    uniform = normal
+
+
+def blobs(classes: int, random=None) -> dict[str, list[np.ndarray]]:
     """Those of ResNet-50 with values of no meaning; statistics are sums, as Caffe keeps them."""
-    random = np.random.default_rng(0)
+    random = random or np.random.default_rng(0)
 
     def conv_bn(conv: str, bn: str, outputs: int, inputs: int, kernel: int, bias: bool = False):
         shape = (outputs, inputs, kernel, kernel)

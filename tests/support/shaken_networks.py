@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet import CifarResNet
-from keras_resnet.experiment import build
+from keras_resnet.models import input_normalization
 from keras_resnet.models.residual_network import ResidualNetwork
 from stand_ins import EncodedInMemory
 
@@ -23,7 +23,7 @@ def normalized(size: int, *, per_pixel: bool = False):
     shape = (size, size, 3) if per_pixel else (1, 1, 3)
     mean = np.linspace(100, 130, np.prod(shape), dtype="float32").reshape(shape)
     image = keras.Input((size, size, 3), dtype="uint8", name="image")
-    return build.normalization(mean, np.full((1, 1, 3), 60.0, "float32"))(image)
+    return input_normalization.layer(mean, np.full((1, 1, 3), 60.0, "float32"))(image)
 
 
 def shaken(network: ResidualNetwork) -> ResidualNetwork:

@@ -8,10 +8,9 @@ import pytest
 
 import keras_resnet
 from keras_models import SHAPE, applications, assert_same_logits, hub_backbone, hub_classifier, images
-from keras_resnet.models import foreign_models
 from keras_resnet.models.preprocessing import preprocess_input
+from keras_resnet.models.weights_loading import assign, find, load_weights, state_dict
 from keras_resnet.weights import conversion
-from keras_resnet.weights.readers import state_dict
 
 CASES = {
     "keras 50": (lambda: applications(50), "keras"),
@@ -21,8 +20,11 @@ CASES = {
 }
 
 
-def ours_of(form, **options) -> keras_resnet.ResidualNetwork:
-    return keras_resnet.ResNet(**(form.options | {"input_shape": SHAPE, "classifier_activation": None} | options))
+def ours_of(theirs, **options) -> keras_resnet.ResidualNetwork:
+    """The network of ours with the weights of theirs: a model, or the file of one."""
+    weights = find(theirs)
+    given = {"weights": weights, "input_shape": SHAPE, "classifier_activation": None}
+    return keras_resnet.ResNet(**(weights.metadata.spec.options | given | options))
 
 
 LONG = ("keras 101", "keras_hub 50")
@@ -33,12 +35,9 @@ def converted(request):
     """A network of theirs, one of ours with its weights, and the layout."""
     build, wanted = CASES[request.param]
     theirs = build()
-    state = foreign_models.state_of(theirs)
-    layout = conversion.detect(state)
+    layout = conversion.detect(state_dict(theirs))
     assert layout == wanted
-    ours = ours_of(conversion.identify(state, layout))
-    foreign_models.import_weights(ours, state, layout)
-    return theirs, ours, layout
+    return theirs, ours_of(theirs), layout
 
 
 def test_logits_agree(converted):
@@ -49,9 +48,9 @@ def test_logits_agree(converted):
 @pytest.mark.slow
 def test_their_network_loads_the_file_of_our_weights(converted, tmp_path):
     theirs, ours, layout = converted
-    state = foreign_models.export_weights(ours, layout)
-    assert set(state) == set(foreign_models.state_of(theirs))
-    foreign_models.assign(theirs, state)
+    state = conversion.from_ours(state_dict(ours), layout, ours.spec)
+    assert set(state) == set(state_dict(theirs))
+    assign(theirs, state)
     theirs.save_weights(tmp_path / "a.weights.h5")
     for variable in theirs.weights:
         variable.assign(variable * 0)
@@ -61,9 +60,9 @@ def test_their_network_loads_the_file_of_our_weights(converted, tmp_path):
 
 def test_what_comes_back_is_the_same_again(converted):
     _, ours, layout = converted
-    before = foreign_models.state_of(ours)
-    foreign_models.import_weights(ours, foreign_models.export_weights(ours, layout), layout)
-    for name, array in foreign_models.state_of(ours).items():
+    before = state_dict(ours)
+    load_weights(ours, conversion.converted(conversion.from_ours(before, layout, ours.spec)))
+    for name, array in state_dict(ours).items():
         np.testing.assert_allclose(array, before[name], rtol=0 if layout == "keras_hub" else 1e-6, err_msg=name)
 
 
@@ -71,20 +70,15 @@ def test_what_comes_back_is_the_same_again(converted):
 def test_without_top(tmp_path):
     theirs = applications(include_top=False, pooling="avg")
     theirs.save_weights(tmp_path / "notop.weights.h5")
-    state = state_dict.read_state(tmp_path / "notop.weights.h5")
-    form = conversion.identify(state, "keras")
-    assert form.classes is None
-    ours = ours_of(form, pooling="avg")
-    foreign_models.import_weights(ours, state, "keras")
+    ours = ours_of(tmp_path / "notop.weights.h5", pooling="avg")
+    assert ours.spec.classes is None
     expected, features = np.array(theirs(images(2))), np.array(ours(images(2)))
     np.testing.assert_allclose(features, expected, rtol=0, atol=1e-4 * np.ptp(expected))
 
 
 def test_a_backbone_of_keras_hub():
     theirs = hub_backbone(18)
-    state = foreign_models.state_of(theirs)
-    ours = ours_of(conversion.identify(state, conversion.detect(state)))
-    foreign_models.import_weights(ours, state, "keras_hub")
+    ours = ours_of(theirs)
     expected, features = np.array(theirs(images(2))), np.array(ours(images(2)))
     np.testing.assert_allclose(features, expected, rtol=0, atol=1e-4 * np.ptp(expected))
 
@@ -101,12 +95,7 @@ def test_a_backbone_of_keras_hub():
 )
 def test_networks_of_keras_hub_that_are_not_ours_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        translated(foreign_models.state_of(hub_backbone(18, **options)))
-
-
-def translated(state) -> dict[str, np.ndarray]:
-    layout = conversion.detect(state)
-    return conversion.to_ours(state, layout, conversion.identify(state, layout))
+        find(hub_backbone(18, **options))
 
 
 def test_the_images_are_turned_into_the_same():
@@ -118,20 +107,17 @@ def test_the_images_are_turned_into_the_same():
 
 def test_a_model_takes_all_weights_or_none():
     model = keras_resnet.CifarResNet(8)
-    before = foreign_models.state_of(model)
+    before = state_dict(model)
     arrays = {name: array + 1 for name, array in before.items()}
     for change, message in (
-        ({"predictions/bias": np.zeros(9)}, r"predictions/bias must have the shape \(10,\), as in 'cifar_resnet8'"),
-        (
-            {"dense/kernel": np.zeros(1)},
-            "'cifar_resnet8' must have a place for every weight. It has none for 1, such as",
-        ),
+        ({"predictions/bias": np.zeros(9)}, r"Layer 'predictions' of 'cifar_resnet8' wants bias of shape \(10,\)"),
+        ({"dense/kernel": np.zeros(1)}, "The weights have 1 arrays for layers that 'cifar_resnet8' lacks, such as 'd"),
     ):
         with pytest.raises(ValueError, match=message):
-            foreign_models.assign(model, arrays | change)
-    with pytest.raises(ValueError, match="must have conv1_bn/beta, as 'cifar_resnet8' has"):
-        foreign_models.assign(model, {name: array for name, array in arrays.items() if name != "conv1_bn/beta"})
-    for name, array in foreign_models.state_of(model).items():
+            assign(model, arrays | change)
+    with pytest.raises(ValueError, match="Layer 'conv1_bn' of 'cifar_resnet8' wants beta of .* have none"):
+        assign(model, {name: array for name, array in arrays.items() if name != "conv1_bn/beta"})
+    for name, array in state_dict(model).items():
         np.testing.assert_array_equal(array, before[name])
-    foreign_models.assign(model, arrays)
+    assign(model, arrays)
     np.testing.assert_array_equal(model.get_layer("conv1_conv").kernel, arrays["conv1_conv/kernel"])

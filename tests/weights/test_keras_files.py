@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet.models.foreign_models import state_of
-from keras_resnet.weights.readers.state_dict import read_state
+from keras_resnet.models.weights_loading import state_dict
+from keras_resnet.weights.readers.state_dict import read_state_dict
 
 
 def small() -> keras.Model:
@@ -57,7 +57,7 @@ def test_every_variable_is_found_by_layer_and_name(tmp_path, name):
     model.compile("sgd", "mse")
     model.fit(np.ones((2, 8, 8, 3)), np.ones((2, 2)), verbose=0)  # an optimizer's state is nobody's weights
     WRITERS[name](model, tmp_path / name)
-    found, wanted = read_state(tmp_path / name), state_of(model)
+    found, wanted = read_state_dict(tmp_path / name), state_dict(model)
     assert len(wanted) == 8 and set(found) == set(wanted)
     for variable, array in wanted.items():
         np.testing.assert_array_equal(found[variable], array, err_msg=variable)
@@ -67,8 +67,8 @@ def test_every_variable_is_found_by_layer_and_name(tmp_path, name):
 def test_the_older_file_that_keras_3_writes(tmp_path):
     model = small()
     model.save(tmp_path / "a.h5")
-    found = read_state(tmp_path / "a.h5")
-    for variable, array in state_of(model).items():
+    found = read_state_dict(tmp_path / "a.h5")
+    for variable, array in state_dict(model).items():
         np.testing.assert_array_equal(found[variable], array, err_msg=variable)
 
 
@@ -76,7 +76,7 @@ def test_the_older_file_that_keras_3_writes(tmp_path):
 def test_files_of_this_package_are_read_by_the_names_of_its_layers(tmp_path, options):
     network = keras_resnet.CifarResNet(8, **options)
     network.save_weights(tmp_path / "a.weights.h5")
-    found, wanted = read_state(tmp_path / "a.weights.h5"), state_of(network)
+    found, wanted = read_state_dict(tmp_path / "a.weights.h5"), state_dict(network)
     assert set(found) == set(wanted)
     for variable, array in wanted.items():
         np.testing.assert_array_equal(found[variable], array, err_msg=variable)
@@ -88,7 +88,7 @@ def test_any_precision_becomes_float32(tmp_path, dtype):
     model = keras.Sequential([keras.Input((2,)), layer])
     layer.kernel.assign(np.linspace(-1, 1, 6).reshape(2, 3))
     model.save_weights(tmp_path / "a.weights.h5")
-    found = read_state(tmp_path / "a.weights.h5")["predictions/kernel"]
+    found = read_state_dict(tmp_path / "a.weights.h5")["predictions/kernel"]
     assert found.dtype == "float32"
     np.testing.assert_array_equal(found, keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32")))
 
@@ -100,7 +100,7 @@ def test_a_truncated_file_is_named(tmp_path, name, share):
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match=f"{tmp_path}/{name} is no file of Keras's weights, or damaged"):
-        read_state(tmp_path / name)
+        read_state_dict(tmp_path / name)
 
 
 def archive(content: dict[str, bytes]) -> bytes:
@@ -123,21 +123,21 @@ def archive(content: dict[str, bytes]) -> bytes:
 def test_a_file_of_something_else_is_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{tmp_path}/{name} is no file of Keras's weights, or damaged"):
-        read_state(tmp_path / name)
+        read_state_dict(tmp_path / name)
 
 
 def test_other_hdf5_files_are_named(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["a"] = [1.0]
     with pytest.raises(ValueError, match=f"{tmp_path}/a.h5 is no file of Keras's weights: it has no layer"):
-        read_state(tmp_path / "a.h5")
+        read_state_dict(tmp_path / "a.h5")
 
 
 def test_text_is_no_weight(tmp_path):
     with h5py.File(tmp_path / "a.weights.h5", "w") as file:
         file["layers/dense/vars/0"] = "import os"
     with pytest.raises(ValueError, match="vars/0 has no numbers"):
-        read_state(tmp_path / "a.weights.h5")
+        read_state_dict(tmp_path / "a.weights.h5")
 
 
 @pytest.mark.parametrize("link", [h5py.ExternalLink("b.h5", "/x"), "external"], ids=["link", "data set"])
@@ -153,7 +153,7 @@ def test_nothing_is_read_from_another_file(tmp_path, link):
             file["dense"] = link
         file["dense"].attrs["weight_names"] = ["kernel"]
     with pytest.raises(ValueError, match="kernel lies in another file"):
-        read_state(tmp_path / "a.h5")
+        read_state_dict(tmp_path / "a.h5")
 
 
 def test_weights_that_are_not_finite_are_named(tmp_path):
@@ -161,4 +161,4 @@ def test_weights_that_are_not_finite_are_named(tmp_path):
     model.get_layer("predictions").bias.assign([1.0, np.nan])
     model.save_weights(tmp_path / "a.weights.h5")
     with pytest.raises(ValueError, match="must be finite. predictions/bias is not"):
-        read_state(tmp_path / "a.weights.h5")
+        read_state_dict(tmp_path / "a.weights.h5")

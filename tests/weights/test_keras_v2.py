@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 
 from keras_resnet import ResNet
-from keras_resnet.models import foreign_models
+from keras_resnet.models.weights_loading import assign, load_weights, state_dict
 from keras_resnet.weights import conversion
+from keras_resnet.weights.arrays import Weights
 from keras_resnet.weights.conversion import keras_v2
 from tiers import slow
 
-FORM = {"input_shape": (64, 64, 3), "classes": 7, "classifier_activation": None}
+GIVEN = {"input_shape": (64, 64, 3), "classes": 7, "classifier_activation": None}
 
 
 def theirs_of(depth: int):
-    return getattr(keras.applications, f"ResNet{depth}V2")(weights=None, **FORM)
+    return getattr(keras.applications, f"ResNet{depth}V2")(weights=None, **GIVEN)
 
 
 def ours_of(depth: int, **options):
-    return ResNet(depth, **(FORM | keras_v2.OPTIONS | options))
+    return ResNet(depth, **(GIVEN | keras_v2.OPTIONS | options))
 
 
 def stirred(model):
@@ -29,13 +30,13 @@ def stirred(model):
     The last variances are so small that epsilon matters in them.
     """
     random = np.random.default_rng(0)
-    for name, array in (state := foreign_models.state_of(model)).items():
+    for name, array in (state := state_dict(model)).items():
         if name.endswith(("gamma", "moving_variance")):
             state[name] = random.uniform(0.5, 1.5, array.shape)
         elif not name.endswith("kernel"):
             state[name] = random.normal(0, 0.3, array.shape)
     state["post_bn/moving_variance"] *= 1e-6
-    foreign_models.assign(model, state)
+    assign(model, state)
     return model
 
 
@@ -51,7 +52,7 @@ def assert_equal(logits, expected):
 @pytest.fixture(scope="module", params=[50, *slow([101, 152])])
 def converted(request):
     theirs, ours = stirred(theirs_of(request.param)), ours_of(request.param)
-    foreign_models.import_weights(ours, foreign_models.state_of(theirs), "keras_v2")
+    load_weights(ours, conversion.converted(state_dict(theirs)))
     return theirs, ours
 
 
@@ -74,23 +75,23 @@ def test_given_back_they_compute_the_same(converted):
     """Their biases are in our statistics then; only that of the first convolution comes back as one."""
     theirs, ours = converted
     expected, before = logits_of(ours), theirs.get_weights()
-    given = foreign_models.export_weights(ours, "keras_v2")
-    foreign_models.assign(theirs, given)
-    logits, state = logits_of(theirs), foreign_models.state_of(theirs)
+    given = conversion.from_ours(state_dict(ours), "keras_v2", ours.spec)
+    assign(theirs, given)
+    logits, state = logits_of(theirs), state_dict(theirs)
     theirs.set_weights(before)
     assert_equal(logits, expected)
     biased = {name for name, array in state.items() if name.endswith("_conv/bias") and array.any()}
     assert biased == {"conv1_conv/bias"}
-    again = conversion.to_ours(given, "keras_v2", ours.form)
-    for name, array in foreign_models.state_of(ours).items():
+    again = conversion.to_ours(given, "keras_v2", ours.spec)
+    for name, array in state_dict(ours).items():
         np.testing.assert_allclose(again[name], array, rtol=1e-6, err_msg=name)
 
 
 def test_weights_say_what_they_are_of(converted):
     theirs, ours = converted
-    state = foreign_models.state_of(theirs)
+    state = state_dict(theirs)
     assert conversion.detect(state) == "keras_v2"
-    assert conversion.identify(state, "keras_v2") == ours.form
+    assert conversion.identify(state, "keras_v2") == ours.spec
     assert ours.preprocessing == "tf"
 
 
@@ -98,10 +99,10 @@ def test_weights_say_what_they_are_of(converted):
 def test_the_bias_of_the_first_convolution_cannot_be_folded():
     """The pool pads with zeros behind it, so that a constant there is none at the border."""
     theirs, ours = stirred(theirs_of(50)), ours_of(50)
-    state = keras_v2.to_ours(foreign_models.state_of(theirs))
+    state = keras_v2.to_ours(state_dict(theirs))
     state["conv2_block1_preact_bn/moving_mean"] -= state["conv1_conv/bias"]
     state["conv1_conv/bias"] *= 0
-    foreign_models.assign(ours, state)
+    assign(ours, state)
     name = "conv2_block1_preact_bn"
     expected, folded = (logits_of(keras.Model(model.input, model.get_layer(name).output)) for model in (theirs, ours))
     inside = slice(1, None), slice(1, None)  # of an image of even size, the pool pads the upper and the left side alone
@@ -120,34 +121,18 @@ REFUSED = {
 def test_without_a_bias_weights_are_refused_and_none_is_taken(converted, case):
     theirs, ours = converted
     missing, message = REFUSED[case]
-    state, before = foreign_models.state_of(theirs), ours.get_weights()
+    state, before = state_dict(theirs), ours.get_weights()
     del state[missing]
     with pytest.raises(ValueError, match=message):
-        foreign_models.import_weights(ours, state, "keras_v2")
+        load_weights(ours, Weights(conversion.to_ours(state, "keras_v2", ours.spec), None))
     for weights, same in zip(ours.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weights, same)
-
-
-@pytest.mark.parametrize(
-    ("depth", "options", "message"),
-    [
-        (50, {"preactivation": True}, "need a network of preactivation='slim'. Received: True"),
-        (50, {"bottleneck_stride": "1x1"}, "need a network of bottleneck_stride='3x3'. Received: '1x1'"),
-        (50, {"pool_padding": "same"}, "need a network of pool_padding='symmetric'. Received: 'same'"),
-        (50, {"shortcut": "C"}, "need a network of shortcut='B'. Received: 'C'"),
-        (18, {}, "has networks of bottleneck blocks alone. Received: basic blocks"),
-    ],
-    ids=str,
-)
-def test_a_network_without_counterpart_is_refused(depth, options, message):
-    with pytest.raises(ValueError, match=message):
-        foreign_models.export_weights(ours_of(depth, **options), "keras_v2")
 
 
 @pytest.mark.slow
 def test_a_file_of_theirs_is_loaded_by_the_builder(tmp_path):
     theirs = stirred(theirs_of(50))
     theirs.save_weights(tmp_path / "theirs.weights.h5")
-    ours = ResNet(50, weights=tmp_path / "theirs.weights.h5", preactivation="slim", **FORM)
-    assert (ours.form.bottleneck_stride, ours.form.pool_padding, ours.preprocessing) == ("3x3", "symmetric", "tf")
+    ours = ResNet(50, weights=tmp_path / "theirs.weights.h5", preactivation="slim", **GIVEN)
+    assert (ours.spec.bottleneck_stride, ours.spec.pool_padding, ours.preprocessing) == ("3x3", "symmetric", "tf")
     assert_equal(logits_of(ours), logits_of(theirs))

@@ -10,11 +10,11 @@ import pytest
 
 from keras_resnet.facts.network_spec import NetworkSpec
 from keras_resnet.models.preprocessing import PREPROCESSING
-from keras_resnet.weights.conversion import LAYOUTS, check_form, detect, from_ours, identify, to_ours
+from keras_resnet.weights.conversion import LAYOUTS, detect, from_ours, identify, to_ours
 from keras_resnet.weights.conversion.translation import variables, weighted
 
 LATE = {"bottleneck_stride": "3x3", "pool_padding": "symmetric"}
-FORMS = [
+SPECS = [
     *(("torchvision", NetworkSpec("imagenet", depth, "B", "basic", pool_padding="symmetric")) for depth in (18, 34)),
     *(("torchvision", NetworkSpec("imagenet", depth, "B", "bottleneck", **LATE)) for depth in (50, 101, 152)),
     *(("akamaster", NetworkSpec("cifar", depth, "A", "basic")) for depth in (20, 32, 44, 56, 110, 1202)),
@@ -31,27 +31,27 @@ FORMS = [
 ]
 
 
-def state_of(layout: str, form: NetworkSpec, fill=lambda shape: np.broadcast_to(np.float32(1), shape)):
-    """What a package would have of a form: every variable that its networks must have, in its order of axes."""
+def state_dict_of(layout: str, spec: NetworkSpec, fill=lambda shape: np.broadcast_to(np.float32(1), shape)):
+    """Every variable that a package's network of a specification must have, in the package's order of axes."""
     facts, state = LAYOUTS[layout], {}
-    for layer in weighted(form):
+    for layer in weighted(spec):
         for variable, shape, needed in variables(layer, facts):
             late = layout == "keras_v2" and variable == "bias" and layer.name.endswith(("_0_conv", "_3_conv"))
             if needed or late:
                 theirs = (shape[-1], *shape[-2:-1], *shape[:-2]) if facts.outputs_first else shape
-                state[facts.theirs(f"{layer.name}/{variable}", form.depth)] = fill(theirs)
+                state[facts.name_of(f"{layer.name}/{variable}", spec.depth)] = fill(theirs)
     return state
 
 
 @pytest.mark.parametrize("top", [7, None], ids=["with top", "without"])
 @pytest.mark.parametrize(
-    ("layout", "form"), FORMS, ids=[f"{layout} {form.depth} {form.shortcut}" for layout, form in FORMS]
+    ("layout", "spec"), SPECS, ids=[f"{layout} {spec.depth} {spec.shortcut}" for layout, spec in SPECS]
 )
-def test_layout_and_form_are_found_by_names_and_shapes(layout, form, top):
-    form = replace(form, classes=top, channels=4)
-    state = state_of(layout, form)
+def test_layout_and_specification_are_found_by_names_and_shapes(layout, spec, top):
+    spec = replace(spec, classes=top, channels=4)
+    state = state_dict_of(layout, spec)
     assert detect(state) == layout
-    assert identify(state, layout) == form
+    assert identify(state, layout) == spec
 
 
 @pytest.mark.parametrize(
@@ -78,26 +78,26 @@ def test_layout_and_form_are_found_by_names_and_shapes(layout, form, top):
     ],
 )
 def test_names(layout, depth, ours, theirs):
-    assert LAYOUTS[layout].theirs(ours, depth) == theirs
+    assert LAYOUTS[layout].name_of(ours, depth) == theirs
 
 
 @pytest.mark.parametrize(
-    ("layout", "form"), FORMS, ids=[f"{layout} {form.depth} {form.shortcut}" for layout, form in FORMS]
+    ("layout", "spec"), SPECS, ids=[f"{layout} {spec.depth} {spec.shortcut}" for layout, spec in SPECS]
 )
-def test_no_two_variables_have_one_name(layout, form):
-    form = replace(form, classes=7)
-    every = [(f"{layer.name}/{v}") for layer in weighted(form) for v, *_ in variables(layer, LAYOUTS[layout])]
-    assert len({LAYOUTS[layout].theirs(name, form.depth) for name in every}) == len(every)
+def test_no_two_variables_have_one_name(layout, spec):
+    spec = replace(spec, classes=7)
+    every = [(f"{layer.name}/{v}") for layer in weighted(spec) for v, *_ in variables(layer, LAYOUTS[layout])]
+    assert len({LAYOUTS[layout].name_of(name, spec.depth) for name in every}) == len(every)
 
 
 @pytest.mark.parametrize("layout", [name for name, row in LAYOUTS.items() if row.unfold])
 def test_what_is_given_back_is_the_same_again(layout):
     """Small networks of every layout, with every value another."""
     random = np.random.default_rng(0)
-    form = replace(next(form for name, form in FORMS if name == layout), classes=7)
-    state = state_of(layout, form, lambda shape: random.uniform(0.5, 1.5, shape).astype("float32"))
-    ours = to_ours(state, layout, form)
-    again = to_ours(from_ours(ours, layout, form), layout, form)
+    spec = replace(next(spec for name, spec in SPECS if name == layout), classes=7)
+    state = state_dict_of(layout, spec, lambda shape: random.uniform(0.5, 1.5, shape).astype("float32"))
+    ours = to_ours(state, layout, spec)
+    again = to_ours(from_ours(ours, layout, spec), layout, spec)
     assert set(again) == set(ours)
     for name, array in ours.items():
         if layout in ("keras", "keras_v2") and name.endswith("moving_variance"):
@@ -119,8 +119,9 @@ def test_names_of_no_layout_are_refused(names):
         detect(names)
 
 
-FIFTY = replace(next(form for name, form in FORMS if name == "torchvision" and form.depth == 50), classes=7)
-EIGHTEEN = replace(FORMS[0][1], classes=7)
+FIFTY = replace(next(spec for name, spec in SPECS if name == "torchvision" and spec.depth == 50), classes=7)
+EIGHTEEN = replace(SPECS[0][1], classes=7)
+SLIM = next(spec for name, spec in SPECS if name == "keras_v2")
 
 
 def without(part: str):
@@ -128,7 +129,7 @@ def without(part: str):
 
 
 @pytest.mark.parametrize(
-    ("form", "change", "message"),
+    ("spec", "change", "message"),
     [
         (FIFTY, without("layer1.2."), "must be of stages of 3, 4, 6, 3 or .* bottleneck blocks. Received: 2, 4, 6, 3"),
         (EIGHTEEN, without("layer4."), "must be of stages of 2, 2, 2, 2 or 3, 4, 6, 3 basic blocks. Received: 2, 2, 2"),
@@ -143,13 +144,13 @@ def without(part: str):
     ],
     ids=["fewer blocks", "fewer stages", "nothing", "no projections", "few projections", "no conv1"],
 )
-def test_a_network_that_the_package_does_not_have_is_refused(form, change, message):
+def test_a_network_that_the_package_does_not_have_is_refused(spec, change, message):
     with pytest.raises(ValueError, match=message):
-        identify(change(state_of("torchvision", form)), "torchvision")
+        identify(change(state_dict_of("torchvision", spec)), "torchvision")
 
 
 def test_stages_of_unequal_length_are_refused_for_cifar():
-    state = without("layer2.1.")(state_of("akamaster", NetworkSpec("cifar", 20, "A", "basic", classes=10)))
+    state = without("layer2.1.")(state_dict_of("akamaster", NetworkSpec("cifar", 20, "A", "basic", classes=10)))
     with pytest.raises(ValueError, match="must be of three stages of as many blocks each. Received: 3, 2, 3"):
         identify(state, "akamaster")
     with pytest.raises(ValueError, match="Received: no blocks"):
@@ -157,21 +158,34 @@ def test_stages_of_unequal_length_are_refused_for_cifar():
 
 
 @pytest.mark.parametrize(
-    ("layout", "form", "message"),
+    ("layout", "spec", "rule", "received"),
     [
-        ("torchvision", replace(FIFTY, pool_padding="same"), "pool_padding='symmetric'. Received: 'same'"),
-        ("torchvision", replace(FIFTY, bottleneck_stride="1x1"), "bottleneck_stride='3x3'. Received: '1x1'"),
-        ("torchvision", replace(FIFTY, preactivation=True), "preactivation=False. Received: True"),
-        ("torchvision", replace(FIFTY, shortcut=None), "shortcut='B' or 'C'. Received: None"),
-        ("akamaster", FIFTY, "family='cifar'. Received: 'imagenet'"),
-        ("akamaster", NetworkSpec("cifar", 20, None, "basic"), "shortcut='A' or 'B'. Received: None"),
-        ("keras", FIFTY, "bottleneck_stride='1x1'. Received: '3x3'"),
-        ("keras_v2", FIFTY, "preactivation='slim'. Received: False"),
+        ("torchvision", replace(FIFTY, pool_padding="same"), "`pool_padding` must be 'symmetric'", "'same'"),
+        ("torchvision", replace(FIFTY, bottleneck_stride="1x1"), "`bottleneck_stride` must be '3x3'", "'1x1'"),
+        ("torchvision", replace(FIFTY, preactivation=True), "`preactivation` must be False", "True"),
+        ("torchvision", replace(FIFTY, shortcut=None), "`shortcut` must be 'B' or 'C'", "None"),
+        ("akamaster", FIFTY, "`family` must be 'cifar'", "'imagenet'"),
+        ("akamaster", NetworkSpec("cifar", 20, None, "basic"), "`shortcut` must be 'A' or 'B'", "None"),
+        ("akamaster", NetworkSpec("cifar", 20, "A", "basic", preactivation=True), "`preactivation` must be F", "True"),
+        ("torchvision", NetworkSpec("cifar", 20, "A", "basic"), "`family` must be 'imagenet'", "'cifar'"),
+        ("keras", FIFTY, "`bottleneck_stride` must be '1x1'", "'3x3'"),
+        ("keras_v2", FIFTY, "`preactivation` must be 'slim'", "False"),
+        ("keras_v2", replace(SLIM, preactivation=True), "`preactivation` must be 'slim'", "True"),
+        ("keras_v2", replace(SLIM, bottleneck_stride="1x1"), "`bottleneck_stride` must be '3x3'", "'1x1'"),
+        ("keras_v2", replace(SLIM, pool_padding="same"), "`pool_padding` must be 'symmetric'", "'same'"),
+        ("keras_v2", replace(SLIM, shortcut="C"), "`shortcut` must be 'B'", "'C'"),
     ],
 )
-def test_a_form_that_no_shape_tells_is_refused(layout, form, message):
-    with pytest.raises(ValueError, match=f"Weights of {layout} need a network of {message}"):
-        check_form(form, layout)
+def test_a_network_that_a_package_does_not_have_is_not_given_to_it(layout, spec, rule, received):
+    argument = rule.split("`")[1]
+    with pytest.raises(ValueError, match=f"{rule}.*, as in the networks of {layout}. Received: {argument}={received}"):
+        from_ours({}, layout, spec)
+
+
+def test_only_bottlenecks_are_given_to_keras_v2():
+    spec = NetworkSpec("imagenet", 18, "B", "basic", preactivation="slim", pool_padding="symmetric")
+    with pytest.raises(ValueError, match="has networks of bottleneck blocks alone. Received: basic blocks"):
+        from_ours({}, "keras_v2", spec)
 
 
 @pytest.mark.parametrize(
@@ -193,16 +207,16 @@ def test_a_form_that_no_shape_tells_is_refused(layout, form, message):
 )
 def test_the_first_variable_that_differs_is_named(change, message):
     with pytest.raises(ValueError, match=message):
-        to_ours(change(state_of("torchvision", EIGHTEEN)), "torchvision", EIGHTEEN)
+        to_ours(change(state_dict_of("torchvision", EIGHTEEN)), "torchvision", EIGHTEEN)
 
 
 def test_every_convolution_of_keras_must_have_its_bias():
-    form = replace(FORMS[13][1], classes=7)
+    spec = replace(SPECS[13][1], classes=7)
     with pytest.raises(ValueError, match="must have conv3_block1_2_conv/bias"):
-        to_ours(without("conv3_block1_2_conv/bias")(state_of("keras", form)), "keras", form)
+        to_ours(without("conv3_block1_2_conv/bias")(state_dict_of("keras", spec)), "keras", spec)
 
 
 def test_the_shapes_are_as_many_as_in_the_paper():
     """ResNet-50 of torchvision has 25,557,032 parameters, without statistics."""
-    state = state_of("torchvision", replace(FIFTY, classes=1000))
+    state = state_dict_of("torchvision", replace(FIFTY, classes=1000))
     assert sum(math.prod(a.shape) for name, a in state.items() if "running" not in name) == 25_557_032

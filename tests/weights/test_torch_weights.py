@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet.models import foreign_models
-from keras_resnet.models.foreign_models import export_weights, import_weights
 from keras_resnet.models.preprocessing import preprocess_input
+from keras_resnet.models.weights_loading import load_weights, state_dict, weights_of
 from keras_resnet.weights import conversion
-from keras_resnet.weights.readers import state_dict
+from keras_resnet.weights.conversion import converted
+from keras_resnet.weights.readers.state_dict import read_state_dict
 
 torch = pytest.importorskip("torch", reason="the other side of the conversion is PyTorch")
 
-from torch_networks import Network, stirred, torch_logits  # noqa: E402  # after torch is known to be there
+from tiers import slow  # noqa: E402  # after torch is known to be there
+from torch_networks import Network, stirred, torch_logits  # noqa: E402
 
 TORCHVISION = {"pool_padding": "symmetric", "bottleneck_stride": "3x3"}
 CASES = {
@@ -37,19 +38,16 @@ def pair(case: str):
     return stirred(Network(*arguments)), build(classifier_activation=None), case.split()[0]
 
 
-def state_of(network) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-
-
-@pytest.fixture(params=CASES)
-def converted(request):
+@pytest.fixture(scope="module", params=CASES)
+def both(request):
+    """A network of theirs, one of ours with its weights, and the layout."""
     theirs, ours, layout = pair(request.param)
-    import_weights(ours, state_of(theirs), layout)
+    load_weights(ours, converted(theirs.state_dict()))
     return theirs, ours, layout
 
 
-def test_logits_agree(converted):
-    theirs, ours, _ = converted
+def test_logits_agree(both):
+    theirs, ours, _ = both
     side = 64 if ours.name.startswith("resnet") else 32
     images = np.random.default_rng(0).normal(size=(4, side, side, 3)).astype("float32")
     expected, logits = torch_logits(theirs, images), np.array(ours(images))
@@ -57,25 +55,25 @@ def test_logits_agree(converted):
     assert np.ptp(expected) > 0.1
 
 
-def test_they_come_back_to_the_bit(converted):
-    theirs, ours, layout = converted
-    state, back = state_of(theirs), export_weights(ours, layout)
+def test_they_come_back_to_the_bit(both):
+    theirs, ours, layout = both
+    state, back = theirs.state_dict(), conversion.from_ours(weights_of(ours).arrays, layout, ours.spec)
     assert set(back) == {name for name in state if not name.endswith("num_batches_tracked")}
     for name, array in back.items():
         np.testing.assert_array_equal(array, state[name], err_msg=name)
 
 
-def test_the_network_is_known_by_its_weights(converted):
-    theirs, ours, layout = converted
-    assert conversion.detect(state_of(theirs)) == layout
-    assert conversion.identify(state_of(theirs), layout) == ours.form
+def test_the_network_is_known_by_its_weights(both):
+    theirs, ours, layout = both
+    assert conversion.detect(theirs.state_dict()) == layout
+    assert conversion.identify(theirs.state_dict(), layout) == ours.spec
     assert ours.preprocessing == "torch"
 
 
-def test_centred_channels_cannot_be_taken_as_they_are():
+def test_centered_channels_cannot_be_taken_as_they_are():
     """The permutation matters: without it every shape fits and the logits are wrong."""
-    theirs, ours, layout = pair("akamaster A")
-    import_weights(ours, state_of(theirs), layout)
+    theirs, ours, _ = pair("akamaster A")
+    load_weights(ours, converted(theirs.state_dict()))
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
     right = np.array(ours(images))
     kernel = ours.get_layer("conv3_block1_1_conv").kernel
@@ -89,7 +87,7 @@ REFUSED = {
     "missing": (lambda s: s.pop("layer2.0.bn1.weight"), "must have layer2.0.bn1.weight, for conv3_block1_1_bn/gamma"),
     "classes": (
         lambda s: s.update({"linear.weight": np.zeros((9, 64), "f"), "linear.bias": np.zeros(9, "f")}),
-        r"predictions/kernel must have the shape \(64, 10\), as in 'cifar_resnet20'. Received: \(64, 9\)",
+        r"Layer 'predictions' of 'cifar_resnet20' wants kernel of shape \(64, 10\), the weights have .* \(64, 9\)",
     ),
     "deeper": (
         lambda s: s.update({"layer1.3.conv1.weight": np.zeros((16, 16, 3, 3), "float32")}),
@@ -104,71 +102,70 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_weights_of_another_network_are_refused_and_none_is_taken(case):
-    theirs, ours, layout = pair("akamaster A")
-    state, before = state_of(theirs), [np.array(variable) for variable in ours.weights]
+    theirs, ours, _ = pair("akamaster A")
+    state, before = dict(theirs.state_dict()), [np.array(variable) for variable in ours.weights]
     change, message = REFUSED[case]
     change(state)
     with pytest.raises(ValueError, match=message):
-        import_weights(ours, state, layout)
+        load_weights(ours, converted(state))
     assert ours.preprocessing is None
     for variable, value in zip(ours.weights, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 
 
-@pytest.mark.parametrize("options", [{"shortcut": None}, {"preactivation": True}, {"shortcut": "B"}])
-def test_a_network_of_another_form_takes_nothing(options):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"shortcut": None},
+            "`shortcut` must be 'A', as in the network that these weights are of. Received: shortcut=No",
+        ),
+        ({"preactivation": True}, "Layer 'conv2_block1_preact_bn' of 'cifar_resnet20' wants gamma"),
+        ({"shortcut": "B"}, "Layer 'conv3_block1_0_conv' of 'cifar_resnet20' wants kernel"),
+    ],
+    ids=str,
+)
+def test_a_network_of_another_specification_takes_nothing(options, message):
     """The plain network has the very shapes of option A."""
-    theirs, _, layout = pair("akamaster A")
-    with pytest.raises(
-        ValueError, match="need a network of shortcut='A' or 'B'|need a network of preac|must have conv3"
-    ):
-        import_weights(keras_resnet.CifarResNet(20, **options), state_of(theirs), layout)
-
-
-def test_a_network_without_counterpart_is_not_given_away():
-    with pytest.raises(ValueError, match="need a network of preactivation=False. Received: True"):
-        export_weights(keras_resnet.CifarResNet20(preactivation=True), "akamaster")
-    with pytest.raises(ValueError, match="Weights of torchvision need a network of family='imagenet'"):
-        export_weights(keras_resnet.CifarResNet20(), "torchvision")
+    theirs = Network(*CASES["akamaster A"][0])
+    with pytest.raises(ValueError, match=message):
+        keras_resnet.CifarResNet(20, **options, weights=theirs.state_dict())
 
 
 @pytest.mark.slow
 def test_a_network_without_top_passes_over_the_classifier():
-    theirs, ours, layout = pair("akamaster A")
-    headless = keras_resnet.CifarResNet20(include_top=False, input_shape=(32, 32, 3))
-    state = state_of(theirs)
-    import_weights(headless, state, layout)
-    import_weights(ours, state, layout)
-    for name, array in foreign_models.state_of(headless).items():
-        np.testing.assert_array_equal(array, foreign_models.state_of(ours)[name])
+    theirs, ours, _ = pair("akamaster A")
+    state = dict(theirs.state_dict())
+    headless = keras_resnet.CifarResNet20(include_top=False, input_shape=(32, 32, 3), weights=state)
+    load_weights(ours, converted(state))
+    for name, array in state_dict(headless).items():
+        np.testing.assert_array_equal(array, state_dict(ours)[name])
     del state["layer3.2.conv2.weight"]
     with pytest.raises(ValueError, match="must have layer3.2.conv2.weight"):
-        import_weights(headless, state, layout)
+        load_weights(headless, converted(state))
 
 
 def test_weights_without_classifier_are_refused_by_a_network_that_has_one():
-    theirs, ours, layout = pair("akamaster A")
-    state = {name: array for name, array in state_of(theirs).items() if not name.startswith("linear")}
-    with pytest.raises(ValueError, match="must have predictions/kernel, as 'cifar_resnet20' has"):
-        import_weights(ours, state, layout)
+    state = dict(Network(*CASES["akamaster A"][0]).state_dict())
+    del state["linear.weight"], state["linear.bias"]
+    with pytest.raises(ValueError, match="Layer 'predictions' of 'cifar_resnet20' wants kernel .* have none"):
+        keras_resnet.CifarResNet20(weights=state)
 
 
-def test_the_wrong_answers_of_published_networks(shared_data):
+@pytest.mark.parametrize(("depth", "file"), [(20, "resnet20-12fca82f.th"), *slow([(32, "resnet32-d509ac18.th")])])
+def test_the_error_of_published_networks(shared_data, depth, file):
     """ResNet-20 of akamaster: 8.5% on the first 1,000 test images, and the logits of PyTorch."""
     from keras_resnet.data.datasets import cifar
 
     test = cifar.load("cifar10", shared_data / "tfds")[1]
     images = np.array(preprocess_input(test.images, conversion.LAYOUTS["akamaster"].preprocessing))
-    for depth, file, most in ((20, "resnet20-12fca82f.th", 8.5), (32, "resnet32-d509ac18.th", 8.5)):
-        state = state_dict.read_state(shared_data / "weights" / file)
-        ours = keras_resnet.CifarResNet(depth, classifier_activation=None)
-        import_weights(ours, state, conversion.detect(state))
-        logits = ours.predict(images, batch_size=250, verbose=0)
-        error = 100 * np.mean(logits.argmax(-1) != test.labels)
-        n = (depth - 2) // 6
-        theirs = Network((n, n, n), 1, "A", 10, "linear")
-        theirs.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, strict=False)
-        expected = torch_logits(theirs, images[:250])
-        np.testing.assert_allclose(logits[:250], expected, atol=1e-4 * np.ptp(expected))
-
-        assert error == most if depth == 20 else error <= most
+    state = read_state_dict(shared_data / "weights" / file)
+    ours = keras_resnet.CifarResNet(depth, weights=state, classifier_activation=None)
+    logits = ours.predict(images, batch_size=250, verbose=0)
+    error = 100 * np.mean(logits.argmax(-1) != test.labels)
+    n = (depth - 2) // 6
+    theirs = Network((n, n, n), 1, "A", 10, "linear")
+    theirs.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, strict=False)
+    expected = torch_logits(theirs, images[:250])
+    np.testing.assert_allclose(logits[:250], expected, atol=1e-4 * np.ptp(expected))
+    assert error == 8.5 if depth == 20 else error <= 8.5

@@ -156,25 +156,66 @@ def strided_shape(input_shape, filters: int, strides: int, data_format: str) -> 
     return (input_shape[0], *size, filters) if last else (input_shape[0], filters, *size)
 
 
-def identity(in_filters: int, filters: int, strides: int, *, data_format: str, name: str, **_) -> Callable:
+def identity(
+    in_filters: int,
+    filters: int,
+    strides: int,
+    *,
+    normalize: bool = True,
+    synchronized: bool = False,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Callable:
     """Option A everywhere: nothing where the shape stays, `IdentityShortcut` where it changes."""
     if strides == 1 and in_filters == filters:
         return lambda x: x
     return IdentityShortcut(filters, strides, data_format=data_format, name=name)
 
 
-def projection(in_filters: int, filters: int, strides: int, **options) -> Callable:
+def projection(
+    in_filters: int,
+    filters: int,
+    strides: int,
+    *,
+    normalize: bool = True,
+    synchronized: bool = False,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Callable:
     """Option C: a projection in every block."""
-    return ProjectionShortcut(filters, strides, **options)
+    return ProjectionShortcut(
+        filters, strides, normalize=normalize, synchronized=synchronized, data_format=data_format, name=name
+    )
 
 
-def projection_where_the_channels_change(in_filters: int, filters: int, strides: int, **options) -> Callable:
+def projection_where_the_channels_change(
+    in_filters: int,
+    filters: int,
+    strides: int,
+    *,
+    normalize: bool = True,
+    synchronized: bool = False,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Callable:
     """Option B: projections only where the channels change, otherwise the identity, subsampled where it has a stride.
 
     In the paper's networks both change together; a stride alone is in those of TF-slim.
     """
-    return (identity if in_filters == filters else projection)(in_filters, filters, strides, **options)
+    return (identity if in_filters == filters else projection)(
+        in_filters,
+        filters,
+        strides,
+        normalize=normalize,
+        synchronized=synchronized,
+        data_format=data_format,
+        name=name,
+    )
 
 
-SHORTCUTS: dict[str, Callable] = {"A": identity, "B": projection_where_the_channels_change, "C": projection}
-"""Option -> function of (in_filters, filters, strides, …) that returns what is applied to the block's input."""
+SHORTCUTS: dict[str | None, Callable] = {"A": identity, "B": projection_where_the_channels_change, "C": projection}
+"""Option -> function that returns what is applied to the block's input.
+
+Each row takes in_filters, filters and strides, and by keyword normalize, synchronized, data_format and name; it reads
+those that concern it.
+"""

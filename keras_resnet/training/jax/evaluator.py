@@ -28,7 +28,7 @@ def evaluator(model: keras.Model) -> Callable[[Iterable, int], ErrorRates]:
     def measure(trainable, state, images, labels):
         with jax.default_matmul_precision("float32"):
             logits, _ = model.stateless_call(trainable, state, images, training=False)
-        misclassified = (ops.count_nonzero(losses.wrong(logits, labels, k)) for k in (1, 5))
+        misclassified = (ops.count_nonzero(losses.misclassified(logits, labels, k)) for k in (1, 5))
         return ops.count_nonzero(labels >= 0), ops.sum(losses.cross_entropy(logits, labels)), *misclassified
 
     def evaluate(batches: Iterable, images: int) -> ErrorRates:

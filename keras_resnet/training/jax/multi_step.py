@@ -63,7 +63,7 @@ def multi_step(
         (mean, (logits, state)), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable, state, images, labels)
         gradients = _clipped(gradients, global_clipnorm) if global_clipnorm else gradients
         trainable, slots = _update(network, optimizer, trainable, slots, gradients, rate)
-        return (trainable, state, slots), mean, jnp.count_nonzero(losses.wrong(logits, labels))
+        return (trainable, state, slots), mean, jnp.count_nonzero(losses.misclassified(logits, labels))
 
     @functools.partial(jax.jit, donate_argnums=0)
     def run(values, held, indices, draws, rates, steps):

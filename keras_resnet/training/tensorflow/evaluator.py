@@ -32,8 +32,8 @@ def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[
         return (
             tf.math.count_nonzero(labels >= 0),
             tf.reduce_sum(tf.cast(losses.cross_entropy(logits, labels), tf.float64)),
-            tf.math.count_nonzero(losses.wrong(logits, labels, k=1)),
-            tf.math.count_nonzero(losses.wrong(logits, labels, k=5)),
+            tf.math.count_nonzero(losses.misclassified(logits, labels, k=1)),
+            tf.math.count_nonzero(losses.misclassified(logits, labels, k=5)),
         )
 
     @tf.function(autograph=False)

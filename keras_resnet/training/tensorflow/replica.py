@@ -84,7 +84,7 @@ class Replica:
             loss = tf.reduce_sum(self.loss(logits, labels)) / self.global_batch_size
             scaled = loss * self.loss_scale.scale.value if self.loss_scale else loss
         gradients = tape.gradient(scaled, self.model.trainable_variables)
-        return loss, tf.math.count_nonzero(losses.wrong(logits, labels)), gradients
+        return loss, tf.math.count_nonzero(losses.misclassified(logits, labels)), gradients
 
     def update(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> tf.Tensor:
         """Updates the weights, unless the summed gradients overflowed; returns whether they are finite.

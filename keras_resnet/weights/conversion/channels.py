@@ -1,4 +1,4 @@
-"""The order of the channels, where option A of another package puts the new ones elsewhere than ours."""
+"""Orders of channels, where option A of another package puts the new ones elsewhere than ours."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from keras_resnet.facts.network_spec import NetworkSpec
 Orders = dict[str, tuple[np.ndarray | None, np.ndarray | None]]
 
 
-def centred_orders(form: NetworkSpec) -> Orders:
-    """By layer, which of their input and output channels each of ours is, where the orders differ.
+def centered_orders(spec: NetworkSpec) -> Orders:
+    """By layer, the package's input and output channels in our order, where the orders differ.
 
     A shortcut of option A adds channels of zeros. Ours come last; where theirs are on both sides, all that is added up
     after it has the old channels in the middle. Within a block the orders are the same.
     """
     orders: Orders = {}
-    stream = np.arange(form.architecture.stem.filters)
-    last = 3 if form.block == "bottleneck" else 2
-    for block in form.architecture.plan():
+    stream = np.arange(spec.architecture.stem.filters)
+    last = 3 if spec.block == "bottleneck" else 2
+    for block in spec.architecture.plan():
         orders[f"{block.name}_1_conv"] = (stream, None)
         stream = widened(stream, block.out_filters)
         orders[f"{block.name}_{last}_conv"] = (None, stream)

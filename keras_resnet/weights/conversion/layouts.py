@@ -1,4 +1,4 @@
-"""How other packages call the variables of a residual network, and where their networks differ from ours."""
+"""Layouts: other packages' names for the variables of a residual network, and how their networks differ from ours."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def torch_name(name: str, depth: int, *, classifier: str, shortcut: tuple[str, s
     """PyTorch's `layer1.0.bn1.weight` for our `conv2_block1_1_bn/gamma`.
 
     Args:
-        name: Of our variable.
-        depth: Of the network; makes no difference here.
+        name: Name of our variable.
+        depth: Depth of the network; makes no difference here.
         classifier: Name of the last layer.
         shortcut: Names of a projection's convolution and batch normalization, within its block.
     """
@@ -30,10 +30,10 @@ def torch_name(name: str, depth: int, *, classifier: str, shortcut: tuple[str, s
     if match := LAYER.fullmatch(layer):
         number, kind = int(match["number"]), match["kind"]
         own = f"{kind}{number}" if number else shortcut[kind == "bn"]
-        theirs = f"layer{int(match['stage']) - 1}.{int(match['block']) - 1}.{own}"
+        module = f"layer{int(match['stage']) - 1}.{int(match['block']) - 1}.{own}"
     else:
-        theirs = {"conv1_conv": "conv1", "conv1_bn": "bn1", "predictions": classifier}[layer]
-    return f"{theirs}.{TORCH_VARIABLES[variable]}"
+        module = {"conv1_conv": "conv1", "conv1_bn": "bn1", "predictions": classifier}[layer]
+    return f"{module}.{TORCH_VARIABLES[variable]}"
 
 
 TORCH_VARIABLES = {
@@ -47,7 +47,7 @@ TORCH_VARIABLES = {
 
 
 def same_name(name: str, depth: int) -> str:
-    """The names of keras.applications are ours, whatever the depth."""
+    """Our name itself, which keras.applications has as well, whatever the depth."""
     return name
 
 
@@ -91,27 +91,27 @@ BLOBS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """A package's names, and what its networks are.
+    """The names and the networks of a package.
 
     Args:
         family: `"imagenet"` or `"cifar"`.
-        preprocessing: What its images are turned into, a key of `preprocessing.PREPROCESSING`.
+        preprocessing: Convention of its images, a key of `preprocessing.PREPROCESSING`.
         options: Arguments of the builder without which the same weights would mean something else.
-        theirs: From the name of a variable of ours and the depth of the network to the name there.
-        marks: Names there, in their order, which weights must have to be taken for this package's.
+        name_of: Function from the name of a variable of ours and the depth of the network to the package's name.
+        marks: Names by which weights are recognized as the package's.
         block: Pattern of the name of each block's first kernel; its group is the number of the stage.
-        fold: From their arrays, under our names and in Keras's order of axes, to ours.
-        unfold: The inverse; None where nothing is given back.
+        fold: Function from the package's arrays, under our names and in Keras's order of axes, to ours.
+        unfold: The inverse; None where weights are only read.
         shortcuts: The options that its networks have.
         outputs_first: Whether kernels have the axes (outputs, inputs, height, width).
-        extras: Kind of layer -> the variables that each has there beside ours. A convolution may always have a bias.
-        centred: Whether option A puts the new channels on both sides of the old ones, and not after them.
+        extras: Kind of layer -> the variable that each has there beside ours. A convolution may always have a bias.
+        centered: Whether option A puts the new channels on both sides of the old ones, and not after them.
     """
 
     family: str
     preprocessing: str
     options: dict[str, Any]
-    theirs: Callable[[str, int], str]
+    name_of: Callable[[str, int], str]
     marks: tuple[str, ...]
     block: re.Pattern[str]
     fold: Verb = verbs.fold
@@ -119,7 +119,7 @@ class Layout:
     shortcuts: tuple[Shortcut, ...] = ("B", "C")
     outputs_first: bool = False
     extras: dict[str, str] = field(default_factory=dict)
-    centred: bool = False
+    centered: bool = False
 
 
 LATE = {"pool_padding": "symmetric", "bottleneck_stride": "3x3", "preactivation": False}
@@ -147,7 +147,7 @@ LAYOUTS: dict[str, Layout] = {
         block=TORCH_BLOCK,
         shortcuts=("A", "B"),
         outputs_first=True,
-        centred=True,
+        centered=True,
     ),
     "keras": Layout(
         "imagenet",
@@ -198,13 +198,13 @@ taken for the mean of its pixels."""
 
 
 def detect(names: Collection[str]) -> str:
-    """The layout whose names those of a state are.
+    """The layout whose names a state dict has.
 
     Raises:
         ValueError: if there is none.
     """
-    for layout, facts in LAYOUTS.items():
-        if set(facts.marks) <= set(names):
-            return layout
+    for name, layout in LAYOUTS.items():
+        if set(layout.marks) <= set(names):
+            return name
     shown = ", ".join(list(names)[:3]) or "nothing"
     raise ValueError(f"The weights must have the names of one of {', '.join(LAYOUTS)}. Received: {shown}, …")

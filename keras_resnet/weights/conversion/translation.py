@@ -1,4 +1,4 @@
-"""Weights by the names of other packages into weights by ours, and back, without a network."""
+"""Translation of weights by the names of other packages into weights by ours, and back, without a network."""
 
 from __future__ import annotations
 
@@ -8,86 +8,109 @@ import numpy as np
 
 from keras_resnet.facts import architectures
 from keras_resnet.facts.architectures import Layer
-from keras_resnet.facts.network_spec import NetworkSpec
-from keras_resnet.weights.conversion.channels import Orders, centred_orders, inverse, reordered
-from keras_resnet.weights.conversion.layouts import LAYOUTS, Layout
-from keras_resnet.weights.conversion.recognition import AXES, check_form
+from keras_resnet.facts.network_spec import NetworkSpec, check_spec
+from keras_resnet.weights.arrays import Weights
+from keras_resnet.weights.conversion.channels import Orders, centered_orders, inverse, reordered
+from keras_resnet.weights.conversion.layouts import LAYOUTS, Layout, detect
+from keras_resnet.weights.conversion.recognition import AXES, identify, options_of
+from keras_resnet.weights.metadata import WeightsMetadata
 
 UNUSED = "num_batches_tracked"
 
 
-def to_ours(state: Mapping[str, np.ndarray], layout: str, form: NetworkSpec) -> dict[str, np.ndarray]:
-    """The weights of a network of a package as a network of ours has them.
+def converted(state_dict: Mapping[str, np.ndarray]) -> Weights:
+    """The weights of another package as ours, with what is known of that package's networks.
 
     Args:
-        state: Arrays by the package's names; see `read_state` and `state_of`.
+        state_dict: Arrays by its names; see `read_state_dict` and `weights_loading.state_dict`.
+
+    Raises:
+        ValueError: if they have the names of no layout, or belong to no network of ours.
+    """
+    layout = detect(state_dict)
+    spec = identify(state_dict, layout)
+    return Weights(
+        to_ours(state_dict, layout, spec), WeightsMetadata(spec, LAYOUTS[layout].preprocessing), layout=layout
+    )
+
+
+def to_ours(state_dict: Mapping[str, np.ndarray], layout: str, spec: NetworkSpec) -> dict[str, np.ndarray]:
+    """The weights of a package's network by the names and in the order of axes of ours.
+
+    Args:
+        state_dict: Arrays by the package's names.
         layout: A key of `LAYOUTS`; see `detect`.
-        form: Of the network; see `identify`.
+        spec: Specification of the network; see `identify`.
 
     Returns:
         float32 arrays by layer and variable, such as `conv1_conv/kernel`, in Keras's order of axes.
 
     Raises:
-        ValueError: naming the first variable that is missing or has another shape, or one that there is no place for.
+        ValueError: naming the first variable that is missing or has another shape, or one without a place.
     """
-    facts, left, found = LAYOUTS[layout], dict(state), {}
-    for layer in weighted(form):
+    facts, left, arrays = LAYOUTS[layout], dict(state_dict), {}
+    for layer in weighted(spec):
         for variable, shape, needed in variables(layer, facts):
             ours = f"{layer.name}/{variable}"
-            theirs = facts.theirs(ours, form.depth)
+            theirs = facts.name_of(ours, spec.depth)
             if theirs in left:
-                found[ours] = _oriented(left.pop(theirs), shape, facts, f"{theirs} must have the shape {{}} of {ours}")
+                arrays[ours] = _oriented(left.pop(theirs), shape, facts, f"{theirs} must have the shape {{}} of {ours}")
             elif needed:
                 raise ValueError(f"The weights must have {theirs}, for {ours} of a network of ours. They have not")
     if more := [name for name in left if not name.endswith(UNUSED)]:
         raise ValueError(
-            f"ResNet-{form.depth} of {layout} must have a place for every weight. It has none for {len(more)}, "
+            f"ResNet-{spec.depth} of {layout} must have a place for every weight. It has none for {len(more)}, "
             f"such as {more[0]}"
         )
-    return reordered(facts.fold(found), _orders(facts, form))
+    return reordered(facts.fold(arrays), _orders(facts, spec))
 
 
-def from_ours(ours: Mapping[str, np.ndarray], layout: str, form: NetworkSpec) -> dict[str, np.ndarray]:
+def from_ours(arrays: Mapping[str, np.ndarray], layout: str, spec: NetworkSpec) -> dict[str, np.ndarray]:
     """The weights of a network of ours as the same network of a package has them: the inverse of `to_ours`.
 
     Args:
-        ours: Arrays by layer and variable, in Keras's order of axes.
+        arrays: By layer and variable, in Keras's order of axes; see `weights_loading.weights_of`.
         layout: A key of `LAYOUTS`.
-        form: Of the network.
+        spec: Specification of the network.
 
     Returns:
         float32 arrays by the package's names, in its order of axes.
 
     Raises:
-        ValueError: if the package has no such network, or nothing is written for it.
+        ValueError: if the package has no such network, or its weights are only read.
     """
     facts = LAYOUTS[layout]
     if facts.unfold is None:
         known = ", ".join(name for name, row in LAYOUTS.items() if row.unfold)
         raise ValueError(f"`layout` must be one of {known} to give weights to. Received: layout={layout!r}")
-    check_form(form, layout)
-    theirs = facts.unfold(reordered(ours, inverse(_orders(facts, form))))
-    return {facts.theirs(name, form.depth): _outputs_first(array, facts) for name, array in theirs.items()}
+    allowed = {"family": facts.family} | options_of(facts, spec.block)
+    check_spec(
+        spec,
+        {name: (value,) for name, value in allowed.items()} | {"shortcut": facts.shortcuts},
+        whose=f"the networks of {layout}",
+    )
+    theirs = facts.unfold(reordered(arrays, inverse(_orders(facts, spec))))
+    return {facts.name_of(name, spec.depth): _outputs_first(array, facts) for name, array in theirs.items()}
 
 
-def weighted(form: NetworkSpec) -> Iterator[Layer]:
+def weighted(spec: NetworkSpec) -> Iterator[Layer]:
     """The layers that have weights in a network of ours."""
-    architecture = form.architecture
+    architecture = spec.architecture
     side = architecture.image_size
     for layer in architectures.layers(
         architecture,
-        shortcut=form.shortcut,
-        bottleneck_stride=form.bottleneck_stride,
-        preactivation=form.preactivation,
-        input_shape=(side, side, form.channels),
-        classes=form.classes,
+        shortcut=spec.shortcut,
+        bottleneck_stride=spec.bottleneck_stride,
+        preactivation=spec.preactivation,
+        input_shape=(side, side, spec.channels),
+        classes=spec.classes,
     ):
-        if form.classes or layer.kind != "dense":
+        if spec.classes or layer.kind != "dense":
             yield layer
 
 
 def variables(layer: Layer, facts: Layout) -> Iterator[tuple[str, tuple[int, ...], bool]]:
-    """Each variable of a layer in a package's network, its shape in Keras's order, and whether it must be there."""
+    """Each variable of a layer in a package's network: name, shape in Keras's order, and whether it must be there."""
     each, extra = (layer.filters,), facts.extras.get(layer.kind)
     if layer.kind == "batch_normalization":
         yield from ((name, each, True) for name in ("gamma", "beta", "moving_mean", "moving_variance"))
@@ -100,7 +123,7 @@ def variables(layer: Layer, facts: Layout) -> Iterator[tuple[str, tuple[int, ...
 
 
 def _oriented(array: np.ndarray, shape: tuple[int, ...], facts: Layout, rule: str) -> np.ndarray:
-    """An array of theirs in Keras's order of axes.
+    """A package's array in Keras's order of axes.
 
     Raises:
         ValueError: with the rule, if it has another shape.
@@ -114,12 +137,12 @@ def _oriented(array: np.ndarray, shape: tuple[int, ...], facts: Layout, rule: st
 
 
 def _outputs_first(array: np.ndarray, facts: Layout) -> np.ndarray:
-    """An array of ours in their order of axes."""
+    """Our array in a package's order of axes."""
     if facts.outputs_first and array.ndim in AXES:
         array = array.transpose(np.argsort(AXES[array.ndim]))
     return np.ascontiguousarray(array)
 
 
-def _orders(facts: Layout, form: NetworkSpec) -> Orders:
-    """Where their channels are in another order than ours."""
-    return centred_orders(form) if facts.centred and form.shortcut == "A" else {}
+def _orders(facts: Layout, spec: NetworkSpec) -> Orders:
+    """The orders of channels that a package's networks have, where they differ from ours."""
+    return centered_orders(spec) if facts.centered and spec.shortcut == "A" else {}

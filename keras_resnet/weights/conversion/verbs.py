@@ -1,4 +1,4 @@
-"""What becomes of the arrays of other frameworks: their biases, factors and epsilons go into our moving statistics."""
+"""Folding of other frameworks' biases, factors and epsilons into our moving statistics, and back."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The files that weights come in."""
+"""Readers of the files that weights come in."""

@@ -16,7 +16,7 @@ ORDER = {True: ("kernel", "bias"), False: ("gamma", "beta", "moving_mean", "movi
 """The variables of a layer in a `.weights.h5`, which numbers them, by whether the first has several axes."""
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
-"""What h5py raises on its way through a damaged or a foreign file."""
+"""Errors of h5py on its way through a damaged or a foreign file."""
 
 
 def read_keras(path: Path) -> dict[str, np.ndarray]:
@@ -36,12 +36,12 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
         with h5py.File(content) as file:
             old = file.get("model_weights", file)
             named = _by_layer_names(old) if _texts(old, "layer_names") else _by_class_and_counter(file)
-            found = {name: _array(dataset, file) for name, dataset in named}
+            state_dict = {name: _array(dataset, file) for name, dataset in named}
     except (*DAMAGE, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is no file of Keras's weights, or damaged ({error}); get it again") from error
-    if not found:
+    if not state_dict:
         raise ValueError(f"{path} is no file of Keras's weights: it has no layer with weights")
-    return found
+    return state_dict
 
 
 def _by_layer_names(root) -> Iterator[tuple[str, Any]]:

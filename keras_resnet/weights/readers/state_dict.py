@@ -1,4 +1,4 @@
-"""Files of weights as arrays by name; nothing in them is executed."""
+"""State dicts, arrays by name, of the files that weights come in; nothing in a file is executed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
     **dict.fromkeys((".h5", ".hdf5", ".keras"), read_keras),
     ".caffemodel": read_caffe,
 }
-"""What reads the files of a suffix."""
+"""Readers by the suffix of the file."""
 
 
-def read_state(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays in a file of PyTorch, safetensors, Keras or Caffe, by the names that they have there.
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays in a file of PyTorch, safetensors, Keras or Caffe, by their names there.
 
     Args:
         path: The file; its suffix, a key of `READERS`, says what it is.
@@ -40,8 +40,8 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
     if path.suffix.lower() not in READERS:
         raise ValueError(f"A file of weights must end in one of {', '.join(READERS)}. Received: {path}")
     with np.errstate(over="ignore"):  # a value too great for float32 is infinite then, and refused
-        found = {name: np.asarray(array, "float32") for name, array in READERS[path.suffix.lower()](path).items()}
-    for name, array in found.items():
+        state_dict = {name: np.asarray(array, "float32") for name, array in READERS[path.suffix.lower()](path).items()}
+    for name, array in state_dict.items():
         if not np.isfinite(array).all():
             raise ValueError(f"The weights in {path} must be finite. {name} is not; get the file again")
-    return found
+    return state_dict

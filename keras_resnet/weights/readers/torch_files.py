@@ -34,13 +34,13 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is refused: it must hold tensors and plain values alone ({reason})") from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no file of PyTorch, or damaged ({error}); get it again") from error
-    state = content
+    state_dict = content
     if isinstance(content, dict):
-        state = next((content[key] for key in KEYS if isinstance(content.get(key), dict)), content)
-    tensors = isinstance(state, dict) and all(isinstance(tensor, torch.Tensor) for tensor in state.values())
-    if not state or not tensors:
+        state_dict = next((content[key] for key in KEYS if isinstance(content.get(key), dict)), content)
+    tensors = isinstance(state_dict, dict) and all(isinstance(tensor, torch.Tensor) for tensor in state_dict.values())
+    if not state_dict or not tensors:
         raise ValueError(f"{path} must hold a dictionary of tensors, alone or under {' or '.join(map(repr, KEYS))}")
-    return {str(name).removeprefix("module."): tensor.float().numpy() for name, tensor in state.items()}
+    return {str(name).removeprefix("module."): tensor.float().numpy() for name, tensor in state_dict.items()}
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
