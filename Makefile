@@ -32,7 +32,7 @@ test: $(READY) ## Run the tests that take minutes
 test-slow: $(READY) ## Run the tests that take an hour or two, and those against other libraries
 	$(BIN)/python -m pytest -m "(slow or parity) and not gpu and not tpu"
 
-check: $(READY) ## Check the form: format, lint, types, and the floors that imports may cross
+check: $(READY) ## Check the form: format, lint, types, and which room may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

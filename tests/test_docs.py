@@ -21,6 +21,7 @@ DOCS = ROOT / "docs"
 PAGES = {str(page.relative_to(DOCS)): page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
 REFERENCE = "\n".join(text for page, text in PAGES.items() if page.startswith("reference/"))
 GUIDES = {"README.md": (ROOT / "README.md").read_text(encoding="utf-8"), **PAGES}
+LAYERING = (ROOT / "tests/test_layering.py").read_text(encoding="utf-8")
 PYTHON = [
     (name, block) for name, text in GUIDES.items() for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 ]
@@ -69,6 +70,44 @@ def test_every_file_that_is_named_exists():
     named = {(page, file) for page, text in PAGES.items() for file in re.findall(r"\brecipes/[\w./-]+\w", text)}
     assert len(named) >= 20
     assert [(page, file) for page, file in sorted(named) if not (ROOT / file).exists()] == []
+
+
+def test_the_architecture_names_rooms_that_exist_and_no_other():
+    text = PAGES["architecture.md"].partition("## The rooms")[2].partition("Outside of the package")[0]
+    rows = re.findall(
+        r'^    Room\("(\w+)"', (ROOT / "tests/test_layering.py").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(rows) > 10
+    assert re.findall(r"^\| `(\w+)(?:/|\.py)`", text, re.MULTILINE) == rows
+
+
+def test_the_architecture_names_files_that_exist():
+    files = set(re.findall(r"`([\w/]+\.py)[:`]", PAGES["architecture.md"]))
+    assert len(files) >= 30
+    places = [ROOT, ROOT / "keras_resnet"]
+    assert [file for file in sorted(files) if not any((place / file).is_file() for place in places)] == []
+
+
+def test_the_journeys_stop_where_something_is():
+    stops = re.findall(r"^\d+\. `([\w/]+\.py):([\w.]+)`", PAGES["architecture.md"], re.MULTILINE)
+    assert len(stops) >= 25
+    for file, name in stops:
+        source = ROOT / file if file.startswith("recipes/") else ROOT / "keras_resnet" / file
+        assert name in defined(source), f"{file}:{name}"
+
+
+def defined(source: Path) -> set[str]:
+    """The names that a source defines at its top level, and in its classes as `Class.method`."""
+    names = set()
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.FunctionDef(name=name):
+                names.add(name)
+            case ast.ClassDef(name=name, body=body):
+                names |= {name, *(f"{name}.{inner.name}" for inner in body if isinstance(inner, ast.FunctionDef))}
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return names
 
 
 def test_every_recipe_that_is_named_exists():
