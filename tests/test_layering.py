@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import keras_resnet
@@ -189,6 +190,28 @@ def is_quick(name: str) -> bool:
     return libraries(module) == STANDARD_LIBRARY
 
 
+def circle() -> list[str]:
+    """Modules that import one another in a circle, also inside functions; empty where there are none."""
+
+    def module(name: str) -> str:
+        parts = place(name)
+        while parts and ".".join(parts) not in PACKAGE:
+            parts = parts[:-1]
+        return ".".join(parts)
+
+    graph = {
+        importer: {module(one.name) for one in imports(source) if one.name.split(".")[0] == "keras_resnet"}
+        - {importer, ""}
+        for importer, source in PACKAGE.items()
+        if importer != "__init__"
+    }
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
 def sources(folder: str) -> dict[str, str]:
     """The sources below a folder of the repository by dotted name; a package by its own."""
     start = ROOT / folder
@@ -204,6 +227,7 @@ def test_imports_point_downward():
     wrong = [wrong for module, source in PACKAGE.items() if module != "__init__" for wrong in offences(module, source)]
     assert [one for one in wrong if one.split(",")[0] not in PENDING] == []
     assert {room.name for room in HOUSE} == {room(f"keras_resnet.{module}") for module in PACKAGE}
+    assert circle() == []
     assert [name for name in [*PACKAGE, *SCRIPTS] if HOMELESS & set(name.split("."))] == [], "a home is missing"
 
 
