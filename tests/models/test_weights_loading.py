@@ -214,7 +214,7 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path):
     with h5py.File(path, "a") as file:
         del file["keras_resnet"]
         file["keras_resnet"] = '{"form": {"family": "cifar", "wings": 2}, "preprocessing": null, "class_names": null}'
-    assert "says of its weights what this version cannot read" in refusal(network(), path)
+    assert "has metadata that this version cannot read" in refusal(network(), path)
 
 
 def test_a_network_without_top_takes_all_but_the_classifier(tmp_path):
