@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+SITE   := build/docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow check format clean
+.PHONY: help setup train test test-slow check format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +32,7 @@ test: $(READY) ## Run the tests that take minutes
 test-slow: $(READY) ## Run the tests that take an hour or two, and those against other libraries
 	$(BIN)/python -m pytest -m "(slow or parity) and not gpu and not tpu"
 
-check: $(READY) ## Check the form: format, lint, types, and the floors that imports may cross
+check: $(READY) ## Check the form: format, lint, types, and which room may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -41,6 +42,17 @@ format: $(READY) ## Put the code into the form that `check` wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.docs ## Build the site of guides and reference into build/docs; a warning is an error
+	@mkdir -p build
+	$(BIN)/zensical build --clean --strict 2> build/docs.log || { cat build/docs.log >&2; exit 1; }
+	@# --strict counts links, and not what the reader of the docstrings finds wrong with them.
+	@! grep -vx 'No issues found' build/docs.log >&2
+	@echo "To read it: $(BIN)/python -m http.server --directory $(SITE)"
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[docs]'
+	@touch $@
+
 clean: ## Remove the environment, caches and build products; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist *.egg-info .cache .pytest_cache .ruff_cache .mypy_cache
 	find keras_resnet recipes tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -123,7 +123,7 @@ def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Co
 
     from keras_resnet.optimization.optimizers import SGD
     from keras_resnet.training.tensorflow import strategies
-    from keras_resnet.training.tensorflow.multi_step import iterations as compiled
+    from keras_resnet.training.tensorflow.multi_step import multi_step
     from keras_resnet.training.tensorflow.replica import Replica
 
     def make(replicas: int, **_: int) -> tf.data.Dataset:
@@ -136,7 +136,7 @@ def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Co
     optimizer.build(model.trainable_variables)
     batches = iter(strategies.batches(strategy, make))
     replica = Replica(model, optimizer, global_batch_size=options.batch)
-    run = compiled(replica, strategy=strategy, most=iterations)
+    run = multi_step(replica, strategy=strategy, steps_per_execution=iterations)
     rates = tf.fill([iterations], 0.01)
 
     def train() -> int:

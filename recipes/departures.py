@@ -1,7 +1,7 @@
 """Print what differs from the paper, collected from the docstrings.
 
     python recipes/departures.py            the list
-    python recipes/departures.py --write    puts it into README.md
+    python recipes/departures.py --write    puts it into docs/departures.md
 
 A docstring states a departure under the heading "Differs from the paper:".
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from keras_resnet.reporting.departures import departures
 
-ROOT = Path(__file__).parents[1]
+PAGE = Path(__file__).parents[1] / "docs/departures.md"
 BEGIN, END = "<!-- departures: python recipes/departures.py -->\n", "<!-- end of departures -->"
 
 
@@ -24,14 +24,13 @@ def listing() -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the list, or write it into the README."""
+    """Print the list, or write it into its page."""
     if arguments != ["--write"]:
         print(listing(), end="")
         return 0
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    readme.write_text(before + BEGIN + listing() + END + after, encoding="utf-8")
+    PAGE.write_text(before + BEGIN + listing() + END + after, encoding="utf-8")
     return 0
 
 

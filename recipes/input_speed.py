@@ -205,17 +205,21 @@ def network(recipe: Recipe, run: Run, data: Data, strategy: tf.distribute.Strate
     """Trains the network of a recipe on noise that is on the devices already."""
     import tensorflow as tf
 
-    from keras_resnet.experiment import build
+    from keras_resnet.experiment import backends
+    from keras_resnet.training import batch_sizes
     from keras_resnet.training.tensorflow import strategies
-    from keras_resnet.training.tensorflow.multi_step import iterations
+    from keras_resnet.training.tensorflow.backend import TensorFlowBackend
+    from keras_resnet.training.tensorflow.multi_step import multi_step
+    from keras_resnet.training.tensorflow.processes import StrategyProcesses
 
     settings, replicas = recipe.training, strategy.num_replicas_in_sync
-    share = strategies.per_replica_batch_size(settings.global_batch_size, strategy, settings.accumulation)
+    share = batch_sizes.per_replica_batch_size(settings.global_batch_size, replicas, settings.accumulation)
     share = min(share, CPU_BATCH) if on_cpu(strategy) else share
     normalized = settings.normalization_batch_size
     normalized = normalized if normalized and share % normalized == 0 else None
     smaller = replace(settings, global_batch_size=share * replicas, accumulation=1, normalization_batch_size=normalized)
-    replica = build.build_replica(replace(recipe, training=smaller), data, xla=run.xla)
+    smaller_recipe = replace(recipe, training=smaller)
+    backend = backends.make(TensorFlowBackend, StrategyProcesses(strategy), smaller_recipe, run, data)
 
     def make(**_: int) -> tf.data.Dataset:
         images = tf.cast(tf.random.stateless_uniform([share, *data.image_shape], [0, 0], maxval=256), tf.uint8)
@@ -223,7 +227,8 @@ def network(recipe: Recipe, run: Run, data: Data, strategy: tf.distribute.Strate
         return tf.data.Dataset.from_tensors((images, labels)).repeat()
 
     count = 1 if on_cpu(strategy) else 20
-    train, noise = iterations(replica, strategy=strategy, most=count), iter(strategies.batches(strategy, make))
+    train = multi_step(backend.replica, strategy=strategy, steps_per_execution=count)
+    noise = iter(strategies.batches(strategy, make))
     rates = tf.zeros([count])
 
     def run_once() -> int:

@@ -121,7 +121,7 @@ def recompute(
         from keras_resnet.inference import trained_network
         from keras_resnet.training.tensorflow import strategies
     from keras_resnet.data.datasets.loading import naming_damaged_images
-    from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics
+    from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics, statistics_batches
 
     strategy = strategies.one_device()
     place = options.data_directory or data_directory_of(str(directory.path))
@@ -131,7 +131,10 @@ def recompute(
     measure = measuring(network, data, strategy)
     with naming_damaged_images(data, tell):
         before = measure()
-        batches = build.statistics_batches(recipe, data, strategy, options.images)
+        images = build.training_images(recipe, data)
+        batches = statistics_batches(
+            images, options.images, strategy, global_batch_size=recipe.training.global_batch_size
+        )
         set_precise_statistics(network, batches, strategy)
         after = measure()
     whole = output.with_name(f".{output.name}")
@@ -144,8 +147,8 @@ def recompute(
 def measuring(network: Any, data: Data, strategy: Any) -> Callable[[], Measured]:
     """The function that measures a network, as it is, on every split that it was not trained on."""
     from keras_resnet.data.batches import evaluation_batches
-    from keras_resnet.evaluation.error_rates import evaluator
     from keras_resnet.training.tensorflow import strategies
+    from keras_resnet.training.tensorflow.evaluator import evaluator
 
     evaluate = evaluator(network, strategy)
 

@@ -163,7 +163,7 @@ class Checkpoints:
                 return saved, messages
         if iterations:
             raise ValueError(
-                f"no checkpoint in {self.directory} can be read. Choose another --run.directory. " + "; ".join(messages)
+                f"no checkpoint in {self.directory} can be read. Choose another `directory`. " + "; ".join(messages)
             )
         return None, messages
 
@@ -210,7 +210,7 @@ class Checkpoints:
             last = f"The last good checkpoint is {self._last}" if self._last else "There is no earlier one"
             raise OSError(
                 f"the checkpoint of iteration {iteration} cannot be written to {self.directory}: {_reason(error)}. "
-                f"{last}. Free space there, then start the same command again with --run.resume"
+                f"{last}. Free space there, then continue with `resume=True`"
             ) from error
         self._damaged.discard(iteration)
         self._last = path
@@ -279,7 +279,7 @@ def _read(path: str, difference: Difference = lambda _: None) -> Saved:
         progress = json.loads(reader.get_tensor(PROGRESS))
     del shapes[PROGRESS], shapes[COUNT]
     if text := difference(shapes):
-        raise ValueError(f"{path} is a checkpoint of another network: {text}. Choose another --run.directory")
+        raise ValueError(f"{path} is a checkpoint of another network: {text}. Choose another `directory`")
     with _damage_noted():
         return Saved(path, {name: np.asarray(reader.get_tensor(name)) for name in sorted(shapes)}, progress)
 

@@ -1,48 +1,45 @@
-"""What the processes of a training tell each other when it continues, and when one of them is gone."""
+"""A checkpoint on its way to every process: the chief reads it, and broadcasts it to the others."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
-from keras_resnet.training.checkpoints import Checkpoints
-from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.backend import Processes, on_chief
 
-LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError, tf.errors.CancelledError)
-"""What TensorFlow raises when a process that it needs is gone."""
+if TYPE_CHECKING:
+    from keras_resnet.training.checkpoints import Checkpoints
 
-
-class WorkerLostError(RuntimeError):
-    """Another process of the training ended, or cannot be reached."""
+Content = tuple[dict[str, np.ndarray], dict[str, Any]]
+"""The arrays of a checkpoint by name, and its progress."""
 
 
 def read(
-    strategy: tf.distribute.Strategy,
+    processes: Processes,
     checkpoints: Checkpoints | None,
     difference: Callable[[Mapping[str, tuple[int, ...]]], str | None],
-) -> tuple[tuple[dict[str, np.ndarray], dict[str, Any]] | None, list[str]]:
-    """The latest whole checkpoint, which the chief reads and tells the others, who need not see its disk.
+) -> tuple[Content | None, list[str]]:
+    """The latest whole checkpoint, in every process; only the chief needs to see the disk.
 
     Args:
-        strategy: The devices.
+        processes: All of them call this at the same time.
         checkpoints: None but for the chief.
         difference: See `Checkpoints.restore`.
 
     Returns:
-        ((values, progress), messages); None if there is no checkpoint.
+        (content, messages); None if there is no checkpoint.
     """
-    read = (lambda: checkpoints.restore(difference)) if checkpoints else (lambda: (None, []))
-    saved, messages = strategies.on_chief(strategy, read) or (None, [])
-    if strategies.workers(strategy) == 1:
-        return (saved.values, saved.progress) if saved else None, messages
-    told = strategies.tell(strategy, (pack(saved.values, saved.progress) if saved else b"") if checkpoints else None)
-    return unpack(told) if told else None, messages
+    restore = (lambda: checkpoints.restore(difference)) if checkpoints else (lambda: (None, []))
+    saved, messages = on_chief(processes, restore) or (None, [])
+    content = (saved.values, saved.progress) if saved else None
+    if processes.count > 1:
+        packed = processes.broadcast(pack(*content) if content else None)
+        content = unpack(packed) if packed else None
+    return content, messages
 
 
 def pack(values: Mapping[str, np.ndarray], progress: Mapping[str, Any]) -> bytes:
@@ -53,24 +50,8 @@ def pack(values: Mapping[str, np.ndarray], progress: Mapping[str, Any]) -> bytes
     return buffer.getvalue()
 
 
-def unpack(packed: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def unpack(packed: bytes) -> Content:
     """What was packed."""
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
         values = {str(name): arrays[f"arr_{index}"] for index, name in enumerate(arrays["names"])}
         return values, json.loads(arrays["document"].tobytes())
-
-
-@contextlib.contextmanager
-def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Tells, of TensorFlow's errors in the block, those that mean that another process is gone.
-
-    Raises:
-        WorkerLostError: for those.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        lost = isinstance(error, LOST) or "Collective ops is aborted" in str(error.message)
-        if strategies.workers(strategy) > 1 and lost:
-            raise WorkerLostError(f"another worker is gone: {str(error.message)[:300]}") from error
-        raise

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+
+RENAMED = {"wrong": "misclassified"}
+"""Fields by their names in the checkpoints of 0.1."""
 
 
 @dataclass
@@ -15,8 +19,8 @@ class State:
     iteration: int = 0
     loss: float = 0.0
     """Sum over the iterations since the last row."""
-    wrong: int = 0
-    """Wrongly classified images since the last row."""
+    misclassified: int = 0
+    """Images since the last row."""
     summed: int = 0
     """Iterations since the last row."""
     schedule: dict[str, Any] = field(default_factory=dict)
@@ -25,19 +29,19 @@ class State:
     best_error: float | None = None
     """That error, in percent."""
 
-    def add(self, losses: np.ndarray, wrong: np.ndarray) -> None:
-        """Counts iterations: their losses [k] and numbers of wrongly classified images [k]."""
-        # One by one, so that the sum does not depend on how the iterations were divided into calls.
-        for loss, wrongs in zip(losses.tolist(), wrong.tolist(), strict=True):
+    def add(self, losses: np.ndarray, misclassified: np.ndarray) -> None:
+        """Counts iterations: their losses [k] and numbers of misclassified images [k]."""
+        # One by one, so that the sum does not depend on how many iterations ran at once.
+        for loss, images in zip(losses.tolist(), misclassified.tolist(), strict=True):
             self.loss += loss
-            self.wrong += wrongs
+            self.misclassified += images
         self.iteration += len(losses)
         self.summed += len(losses)
 
     def take_means(self, global_batch_size: int) -> tuple[float, float]:
         """(loss, training error in percent) since the last row; the sums begin anew."""
-        means = self.loss / self.summed, 100.0 * self.wrong / (self.summed * global_batch_size)
-        self.loss, self.wrong, self.summed = 0.0, 0, 0
+        means = self.loss / self.summed, 100.0 * self.misclassified / (self.summed * global_batch_size)
+        self.loss, self.misclassified, self.summed = 0.0, 0, 0
         return means
 
     def note_validation(self, error: float) -> bool:
@@ -46,6 +50,11 @@ class State:
         if best:
             self.best_iteration, self.best_error = self.iteration, error
         return best
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> State:
+        """The state of a `to_json`, also of 0.1."""
+        return cls(**{RENAMED.get(name, name): value for name, value in document.items()})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that give back an equal state."""

@@ -11,10 +11,10 @@ from keras_resnet.data import batches
 from keras_resnet.data.encoded_images import DecodedImage
 from keras_resnet.data.splits import ArraySplit
 from keras_resnet.evaluation import scoring, test_crops
-from keras_resnet.evaluation.error_rates import evaluator
 from keras_resnet.evaluation.scoring import Scored, score
 from keras_resnet.evaluation.test_views import VIEWS
 from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.evaluator import evaluator
 from stand_ins import EncodedInMemory
 from tiers import slow
 

@@ -12,13 +12,12 @@ import pytest
 
 from catalog import RECIPES
 from keras_resnet.config import recipe
-from keras_resnet.config.recipe import DataConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from keras_resnet.config.recipe import DataConfig, ScheduleConfig, TrainingConfig
+from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
 from keras_resnet.experiment import build
 from keras_resnet.models import resnet
-from keras_resnet.models.layers.batch_normalization import BatchNormalization
-from keras_resnet.training.tensorflow import strategies
 from stand_ins import stand_in
 from tiers import slow
 
@@ -66,9 +65,12 @@ def test_the_parts_of_a_recipe_can_be_made(name):
     assert optimizer.coupled_weight_decay == recipe.optimizer.weight_decay
     rates = build.build_schedule(recipe)(np.arange(recipe.schedule.iterations))
     assert (rates > 0).any() and (rates <= np.float32(recipe.schedule.learning_rate)).all()
-    images, labels = next(iter(build.training_batches(recipe, data, strategies.one_device(), 3)))
-    assert images.shape == (recipe.training.global_batch_size, *data.image_shape) and images.dtype == "uint8"
-    assert labels.shape == (recipe.training.global_batch_size,)
+    stream = build.training_images(recipe, data)
+    options = {"augmentation": stream.augmentation, "padding": stream.padding, "seed": stream.seed}
+    size = recipe.training.global_batch_size
+    images, labels = next(iter(batches.training_batches(stream.split, global_batch_size=size, **options)))
+    assert images.shape == (size, *data.image_shape) and images.dtype == "uint8"
+    assert labels.shape == (size,)
 
 
 @pytest.mark.parametrize(
@@ -113,21 +115,6 @@ def test_precision_is_that_of_the_recipe_and_of_nothing_else(digits):
     assert network.get_layer("normalization").compute_dtype == "float32"
     assert network.output.dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
-
-
-def test_what_a_recipe_says_about_training_reaches_the_replica(digits):
-    recipe = replace(
-        RECIPE,
-        optimizer=OptimizerConfig(global_clipnorm=2.0, ema_momentum=0.75),
-        training=replace(RECIPE.training, normalization_batch_size=16, precision="mixed_float16"),
-    )
-    replica = build.build_replica(recipe, digits)
-    assert (replica.global_clipnorm, replica.average.momentum, replica.global_batch_size) == (2.0, 0.75, 32)
-    assert replica.loss_scale is not None
-    sizes = {layer.normalization_batch_size for layer in replica.model.layers if isinstance(layer, BatchNormalization)}
-    assert sizes == {16}
-    plain = build.build_replica(RECIPE, digits)
-    assert (plain.global_clipnorm, plain.average, plain.loss_scale) == (None, None, None)
 
 
 def test_the_seed_decides_the_first_weights(digits):

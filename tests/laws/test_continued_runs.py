@@ -186,7 +186,9 @@ def test_checkpoints_are_not_continued_unasked(tmp_path):
     shared = {"checkpoint_directory": str(tmp_path / "shared")}
     stop(tmp_path / "one", **shared)
     before = traces(tmp_path)
-    with pytest.raises(FileExistsError, match=r"shared already holds checkpoints: add --run\.resume"):
+    with pytest.raises(
+        FileExistsError, match=r"shared already holds checkpoints: continue from them with `resume=True`"
+    ):
         experiment.train(RECIPE, run(tmp_path / "two", **shared))
     assert traces(tmp_path) == before
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,29 +85,6 @@ def test_batches_are_those_of_the_stream(first):
     for ours, expected in itertools.islice(zip(batches, stream, strict=True), 12):
         for part, wanted in zip(ours, expected, strict=True):
             np.testing.assert_array_equal(part, wanted)
-
-
-@pytest.mark.parametrize(
-    ("part", "change", "named"),
-    [
-        ("data", {"dataset": "folder", "image_size": 64, "augmentation": "none"}, "--data.dataset folder"),
-        ("training", {"precision": "mixed_float16"}, "--training.precision mixed_float16"),
-        ("training", {"accumulation": 2}, "--training.accumulation 2"),
-        ("training", {"normalization_batch_size": 8}, "--training.normalization-batch-size"),
-        ("training", {"precise_statistics": 100}, "--training.precise-statistics"),
-        ("optimizer", {"ema_momentum": 0.9}, "--optimizer.ema-momentum"),
-    ],
-)
-def test_what_jax_cannot_do_is_refused_by_its_flag(part, change, named):
-    from keras_resnet.experiment import jax_run
-
-    with pytest.raises(ValueError, match="one device") as refusal:
-        jax_run.check(replace(RECIPE, **{part: replace(getattr(RECIPE, part), **change)}), Run())
-    assert f"does not know {named}. Leave" in str(refusal.value)
-    jax_run.check(RECIPE, Run())
-    for run in (Run(strategy="auto"), Run(strategy="mirrored"), Run(xla=True)):
-        with pytest.raises(ValueError, match="does not know --run"):
-            jax_run.check(RECIPE, run)
 
 
 def test_another_backend_is_refused_before_anything_is_written(tmp_path):

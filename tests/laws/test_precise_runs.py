@@ -16,12 +16,12 @@ from keras_resnet.config.recipe import DataConfig, OptimizerConfig, ScheduleConf
 from keras_resnet.config.run import Run
 from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
-from keras_resnet.experiment import build
+from keras_resnet.experiment import build, outcome
 from keras_resnet.experiment import run as experiment
 from keras_resnet.runs.directory import RunDirectory
-from keras_resnet.training.tensorflow import strategies
-from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics
-from keras_resnet.training.tensorflow.variables import by_path
+from keras_resnet.training.tensorflow import precise_batch_norm, strategies
+from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics, statistics_batches
+from keras_resnet.training.variable_names import by_path
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -94,7 +94,7 @@ def test_the_network_that_is_kept_has_the_statistics_of_its_first_training_image
 def test_a_run_that_dies_after_its_training_ends_with_the_same_bits(whole, tmp_path, monkeypatch):
     directory = RunDirectory(tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(run, "model_card", None)
+        patch.setattr(outcome, "model_card", None)
         with pytest.raises(AttributeError):
             experiment.train(RECIPE, run(directory.path))
     assert not directory.finished
@@ -145,12 +145,16 @@ def test_the_images_are_those_of_whole_iterations_divided_as_the_training_divide
 ):
     recipe = replace(RECIPE, training=replace(RECIPE.training, **changes))
     strategy = two_devices if replicas == 2 else strategies.one_device()
-    data = loading.load("digits", holdout=137)
-    parts = [
-        part.numpy()
-        for images, _ in build.statistics_batches(recipe, data, strategy, 100)
-        for part in strategy.experimental_local_results(images)
-    ]
+    data, training = loading.load("digits", holdout=137), recipe.training
+    stream = statistics_batches(
+        build.training_images(recipe, data),
+        100,
+        strategy,
+        global_batch_size=training.global_batch_size,
+        accumulation=training.accumulation,
+        normalization_batch_size=training.normalization_batch_size,
+    )
+    parts = [part.numpy() for images, _ in stream for part in strategy.experimental_local_results(images)]
     per_replica = 32 // recipe.training.accumulation // replicas
     assert {len(part) for part in parts} == {min(together, per_replica)}
     [(expected, _)] = batches.training_batches(
@@ -161,7 +165,7 @@ def test_the_images_are_those_of_whole_iterations_divided_as_the_training_divide
 
 @pytest.mark.slow
 def test_a_run_whose_statistics_cannot_be_computed_ends_with_an_error_and_no_result(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(build, "statistics_batches", lambda *_: [])
+    monkeypatch.setattr(precise_batch_norm, "statistics_batches", lambda *_, **__: [])
     directory = RunDirectory(tmp_path / "run")
     assert experiment.train(RECIPE, run(directory.path)) == experiment.FAILED
     assert "error: `batches` must hold at least one batch" in capsys.readouterr().out

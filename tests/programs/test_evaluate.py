@@ -21,10 +21,10 @@ from keras_resnet import CifarResNet
 from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
 from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
-from keras_resnet.evaluation.error_rates import evaluator
 from keras_resnet.models import input_normalization
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.evaluator import evaluator
 from pictures import smooth
 
 SIZE = 32

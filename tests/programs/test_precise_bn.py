@@ -17,7 +17,7 @@ from keras_resnet.config.run import Run
 from keras_resnet.experiment import build
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.training.tensorflow import strategies
-from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics
+from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics, statistics_batches
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -50,7 +50,9 @@ def test_the_new_network_has_the_statistics_of_the_training_images_and_both_erro
     assert f"validation error on 360 images: {errors[0]:.2f}% before, {errors[1]:.2f}% after\n" in told
     assert f"model {output}\n" in told
 
-    set_precise_statistics(old, build.statistics_batches(RECIPE, data, strategy, 64), strategy)
+    training = build.training_images(RECIPE, data)
+    batches = statistics_batches(training, 64, strategy, global_batch_size=RECIPE.training.global_batch_size)
+    set_precise_statistics(old, batches, strategy)
     for expected, weight in zip(old.weights, new.weights, strict=True):
         np.testing.assert_array_equal(weight, expected, err_msg=weight.path)
 

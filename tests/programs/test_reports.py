@@ -17,7 +17,7 @@ from keras_resnet.runs.find import find_runs
 
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "recipes/reports"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
 SHORTCUTS = REPORTS / "shortcuts"
 STUDIES = {"degradation": {"scale": 1 / 64}, "cifar10-half": {"scale": 1 / 2, "precision": "mixed_bfloat16"}}
 
@@ -43,7 +43,7 @@ def test_the_errors_of_the_degradation_are_those_of_its_runs(study, networks):
     beside = (REPORTS / study / "README.md").read_text(encoding="utf-8")
     for one in measured:
         line = f"| {one.row.paper.name} | {one.mean('training'):.1f}% | {one.mean('top1'):.1f}% |"
-        assert line in README
+        assert line in RESULTS
         assert line in beside
 
 
@@ -54,7 +54,7 @@ def test_the_errors_of_the_shortcuts_are_those_of_its_trials():
         result = json.loads(file.read_text(encoding="utf-8"))
         errors.setdefault(shortcut, []).append(result["splits"]["validation"]["top1_error"])
     assert {shortcut: len(three) for shortcut, three in errors.items()} == dict.fromkeys([None, "A", "B", "C"], 3)
-    text = " ".join(README.split())
+    text = " ".join(RESULTS.split())
     for shortcut, three in errors.items():
         assert f"{shortcut or 'no shortcuts'} {fmean(three):.2f}% ± {stdev(three):.2f}" in text
 
@@ -66,5 +66,5 @@ def test_the_whole_schedule_has_the_error_of_its_record():
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     error = f"{result['splits']['validation']['top1_error']:.2f}%"
     assert (result["fingerprint"], result["iterations"]) == (recipe.fingerprint, 64_000)
-    assert f"| **{error}** | 8.75% |" in README
+    assert f"| **{error}** | 8.75% |" in RESULTS
     assert f"| {error} |" in (folder / "README.md").read_text(encoding="utf-8")

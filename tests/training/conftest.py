@@ -1,31 +1,31 @@
-"""Two small networks on real digits, and training runs of them."""
+"""Small networks on real digits, and trainings of them and of what stands in for them."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import pytest
 import tensorflow as tf
 
+import small_trainings
+from fake_backend import FakeBackend
 from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
-from keras_resnet.evaluation.error_rates import evaluator
-from keras_resnet.models.layers.batch_normalization import BatchNormalization, set_normalization_batch_size
-from keras_resnet.models.resnet import CifarResNet
-from keras_resnet.optimization.optimizers import SGD
+from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
 from keras_resnet.optimization.schedules import Steps
+from keras_resnet.training.backend import Backend
 from keras_resnet.training.checkpoints import Checkpoints
+from keras_resnet.training.intervals import Intervals
 from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.backend import TensorFlowBackend
 from keras_resnet.training.tensorflow.loss_scale import LossScale
 from keras_resnet.training.tensorflow.moving_average import Average
+from keras_resnet.training.tensorflow.processes import StrategyProcesses
 from keras_resnet.training.tensorflow.replica import Replica
-from keras_resnet.training.trainer import Intervals, Training
-
-GLOBAL_BATCH_SIZE = 16
+from keras_resnet.training.trainer import Trainer
+from small_trainings import GLOBAL_BATCH_SIZE, resnet8, shallow
 
 
 @pytest.fixture(scope="session")
@@ -54,16 +54,6 @@ def digit_batches(digits) -> Callable[[int], tf.data.Dataset]:
     return digit_batches
 
 
-def resnet8(image, **options) -> keras.Model:
-    return CifarResNet(8, input_tensor=image, classifier_activation=None, **options)
-
-
-def shallow(image) -> keras.Model:
-    """All kinds of variables, and a quarter of a ResNet-8's time to trace."""
-    x = BatchNormalization(name="bn")(keras.layers.Flatten()(image))
-    return keras.Model(keras.utils.get_source_inputs(x), keras.layers.Dense(10, name="predictions")(x))
-
-
 @pytest.fixture
 def build() -> Callable[..., Replica]:
     """Makes a network and what trains it, the same each time."""
@@ -77,13 +67,9 @@ def build() -> Callable[..., Replica]:
         training: dict | None = None,
         **options,
     ) -> Replica:
-        keras.utils.set_random_seed(1)
         with (strategy or strategies.one_device()).scope():
-            pixels = keras.Input((8, 8, 1), dtype="uint8")
-            image = keras.layers.Rescaling(1 / 128, offset=-1, dtype="float32")(pixels)
-            model = network(image, **options)
-            optimizer = SGD()
-            optimizer.build(model.trainable_variables)
+            model = small_trainings.network(network, **options)
+            optimizer = small_trainings.optimizer(model)
             set_normalization_batch_size(model, normalization_batch_size)
             return Replica(
                 model,
@@ -104,38 +90,33 @@ def residual() -> Callable:
 
 
 @pytest.fixture
-def start(tmp_path, digits, digit_batches, build) -> Callable[..., Training]:
-    """Makes a training run in a directory, as a new process would."""
+def start(tmp_path, digits) -> Callable[..., Trainer]:
+    """Makes a training in a directory, as a new process would; without a framework unless a backend is given."""
 
-    def start(
-        directory: Path = tmp_path / "run",
-        network: Callable = shallow,
-        strategy: tf.distribute.Strategy | None = None,
-        options: dict | None = None,
-        **changes,
-    ) -> Training:
-        options = options or {}
-        strategy = strategy or strategies.one_device()
-        replica = build(network, strategy, **options)
+    def start(directory: Path = tmp_path / "run", backend: Backend | None = None, **changes) -> Trainer:
         directory.mkdir(exist_ok=True)
-        images = digits.validation.part(0, 50)
-        evaluate = evaluator(replica.model, strategy)
-        parts = changes.get("accumulation", 1)
-
-        def validate():
-            make = functools.partial(batches.evaluation_batches, images, batch_size=20)
-            return evaluate(strategies.batches(strategy, make), images.size)
-
+        errors = changes.pop("errors", None)
         arguments = {
             "schedule": Steps(0.1, (20,)),
-            "batches": lambda first: digit_batches(first, strategy, parts),
-            "validate": validate,
-            "strategy": strategy,
+            "validation": digits.validation.part(0, 50),
             "last_iteration": 30,
-            "intervals": Intervals(log=5, validate=10, checkpoint=7, call=3),
+            "intervals": Intervals(log=5, validate=10, checkpoint=7, steps_per_execution=3),
             "history": directory / "history.csv",
             "checkpoints": Checkpoints(directory / "checkpoints"),
         }
-        return Training(replica, **(arguments | changes))
+        return Trainer(backend or FakeBackend(errors=errors), **(arguments | changes))
 
     return start
+
+
+@pytest.fixture
+def on_tensorflow() -> Callable[..., TensorFlowBackend]:
+    """Makes a backend that trains a network on digits."""
+
+    def on_tensorflow(
+        network: Callable = shallow, strategy: tf.distribute.Strategy | None = None, **options
+    ) -> TensorFlowBackend:
+        processes = StrategyProcesses(strategy or strategies.one_device())
+        return small_trainings.backend(TensorFlowBackend, processes, network, **options)
+
+    return on_tensorflow

@@ -264,7 +264,7 @@ def test_without_any_whole_checkpoint_the_run_is_refused_and_nothing_changes(dir
     for path in directory.glob("*.index"):
         truncate(path)
     before = files(directory)
-    with pytest.raises(ValueError, match=r"no checkpoint in .* can be read\. Choose another --run\.directory") as error:
+    with pytest.raises(ValueError, match=r"no checkpoint in .* can be read\. Choose another `directory`") as error:
         restored(directory)
     assert all(f"ckpt-{iteration} is damaged" in str(error.value) for iteration in (5, 10, 100))
     assert files(directory) == before
@@ -282,7 +282,7 @@ def test_a_checkpoint_of_another_network_is_refused_by_its_index_alone(directory
         return "x has shape (6,) there, shape (7,) here"
 
     message = (
-        "ckpt-100 is a checkpoint of another network: x has shape .6,. there, shape .7,. here. Choose another --run"
+        "ckpt-100 is a checkpoint of another network: x has shape .6,. there, shape .7,. here. Choose another `dir"
     )
     with pytest.raises(ValueError, match=message):
         Checkpoints(directory).restore(difference)

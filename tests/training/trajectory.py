@@ -23,7 +23,7 @@ from keras_resnet.models.layers.batch_normalization import set_normalization_bat
 from keras_resnet.models.resnet import CifarResNet
 from keras_resnet.optimization.optimizers import SGD
 from keras_resnet.training.tensorflow import strategies
-from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.multi_step import multi_step
 from keras_resnet.training.tensorflow.replica import Replica
 
 GLOBAL_BATCH_SIZE = 16
@@ -52,7 +52,7 @@ def losses(
         size = GLOBAL_BATCH_SIZE // parts
         return batches.training_batches(images, global_batch_size=size, augmentation="crop", padding=1, seed=1, **where)
 
-    run = iterations(replica, strategy=strategy, accumulation=parts)
+    run = multi_step(replica, strategy=strategy, accumulation=parts)
     measured, _ = run(iter(strategies.batches(strategy, make)), tf.fill([ITERATIONS], rate))
     return measured.numpy()
 

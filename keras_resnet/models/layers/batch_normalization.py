@@ -26,9 +26,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Args:
         momentum: Share of the old moving statistics in the new, in [0, 1].
         epsilon: Added to the variance.
-        synchronized: Whether the statistics of a batch are taken over all replicas (TensorFlow only). Replicas count by
-            their images, of which some may have more than others.
-        **kwargs: The remaining arguments of `keras.layers.BatchNormalization`.
+        **kwargs: The remaining arguments of `keras.layers.BatchNormalization`. `synchronized` takes the statistics of a
+            batch over all replicas (TensorFlow only). Replicas count by their images, of which some may have more than
+            others.
 
     Attributes:
         normalization_batch_size: Images that share their statistics in training (TensorFlow only): consecutive images

@@ -1,4 +1,4 @@
-"""Top-1 and top-5 error over a whole split on the JAX backend."""
+"""Top-1 and top-5 error over a whole split on JAX."""
 
 from __future__ import annotations
 
@@ -28,17 +28,14 @@ def evaluator(model: keras.Model) -> Callable[[Iterable, int], ErrorRates]:
     def measure(trainable, state, images, labels):
         with jax.default_matmul_precision("float32"):
             logits, _ = model.stateless_call(trainable, state, images, training=False)
-        wrong = (ops.count_nonzero(losses.misclassified(logits, labels, k)) for k in (1, 5))
-        return ops.count_nonzero(labels >= 0), ops.sum(losses.cross_entropy(logits, labels)), *wrong
+        misclassified = (ops.count_nonzero(losses.misclassified(logits, labels, k)) for k in (1, 5))
+        return ops.count_nonzero(labels >= 0), ops.sum(losses.cross_entropy(logits, labels)), *misclassified
 
     def evaluate(batches: Iterable, images: int) -> ErrorRates:
         values = [[v.value for v in of] for of in (model.trainable_variables, model.non_trainable_variables)]
         sums = np.zeros(4)
-        for seen, labels in batches:
-            sums += [float(part) for part in measure(*values, np.asarray(seen), np.asarray(labels))]
-        counted, loss, wrong1, wrong5 = sums
-        if counted != images:
-            raise RuntimeError(f"{counted:.0f} images were evaluated, but the split has {images}")
-        return ErrorRates(int(counted), *(float(part / counted) for part in (loss, 100.0 * wrong1, 100.0 * wrong5)))
+        for pixels, labels in batches:
+            sums += [float(part) for part in measure(*values, np.asarray(pixels), np.asarray(labels))]
+        return ErrorRates.from_sums(*sums.tolist(), images=images)
 
     return evaluate

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
-from keras_resnet.training.tensorflow.variables import by_path, differs_between_replicas
+from keras_resnet.training.variable_names import by_path, differs_between_replicas
 
 
 class Average:

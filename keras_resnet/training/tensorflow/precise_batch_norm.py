@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.training.tensorflow.variables import Variables, by_path
+from keras_resnet.data import batches as pipelines
+from keras_resnet.training.backend import TrainingImages
+from keras_resnet.training.batch_sizes import per_replica_batch_size
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.variables import Variables
+from keras_resnet.training.variable_names import by_path
 
 
 def set_precise_statistics(
@@ -27,7 +35,7 @@ def set_precise_statistics(
 
     Args:
         network: From images [batch, height, width, channels].
-        batches: Pairs (images, labels) for every replica, as `distribution.batches` distributes them; as many in every
+        batches: Pairs (images, labels) for every replica, as `strategies.batches` distributes them; as many in every
             process. The images of a replica should be at most the `normalization_batch_size` of the layers: of several
             groups in a batch, the variance of their means does not count.
         strategy: The one that the network was built under, whose replicas all get the same statistics. Defaults to the
@@ -58,6 +66,47 @@ def set_precise_statistics(
     finally:
         # Should anything have happened, those from before.
         variables.write(values)
+
+
+def statistics_batches(
+    images: TrainingImages,
+    count: int,
+    strategy: tf.distribute.Strategy,
+    *,
+    global_batch_size: int,
+    accumulation: int = 1,
+    normalization_batch_size: int | None = None,
+) -> Iterator:
+    """Batches whose statistics are taken together, over the first images that a training sees, as it sees them.
+
+    They are the images of whole iterations, divided as the training divides them for batch normalization: the result
+    depends on the devices no more than the training does.
+
+    Args:
+        images: Of the training.
+        count: How many, rounded up to whole iterations; beyond an epoch they come again, with another augmentation.
+        strategy: The devices.
+        global_batch_size: Images in an iteration.
+        accumulation: Parts of an iteration, one after the other.
+        normalization_batch_size: Images over which batch normalization takes its statistics.
+
+    Returns:
+        Pairs (images, labels) for every replica.
+    """
+    replicas = strategy.num_replicas_in_sync
+    per_replica = per_replica_batch_size(global_batch_size, replicas, accumulation)
+    together = min(normalization_batch_size or per_replica, per_replica)
+    make = functools.partial(
+        pipelines.training_batches,
+        images.split,
+        global_batch_size=together * replicas,
+        augmentation=images.augmentation,
+        padding=images.padding,
+        seed=images.seed,
+    )
+    iterations = math.ceil(count / global_batch_size)
+    parts = global_batch_size // (together * replicas)
+    return itertools.islice(strategies.batches(strategy, make), iterations * parts)
 
 
 @contextlib.contextmanager

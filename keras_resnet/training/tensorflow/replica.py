@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 
 import keras
@@ -11,7 +10,7 @@ import tensorflow as tf
 from keras_resnet.optimization import losses
 from keras_resnet.training.tensorflow.loss_scale import LossScale
 from keras_resnet.training.tensorflow.moving_average import Average
-from keras_resnet.training.tensorflow.variables import by_path
+from keras_resnet.training.variable_names import by_path
 
 OWN = ("clipnorm", "clipvalue", "global_clipnorm", "use_ema", "gradient_accumulation_steps", "weight_decay")
 """What Keras's optimizers do to gradients and weights beside their update, before the replicas have been summed."""
@@ -73,12 +72,8 @@ class Replica:
             parts["average"] = self.average.variables
         return parts
 
-    def measured(self) -> contextlib.AbstractContextManager[None]:
-        """While open, the network is the one to be measured and kept: the average, if there is one."""
-        return self.average.in_place() if self.average else contextlib.nullcontext()
-
     def gradients(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """The replica's share of the loss, its wrongly classified images, and its scaled gradients.
+        """The replica's share of the loss, its misclassified images, and its scaled gradients.
 
         Args:
             images: uint8 [batch, height, width, channels].
@@ -94,7 +89,7 @@ class Replica:
     def update(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> tf.Tensor:
         """Updates the weights, unless the summed gradients overflowed; returns whether they are finite.
 
-        Without a loss scale nobody looks: weights that are not finite are found before they are saved.
+        Without a loss scale this is not checked: weights that are not finite are found before they are saved.
         """
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync > 1:

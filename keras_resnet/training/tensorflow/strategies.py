@@ -1,30 +1,21 @@
-"""The devices that train, as `tf.distribute` strategies, and what their processes tell each other."""
+"""The devices that train, as `tf.distribute` strategies."""
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import json
-import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 import tensorflow as tf
 
 from keras_resnet.host import processors
 from keras_resnet.training.tensorflow import worker_rendezvous
 
-Result = TypeVar("Result")
-
 SMALLEST_TOWER = 32
 """Images that a tower of the CPU is given at least, where their number is not said: those of a GPU in the paper."""
-
-CHUNK = 2**24
-"""Bytes that are told at once to the other processes."""
 
 
 def one_device() -> tf.distribute.Strategy:
@@ -194,66 +185,9 @@ STRATEGIES: dict[str, Callable[[int | None, int, float], tf.distribute.Strategy]
 """Strategies by the name that a run gives them, from (replicas, images in an iteration, seconds to wait)."""
 
 
-def per_replica_batch_size(global_batch_size: int, strategy: tf.distribute.Strategy, accumulation: int = 1) -> int:
-    """Images of a replica at a time.
-
-    Args:
-        global_batch_size: Images in an iteration, over all replicas.
-        strategy: The devices.
-        accumulation: Parts of an iteration, one after the other.
-
-    Raises:
-        ValueError: if the replicas do not divide the batch.
-    """
-    parts = strategy.num_replicas_in_sync * accumulation
-    if global_batch_size % parts:
-        times = f", times {accumulation} parts of the accumulation" if accumulation > 1 else ""
-        raise ValueError(
-            f"`global_batch_size` must be a multiple of the {strategy.num_replicas_in_sync} replicas{times}. "
-            f"Received: global_batch_size={global_batch_size}"
-        )
-    return global_batch_size // parts
-
-
-def check_normalization_batch_size(images: int | None, per_replica: int, replicas: int) -> None:
-    """Refuses statistics over images that are neither a part of a replica's nor those of several whole replicas.
-
-    Args:
-        images: Over which batch normalization takes its statistics; None: those of a replica.
-        per_replica: Images of a replica at a time.
-        replicas: How many there are.
-
-    Raises:
-        ValueError: naming the two numbers that do not fit.
-    """
-    if (
-        images is None
-        or per_replica % images == 0
-        or (images % per_replica == 0 and per_replica * replicas % images == 0)
-    ):
-        return
-    raise ValueError(
-        f"`normalization_batch_size` must be a divisor of the {per_replica} images that a replica has at a time, or be "
-        f"those of some of the {replicas} replicas, all of the same number. "
-        f"Received: normalization_batch_size={images}. Choose another number of replicas"
-    )
-
-
 def device_names(strategy: tf.distribute.Strategy) -> list[str]:
     """The devices of a strategy, as text for people; of this process, where there are several."""
     return [str(device) for device in strategy.extended.worker_devices]
-
-
-def workers(strategy: tf.distribute.Strategy) -> int:
-    """Processes that train together."""
-    resolver = strategy.cluster_resolver
-    multi = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    return max(1, len(resolver.cluster_spec().as_dict().get("worker", []))) if multi and resolver else 1
-
-
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this is the one process that writes and reports: worker 0, or the only one."""
-    return workers(strategy) == 1 or strategy.cluster_resolver.task_id == 0
 
 
 def batches(
@@ -271,72 +205,3 @@ def batches(
         return make(replicas=context.num_replicas_in_sync // hosts, host=context.input_pipeline_id, hosts=hosts)
 
     return strategy.distribute_datasets_from_function(of_host)
-
-
-def largest(strategy: tf.distribute.Strategy, values: Sequence[float]) -> list[float]:
-    """The largest of what every process says, element by element; each must call it at the same time."""
-    if workers(strategy) == 1:
-        return list(values)
-    return [float(value) for value in np.max(_gather(strategy, np.array([values], "float32")), axis=0)]
-
-
-def tell(strategy: tf.distribute.Strategy, message: bytes | None) -> bytes:
-    """What the chief says, to every process; the others give None. Each must call it at the same time."""
-    if workers(strategy) == 1:
-        return message or b""
-    size = int(largest(strategy, [math.ceil(len(message or b"") / CHUNK)])[0])
-    parts = []
-    for chunk in range(size):
-        mine = np.frombuffer((message or b"")[chunk * CHUNK : (chunk + 1) * CHUNK], "uint8")
-        length = int(largest(strategy, [len(mine)])[0])
-        row = np.zeros([1, length], "float32")
-        if message is not None:
-            row[0] = mine
-        parts.append(_gather(strategy, row).max(axis=0).astype("uint8").tobytes())
-    return b"".join(parts)
-
-
-def on_chief(strategy: tf.distribute.Strategy, action: Callable[[], Result]) -> Result | None:
-    """Does something in the chief alone. If it is refused there, every process is told, and none waits for another.
-
-    Args:
-        strategy: The devices.
-        action: What to do; without collectives.
-
-    Returns:
-        What it gave; None in the other processes.
-
-    Raises:
-        ValueError, OSError: as the action does; a `ValueError` in the other processes.
-    """
-    result, refusal = None, None
-    if is_chief(strategy):
-        try:
-            result = action()
-        except (ValueError, OSError) as error:
-            refusal = error
-    told = tell(strategy, str(refusal or "").encode() if is_chief(strategy) else None)
-    if refusal:
-        raise refusal
-    if told and not is_chief(strategy):
-        raise ValueError(f"worker 0 says: {told.decode()}")
-    return result
-
-
-def _gather(strategy: tf.distribute.Strategy, row: np.ndarray) -> np.ndarray:
-    """float32 [replicas, n]: the rows [1, n] of every process, once for each of its replicas."""
-    return strategy.experimental_local_results(_gathering(strategy)(tf.constant(row)))[0].numpy()
-
-
-@functools.cache
-def _gathering(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
-    # Kept, as TensorFlow would otherwise trace it anew each time.
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, None], tf.float32)])
-    def gather(row: tf.Tensor) -> tf.Tensor:
-        def of_all(row: tf.Tensor) -> tf.Tensor:
-            # An argument is on no device, and what is gathered must be on one.
-            return tf.distribute.get_replica_context().all_gather(tf.identity(row), axis=0)
-
-        return strategy.run(of_all, args=(row,))
-
-    return gather

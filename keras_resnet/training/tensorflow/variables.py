@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from keras_resnet.training import variable_names
 
 
 class Variables:
@@ -22,9 +24,7 @@ class Variables:
 
     def __init__(self, strategy: tf.distribute.Strategy, parts: Mapping[str, Mapping[str, keras.Variable]]):
         self.strategy = strategy
-        variables = {f"{part}/{path}": v for part, paths in parts.items() for path, v in paths.items()}
-        self.apart = {name: v for name, v in variables.items() if differs_between_replicas(v)}
-        self.common = {name: v for name, v in variables.items() if name not in self.apart}
+        self.common, self.apart = variable_names.named(parts)
 
         @tf.function(autograph=False)
         def gather() -> tf.Tensor:
@@ -44,8 +44,6 @@ class Variables:
             strategy.run(assign, args=(rows,))
 
         self._gather, self._scatter = gather, scatter
-        if keras.backend.backend() == "jax":
-            self._gather, self._scatter = self._row, self._set_row
 
     def read(self) -> dict[str, np.ndarray]:
         """Every value; [replicas, …] where replicas differ. All processes must call it at the same time."""
@@ -69,41 +67,6 @@ class Variables:
             rows = np.repeat(rows.mean(axis=0, dtype="float64", keepdims=True), replicas, axis=0)
         self._scatter(tf.constant(rows, tf.float32))
 
-    def _row(self) -> np.ndarray:
-        """What differs, of the only replica that there is on JAX."""
-        return np.concatenate([np.ravel(np.asarray(v.value)) for v in self.apart.values()])[None]
-
-    def _set_row(self, rows: tf.Tensor) -> None:
-        ends = np.cumsum([int(np.prod(v.shape)) for v in self.apart.values()])[:-1]
-        for variable, value in zip(self.apart.values(), np.split(rows[0].numpy(), ends), strict=True):
-            variable.assign(value.reshape(variable.shape))
-
     def difference(self, saved: Mapping[str, tuple[int, ...]]) -> str | None:
         """The first variable that is not the same in what was saved, in words; the number of replicas may differ."""
-        wanted = {name: tuple(variable.shape) for name, variable in self.common.items()}
-        wanted |= {name: tuple(variable.shape) for name, variable in self.apart.items()}
-        there = {name: tuple(shape)[1:] if name in self.apart else tuple(shape) for name, shape in saved.items()}
-        for name, _ in sorted(there.items() ^ wanted.items()):
-            old, new = (f"shape {shapes[name]}" if name in shapes else "no place" for shapes in (there, wanted))
-            return f"{name} has {old} there, {new} here"
-        return None
-
-
-def differs_between_replicas(variable: keras.Variable) -> bool:
-    """Whether each replica has a value of its own."""
-    if keras.backend.backend() == "jax":  # an array knows nothing of it
-        return variable.synchronization == "on_read"
-    return variable.value.synchronization == tf.VariableSynchronization.ON_READ
-
-
-def by_path(variables: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
-    """Variables by their paths, which do not change when a layer is wrapped or an attribute renamed.
-
-    Raises:
-        ValueError: if two have the same.
-    """
-    variables = list(variables)
-    paths = {variable.path: variable for variable in variables}
-    if len(paths) < len(variables):
-        raise ValueError("variables of a checkpoint must have different paths")
-    return paths
+        return variable_names.difference(self.common, self.apart, saved)

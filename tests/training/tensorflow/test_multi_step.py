@@ -1,4 +1,4 @@
-"""One call of many iterations: whatever the number of calls and devices, the same training."""
+"""Many iterations in one call: whatever the number of calls and devices, the same training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_resnet.experiment.build import dtype_policy
 from keras_resnet.training.tensorflow import strategies
-from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.multi_step import multi_step
 from keras_resnet.training.tensorflow.replica import Replica
 from tiers import slow
 
@@ -23,21 +23,25 @@ def variables(replica) -> dict[str, np.ndarray]:
 
 
 def train(replica, batches, rates, calls=None, strategy=None, **options):
-    """Losses and numbers of wrong images of iterations, divided into calls."""
-    iterate = iterations(replica, strategy=strategy or strategies.one_device(), **options)
+    """Losses and numbers of misclassified images of iterations, divided into calls."""
+    iterate = multi_step(replica, strategy=strategy or strategies.one_device(), **options)
     iterator = iter(batches)
     ends = np.cumsum(calls or [len(rates)])[:-1]
     results = [iterate(iterator, tf.constant(part)) for part in np.split(rates, ends)]
     return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
 
 
-@pytest.mark.parametrize(("calls", "most"), [([3, 5], None), *slow([([1] * 8, None), ([1] * 8, 1)])])
-def test_iterations_are_the_same_bits_however_they_are_divided_into_calls(build, digit_batches, calls, most):
+@pytest.mark.parametrize(("calls", "steps_per_execution"), [([3, 5], None), *slow([([1] * 8, None), ([1] * 8, 1)])])
+def test_iterations_are_the_same_bits_however_they_are_divided_into_calls(
+    build, digit_batches, calls, steps_per_execution
+):
     """Also in calls of one, whose graph has no loop."""
     results = []
-    for division, longest in (([8], None), (calls, most)):
+    for division, longest in (([8], None), (calls, steps_per_execution)):
         network = build()
-        results.append((train(network, digit_batches(), RATES, division, most=longest), variables(network)))
+        results.append(
+            (train(network, digit_batches(), RATES, division, steps_per_execution=longest), variables(network))
+        )
     (losses, wrong), expected = results[0]
     np.testing.assert_array_equal(results[1][0], (losses, wrong))
     for path, value in results[1][1].items():

@@ -12,9 +12,10 @@ import tensorflow as tf
 from keras_resnet.models.layers.batch_normalization import BatchNormalization, set_normalization_batch_size
 from keras_resnet.models.resnet import CifarResNet
 from keras_resnet.training.tensorflow import strategies
-from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.multi_step import multi_step
 from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics
-from keras_resnet.training.tensorflow.variables import Variables, by_path
+from keras_resnet.training.tensorflow.variables import Variables
+from keras_resnet.training.variable_names import by_path
 from tiers import slow
 
 
@@ -120,7 +121,7 @@ def test_nothing_else_changes_and_the_training_goes_on(build, digit_batches, som
     """With the function that was traced before."""
     strategy = strategies.one_device()
     replica, other = (build(strategy=strategy, **options) for _ in range(2))
-    run, run_other = (iterations(each, strategy=strategy) for each in (replica, other))
+    run, run_other = (multi_step(each, strategy=strategy) for each in (replica, other))
     run(iter(digit_batches(0, strategy)), tf.constant([0.1]))
     run_other(iter(digit_batches(0, strategy)), tf.constant([0.1]))
     set_precise_statistics(replica.model, some, strategy)
@@ -203,7 +204,7 @@ def test_two_replicas_all_get_what_one_device_gets(digit_batches, two_devices, n
 @pytest.mark.slow
 def test_replicas_keep_their_own_statistics_if_a_batch_is_not_finite(build, digit_batches, two_devices):
     replica = build(strategy=two_devices)
-    iterations(replica, strategy=two_devices)(iter(digit_batches(0, two_devices)), tf.constant([0.1]))
+    multi_step(replica, strategy=two_devices)(iter(digit_batches(0, two_devices)), tf.constant([0.1]))
     before = of_replicas(replica.model, two_devices)
     assert all((first != second).any() for first, second in before.values())
     by_path(replica.model.variables)["conv2_block1_1_conv/kernel"].assign(np.full((3, 3, 16, 16), np.inf))

@@ -14,7 +14,7 @@ from keras_resnet.optimization.optimizers import SGD
 from keras_resnet.training.tensorflow import loss_scale, strategies
 from keras_resnet.training.tensorflow.loss_scale import LossScale
 from keras_resnet.training.tensorflow.moving_average import Average
-from keras_resnet.training.tensorflow.multi_step import iterations
+from keras_resnet.training.tensorflow.multi_step import multi_step
 from keras_resnet.training.tensorflow.replica import Replica
 from keras_resnet.training.tensorflow.variables import Variables
 from tiers import slow
@@ -44,7 +44,7 @@ def train(replica, images, rates, strategy=None) -> np.ndarray:
         size = BATCH // replicas
         return tf.data.Dataset.from_tensor_slices((images.astype("float32"), LABELS)).batch(size, True).repeat()
 
-    run = iterations(replica, strategy=strategy)
+    run = multi_step(replica, strategy=strategy)
     return run(iter(strategies.batches(strategy, make)), tf.constant(rates, tf.float32))[0].numpy()
 
 
@@ -147,7 +147,7 @@ def test_the_average_follows_the_weights(two_devices, devices):
 @pytest.mark.slow
 def test_the_average_covers_the_batch_statistics_of_each_device(build, digit_batches, two_devices):
     replica = build(strategy=two_devices, ema_momentum=0.9)
-    run = iterations(replica, strategy=two_devices)
+    run = multi_step(replica, strategy=two_devices)
     iterator = iter(digit_batches(0, two_devices))
     everything = Variables(two_devices, replica.variables)
     name = "stem_bn/moving_mean" if "model/stem_bn/moving_mean" in everything.apart else None
@@ -164,10 +164,10 @@ def test_the_average_covers_the_batch_statistics_of_each_device(build, digit_bat
 @pytest.mark.slow
 def test_the_average_stands_in_for_the_network_and_leaves_no_trace(build, digit_batches, two_devices):
     replica = build(strategy=two_devices, ema_momentum=0.9)
-    iterations(replica, strategy=two_devices)(iter(digit_batches(0, two_devices)), tf.constant([0.1] * 3))
+    multi_step(replica, strategy=two_devices)(iter(digit_batches(0, two_devices)), tf.constant([0.1] * 3))
     everything = Variables(two_devices, replica.variables)
     before = everything.read()
-    with replica.measured():
+    with replica.average.in_place():
         inside = everything.read()
     after = everything.read()
     for name in (key.removeprefix("average/") for key in before if key.startswith("average/")):
@@ -184,8 +184,8 @@ def test_everything_compiles_under_xla_with_static_shapes(build, digit_batches):
 
     @tf.function(jit_compile=True, autograph=False)
     def whole(images, labels, rate):
-        loss, wrong, gradients = replica.gradients(images, labels)
-        return loss, wrong, replica.update(gradients, rate)
+        loss, misclassified, gradients = replica.gradients(images, labels)
+        return loss, misclassified, replica.update(gradients, rate)
 
     images, labels = next(iter(digit_batches()))
     hlo = whole.experimental_get_compiler_ir(images, labels, tf.constant(0.1))(stage="hlo")

@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from keras_resnet.config import run
 from keras_resnet.training.tensorflow import strategies, worker_rendezvous
-from ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,37 +41,8 @@ def test_a_row_makes_the_strategy_of_its_name(monkeypatch, word, function, recei
 def test_one_device_computes_everything():
     strategy = strategies.one_device()
     assert strategy.num_replicas_in_sync == 1
-    assert strategies.per_replica_batch_size(7, strategy) == 7
-    assert strategies.workers(strategy) == 1 and strategies.is_chief(strategy)
     [name] = strategies.device_names(strategy)
     assert name.endswith(("CPU:0", "GPU:0"))
-
-
-def test_replicas_share_a_batch_that_they_divide(two_devices):
-    assert strategies.per_replica_batch_size(128, two_devices) == 64
-    assert len(strategies.device_names(two_devices)) == 2
-    assert strategies.workers(two_devices) == 1 and strategies.is_chief(two_devices)
-    expected = "`global_batch_size` must be a multiple of the 2 replicas. Received: global_batch_size=127"
-    with pytest.raises(ValueError, match=expected):
-        strategies.per_replica_batch_size(127, two_devices)
-
-
-def test_replicas_share_each_part_of_an_accumulation(two_devices):
-    assert strategies.per_replica_batch_size(128, two_devices, accumulation=4) == 16
-    expected = "multiple of the 2 replicas, times 3 parts of the accumulation. Received: global_batch_size=128"
-    with pytest.raises(ValueError, match=expected):
-        strategies.per_replica_batch_size(128, two_devices, accumulation=3)
-
-
-@pytest.mark.parametrize("images", [None, 1, 16, 32, 64, 128])
-def test_statistics_over_parts_of_a_replica_or_whole_replicas_are_accepted(images):
-    strategies.check_normalization_batch_size(images, per_replica=32, replicas=4)
-
-
-@pytest.mark.parametrize("images", [24, 48, 96, 256])
-def test_statistics_over_parts_of_several_replicas_are_refused(images):
-    with pytest.raises(ValueError, match=f"`normalization_batch_size` must be .* 32 images .*batch_size={images}"):
-        strategies.check_normalization_batch_size(images, per_replica=32, replicas=4)
 
 
 def test_every_replica_has_its_batches_of_the_only_host(two_devices):
@@ -85,12 +55,6 @@ def test_every_replica_has_its_batches_of_the_only_host(two_devices):
     read = [two_devices.experimental_local_results(each) for each in strategies.batches(two_devices, make)]
     assert [[int(value) for value in replicas] for replicas in read] == [[0, 1], [2, 3], [4, 5]]
     assert asked == [{"replicas": 2, "host": 0, "hosts": 1}]
-
-
-@pytest.mark.parametrize("message", [b"", b"x", bytes(range(256))])
-def test_one_process_tells_itself(two_devices, message):
-    assert strategies.tell(two_devices, message) == message
-    assert strategies.largest(two_devices, [2.0, -1.0, 0]) == [2.0, -1.0, 0]
 
 
 # The CPU as several devices
@@ -376,59 +340,3 @@ def test_nobody_is_waited_for_where_the_environment_is_nonsense(joined, monkeypa
     with pytest.raises(ValueError, match="TF_CONFIG"):
         strategies.multi_worker()
     assert joined == []
-
-
-TELL = """
-import hashlib, json, sys
-from keras_resnet.training.tensorflow import strategies
-import tensorflow as tf
-
-strategy = strategies.multi_worker(60.0)
-chief = strategies.is_chief(strategy)
-strategies.CHUNK = 100
-numbers = bytes(range(256)) * 2
-messages = [b"", b"x", numbers[:99], numbers[:100], numbers[:101], numbers[:300], numbers]
-told = [strategies.tell(strategy, message if chief else None).hex() for message in messages]
-mine = [3.0, -1.0, 0.0] if chief else [-3.0, float("inf"), -0.5]
-hosts = []
-strategies.batches(strategy, lambda **where: hosts.append(where) or tf.data.Dataset.range(4))
-workers = strategies.workers(strategy)
-
-def refuse():
-    raise FileExistsError("it is there")
-
-done = strategies.on_chief(strategy, lambda: "done")
-try:
-    strategies.on_chief(strategy, refuse)
-except (ValueError, OSError) as error:
-    refused = f"{type(error).__name__}: {error}"
-print(json.dumps([chief, workers, told, strategies.largest(strategy, mine), hosts, done, refused]))
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_tell_each_other_what_they_must():
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", TELL],
-            env={**os.environ, "TF_CONFIG": config_of(*addresses, index=index)},
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for index in range(2)
-    ]
-    numbers = bytes(range(256)) * 2
-    messages = [b"", b"x", numbers[:99], numbers[:100], numbers[:101], numbers[:300], numbers]
-    for index, process in enumerate(processes):
-        output, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-        chief, workers, told, largest, hosts, done, refused = json.loads(output.splitlines()[-1])
-        assert (chief, workers) == (index == 0, 2)
-        assert [bytes.fromhex(each) for each in told] == messages
-        assert largest == [3.0, float("inf"), 0.0]
-        assert hosts == [{"replicas": 1, "host": index, "hosts": 2}]
-        assert done == ("done" if index == 0 else None)
-        assert refused == ("FileExistsError: it is there" if index == 0 else "ValueError: worker 0 says: it is there")

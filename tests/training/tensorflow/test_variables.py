@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.models.resnet import CifarResNet
-from keras_resnet.training import restoring
 from keras_resnet.training.tensorflow import strategies
-from keras_resnet.training.tensorflow.multi_step import iterations
-from keras_resnet.training.tensorflow.variables import Variables, by_path
+from keras_resnet.training.tensorflow.multi_step import multi_step
+from keras_resnet.training.tensorflow.variables import Variables
 
 
 def trained(build, digit_batches, strategy, **options) -> Variables:
     replica = build(strategy=strategy, ema_momentum=0.9, loss_scale=True, **options)
-    iterations(replica, strategy=strategy)(iter(digit_batches(0, strategy)), tf.constant([0.1, 0.1]))
+    multi_step(replica, strategy=strategy)(iter(digit_batches(0, strategy)), tf.constant([0.1, 0.1]))
     return Variables(strategy, replica.variables)
 
 
@@ -69,27 +66,3 @@ def test_the_first_difference_is_named(build):
     assert variables.difference(shapes | {"model/more": (1,)}) == "model/more has shape (1,) there, no place here"
     del shapes["model/predictions/bias"]
     assert variables.difference(shapes) == "model/predictions/bias has no place there, shape (10,) here"
-
-
-def test_rematerialization_and_the_network_s_name_do_not_change_the_names():
-    plain, other = (
-        CifarResNet(8, input_shape=(8, 8, 1), **options) for options in ({}, {"remat": True, "name": "other"})
-    )
-    assert by_path(plain.variables).keys() == by_path(other.variables).keys()
-
-
-def test_two_variables_of_one_path_are_refused():
-    variable = keras.Variable(0.0, name="same")
-    with pytest.raises(ValueError, match="must have different paths"):
-        by_path([variable, keras.Variable(1.0, name="same")])
-
-
-def test_what_is_told_to_other_processes_comes_back():
-    values = {"model/a/kernel": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/iteration": np.int64(7)}
-    progress = {"state": {"iteration": 7, "best": None}, "history": [[7, 0.1, None]]}
-    unpacked, document = restoring.unpack(restoring.pack(values, progress))
-    assert document == progress
-    assert list(unpacked) == list(values)
-    for name, value in values.items():
-        np.testing.assert_array_equal(unpacked[name], value)
-        assert unpacked[name].dtype == np.asarray(value).dtype

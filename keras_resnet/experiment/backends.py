@@ -1,0 +1,103 @@
+"""The backend that trains a recipe: which there are, what they refuse, and how one is made of a recipe's parts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import keras
+
+from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.run import Run
+from keras_resnet.data.datasets.loading import Data
+from keras_resnet.experiment import build
+from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.optimization import losses
+from keras_resnet.training.backend import Backend, Processes
+
+
+def _tensorflow() -> type[Backend]:
+    from keras_resnet.training.tensorflow.backend import TensorFlowBackend
+
+    return TensorFlowBackend
+
+
+def _jax() -> type[Backend]:
+    from keras_resnet.training.jax.backend import JaxBackend
+
+    return JaxBackend
+
+
+BACKENDS: dict[str, Callable[[], type[Backend]]] = {"tensorflow": _tensorflow, "jax": _jax}
+"""The backends that train, by the names that Keras gives them."""
+
+ARGUMENTS = {"image_shape": "dataset", "scale_loss": "precision"}
+"""What decides an argument of `Backend.unsupported` where a recipe has another name for it."""
+
+
+def choose(recipe: Recipe, run: Run, name: str | None = None) -> type[Backend]:
+    """The backend that trains a recipe.
+
+    Args:
+        recipe: What may change the result.
+        run: What may not.
+        name: Of the backend; Keras's, if it is None.
+
+    Raises:
+        ValueError: if that backend cannot train this.
+    """
+    name = name or keras.backend.backend()
+    if name not in BACKENDS:
+        raise ValueError(
+            f"a training needs the backend {' or '.join(BACKENDS)}. Received: KERAS_BACKEND={name}. "
+            "Unset it to train with TensorFlow"
+        )
+    backend = BACKENDS[name]()
+    lacking = backend.unsupported(
+        image_shape=DATASETS[recipe.data.dataset].image_shape,
+        strategy=run.strategy,
+        precise_statistics=recipe.training.precise_statistics,
+        **_options(recipe, run),
+    )
+    if lacking:
+        values = vars(recipe.data) | vars(recipe.training) | vars(recipe.optimizer) | vars(run)
+        asked = {argument: values[argument] for argument in (ARGUMENTS.get(each, each) for each in lacking)}
+        raise ValueError(
+            f"{', '.join(f'`{argument}`' for argument in asked)} must keep the default on the {name} backend. "
+            f"Received: {', '.join(f'{argument}={value!r}' for argument, value in asked.items())}. "
+            "Or train with KERAS_BACKEND=tensorflow"
+        )
+    return backend
+
+
+def make(backend: type[Backend], processes: Processes, recipe: Recipe, run: Run, data: Data) -> Backend:
+    """The backend with everything that a recipe trains.
+
+    Args:
+        backend: What `choose` gave.
+        processes: What its `connect` gave.
+        recipe: What may change the result.
+        run: What may not.
+        data: The images of the recipe.
+    """
+    return backend(
+        processes,
+        functools.partial(build.build_network, recipe, data),
+        functools.partial(build.build_optimizer, recipe),
+        build.training_images(recipe, data),
+        loss=functools.partial(losses.cross_entropy, smoothing=recipe.training.label_smoothing),
+        global_batch_size=recipe.training.global_batch_size,
+        global_clipnorm=recipe.optimizer.global_clipnorm,
+        **_options(recipe, run),
+    )
+
+
+def _options(recipe: Recipe, run: Run) -> dict:
+    """What only some backends may support."""
+    return {
+        "accumulation": recipe.training.accumulation,
+        "normalization_batch_size": recipe.training.normalization_batch_size,
+        "ema_momentum": recipe.optimizer.ema_momentum,
+        "scale_loss": recipe.training.precision == "mixed_float16",
+        "xla": run.xla,
+    }

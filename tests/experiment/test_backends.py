@@ -1,0 +1,90 @@
+"""Which backend trains a recipe, and what reaches it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from catalog import RECIPES
+from keras_resnet.config.recipe import DataConfig, OptimizerConfig, TrainingConfig
+from keras_resnet.config.run import Run
+from keras_resnet.data.datasets import loading
+from keras_resnet.experiment import backends
+from keras_resnet.models.layers.batch_normalization import BatchNormalization
+from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.backend import TensorFlowBackend
+from keras_resnet.training.tensorflow.processes import StrategyProcesses
+
+RECIPE = replace(
+    RECIPES["digits-resnet8"],
+    data=DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel", holdout=137),
+    training=TrainingConfig(global_batch_size=32),
+)
+
+
+def made(recipe, **changes) -> TensorFlowBackend:
+    processes = StrategyProcesses(strategies.one_device())
+    data = loading.load("digits", holdout=137)
+    return backends.make(TensorFlowBackend, processes, recipe, Run(**changes), data)
+
+
+def test_what_a_recipe_says_about_training_reaches_the_backend():
+    backend = made(
+        replace(
+            RECIPE,
+            optimizer=OptimizerConfig(global_clipnorm=2.0, ema_momentum=0.75),
+            training=replace(
+                RECIPE.training, normalization_batch_size=16, precision="mixed_float16", label_smoothing=0.25
+            ),
+        )
+    )
+    replica = backend.replica
+    assert (replica.global_clipnorm, replica.average.momentum, replica.global_batch_size) == (2.0, 0.75, 32)
+    assert replica.loss_scale is not None
+    assert replica.loss.keywords == {"smoothing": 0.25}
+    layers = [layer for layer in backend.network.layers if isinstance(layer, BatchNormalization)]
+    assert {layer.normalization_batch_size for layer in layers} == {16}
+    plain = made(RECIPE).replica
+    assert (plain.global_clipnorm, plain.average, plain.loss_scale) == (None, None, None)
+
+
+def test_the_backend_is_keras_s_and_tensorflow_does_all_that_a_recipe_can_ask_for():
+    for recipe in RECIPES.values():
+        for strategy in ("one_device", "mirrored", "multi_worker", "tpu", "auto"):
+            assert backends.choose(recipe, Run(strategy=strategy, xla=True)) is TensorFlowBackend
+
+
+def test_a_backend_that_cannot_train_is_refused():
+    with pytest.raises(ValueError, match="needs the backend tensorflow or jax. Received: KERAS_BACKEND=torch"):
+        backends.choose(RECIPE, Run(), "torch")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "argument"),
+    [
+        ("data", {"dataset": "folder", "image_size": 64, "augmentation": "none"}, "dataset='folder'"),
+        ("training", {"precision": "mixed_float16"}, "precision='mixed_float16'"),
+        ("training", {"accumulation": 2}, "accumulation=2"),
+        ("training", {"normalization_batch_size": 8}, "normalization_batch_size=8"),
+        ("training", {"precise_statistics": 100}, "precise_statistics=100"),
+        ("optimizer", {"ema_momentum": 0.9}, "ema_momentum=0.9"),
+    ],
+)
+def test_what_jax_cannot_do_is_refused_by_the_name_of_the_argument(part, change, argument):
+    recipe = replace(RECIPE, **{part: replace(getattr(RECIPE, part), **change)})
+    with pytest.raises(ValueError, match="on the jax backend") as refusal:
+        backends.choose(recipe, Run(), "jax")
+    name = argument.partition("=")[0]
+    assert str(refusal.value).startswith(f"`{name}` must keep the default on the jax backend. Received: {argument}. ")
+
+
+def test_what_jax_cannot_do_with_devices_is_refused_too():
+    assert backends.choose(RECIPE, Run(), "jax").__name__ == "JaxBackend"
+    for run in (Run(strategy="auto"), Run(strategy="mirrored")):
+        with pytest.raises(ValueError, match=f"^`strategy` must keep .* Received: strategy='{run.strategy}'"):
+            backends.choose(RECIPE, run, "jax")
+    with pytest.raises(
+        ValueError, match="^`accumulation`, `xla` must keep .*: accumulation=2, xla=True. Or train with"
+    ):
+        backends.choose(replace(RECIPE, training=replace(RECIPE.training, accumulation=2)), Run(xla=True), "jax")
