@@ -2,7 +2,7 @@
 
 One `Architecture` is one column of Table 1, or one CIFAR network of Section 4.2. `layers` walks it layer by layer and
 knows every shape, so the number of weights and of multiply-adds follow by addition, without a framework. The builders
-in `networks` walk the same blocks.
+in `models.resnet` walk the same blocks.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def load(source: str | Path, preprocessing: str | None = None) -> TrainedNetwork
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is something else, or damaged, or says something else of its preprocessing.
+        ValueError: if it is something else, or damaged, or has another preprocessing in its metadata.
     """
     path = Path(source)
     if path.is_dir():

@@ -13,7 +13,7 @@ from keras_resnet.models.residual_network import ResidualNetwork
 from keras_resnet.weights.arrays import Weights
 
 REMAT_DEPTH = 200
-"""Networks deeper than this are built of rematerialized blocks unless told otherwise."""
+"""Depth above which networks are built of rematerialized blocks only."""
 
 
 @builder_signatures.checked

@@ -148,7 +148,7 @@ def load_weights(network: ResidualNetwork, weights: Weights, *, new_top: bool = 
         source: Name of the file, for errors.
 
     Raises:
-        ValueError: naming the first layer that differs, or the argument that no shape tells. The network keeps the
+        ValueError: naming the first layer that differs, or where all shapes agree the argument. The network keeps the
             weights that it had.
     """
     arrays = dict(weights.arrays)

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent as the paper ran it: Caffe's momentum, and a weight decay that is part of the gradient.
+"""Stochastic gradient descent as in the paper: Caffe's momentum, and a weight decay that is part of the gradient.
 
 Three forms are in use, and they part company as soon as the learning rate changes or the weights decay:
 

@@ -7,8 +7,8 @@ A schedule is called in two ways, and both evaluate the same formula:
   with it;
 - with a tensor or a variable it answers with a tensor, and so serves as a Keras schedule in `compile` and `fit`.
 
-Some rules follow the error. The training loop tells every schedule the errors that it measures (`observe`) and keeps
-what the schedule remembers (`state`) in its checkpoints. Iterations count from 0 everywhere.
+Some rules follow the error. The training loop passes the errors that it measures to every schedule (`observe`), and
+keeps its `state` in the checkpoints. Iterations count from 0 everywhere.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import numpy as np
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """What every schedule of this module shares."""
+    """Base of the schedules."""
 
     arguments: tuple[str, ...] = ()
     """Names of the constructor's arguments; the attributes have the same."""
     follows_errors = False
-    """Whether the rate depends on what `observe` is told."""
+    """Whether the rate depends on the errors that `observe` receives."""
 
     def _rate(self, iteration, xp):
         """The formula.
@@ -60,14 +60,14 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         if self.follows_errors:
             raise ValueError(
                 f"the schedule of `fit` must depend on the iteration alone. Received: {type(self).__name__}, "
-                "which follows errors that `fit` does not tell it. Train with `keras_resnet.training`"
+                "which follows errors that `fit` does not pass on. Train with `keras_resnet.training`"
             )
         return self._rate(keras.ops.cast(step, "float32"), keras.ops)
 
     def observe(
         self, iteration: int, *, training_error: float | None = None, validation_error: float | None = None
     ) -> str | None:
-        """Takes notice of an error.
+        """Receives an error.
 
         Args:
             iteration: Iterations done; also the first one that a change can affect.
@@ -80,7 +80,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     @property
     def state(self) -> dict[str, Any]:
-        """What `observe` has taught the schedule, fit for JSON; empty where there is nothing to remember."""
+        """State that depends on the errors so far, fit for JSON; empty where nothing does."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self._remember(**state)
 
     def _remember(self) -> None:
-        """Takes the items of a state as keyword arguments."""
+        """Restores the items of a state, given as keyword arguments."""
 
     def get_config(self) -> dict:
         """The arguments, for saving."""
@@ -237,16 +237,16 @@ class Warmup(Schedule):
 
     @property
     def follows_errors(self) -> bool:
-        """Whether the schedule behind does."""
+        """Whether the rate of the schedule behind depends on errors."""
         return self.schedule.follows_errors
 
     def observe(self, iteration, *, training_error=None, validation_error=None):
-        """Tells the schedule behind."""
+        """Passes errors on to the schedule behind."""
         return self.schedule.observe(iteration, training_error=training_error, validation_error=validation_error)
 
     @property
     def state(self) -> dict[str, Any]:
-        """That of the schedule behind: a warm-up remembers nothing."""
+        """The state of the schedule behind; a warm-up has none."""
         return self.schedule.state
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -285,7 +285,7 @@ class Plateau(Schedule):
         return staircase(iteration, xp, rates, self.drops)
 
     def observe(self, iteration, *, validation_error=None, **_):
-        """Counts validations without an improvement; takes no notice of the training error."""
+        """Counts validations without an improvement; ignores the training error."""
         if validation_error is None:
             return None
         if self.best is None or validation_error < self.best - self.minimum_improvement:
@@ -320,7 +320,7 @@ class ErrorGate(Schedule):
     boundaries.
 
     Args:
-        schedule: What to follow once the gate is open. Until then it is told no errors.
+        schedule: The schedule once the gate is open. Until then it receives no errors.
         learning_rate: Until then.
         error: Training error in percent that opens the gate from below.
 
@@ -344,7 +344,7 @@ class ErrorGate(Schedule):
         return xp.where(iteration < self.opened, small, self.schedule._rate(iteration, xp))
 
     def observe(self, iteration, *, training_error=None, validation_error=None):
-        """Opens the gate; once it is open, tells the schedule behind it."""
+        """Opens the gate; passes errors on once it is open."""
         if self.opened is not None:
             return self.schedule.observe(iteration, training_error=training_error, validation_error=validation_error)
         if training_error is None or not training_error < self.error:
@@ -357,7 +357,7 @@ class ErrorGate(Schedule):
 
     @property
     def state(self) -> dict[str, Any]:
-        """The first iteration with the gate open, and what the schedule behind it remembers."""
+        """The first iteration with the gate open, and the state of the schedule behind it."""
         return {"opened": self.opened, "schedule": self.schedule.state}
 
     def _remember(self, opened: int | None, schedule: dict[str, Any]) -> None:

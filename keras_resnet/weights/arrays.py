@@ -15,7 +15,7 @@ class Weights:
 
     Args:
         arrays: By layer and variable, such as `conv2_block1_1_bn/gamma`, in Keras's order of axes.
-        metadata: What no shape tells of them; None in a file of a version that wrote none.
+        metadata: All that must be known of them beside; None where a file has none.
         layout: The package that they come from, a key of `conversion.LAYOUTS`; None for this one.
     """
 

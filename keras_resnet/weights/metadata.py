@@ -1,4 +1,4 @@
-"""Metadata of weights, stored as JSON beside them: what no shape tells."""
+"""Metadata of weights, stored as JSON beside them: all that their shapes do not show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY = "keras_resnet"
 
 @dataclass(frozen=True)
 class WeightsMetadata:
-    """What must be known of weights.
+    """All that must be known of weights beside their names and shapes.
 
     Args:
         spec: Specification of the network that they belong to.
@@ -76,4 +76,4 @@ def read(path: str | os.PathLike) -> WeightsMetadata | None:
     try:
         return loads(text)
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{os.fspath(path)} says of its weights what this version cannot read ({error})") from error
+        raise ValueError(f"{os.fspath(path)} has metadata that this version cannot read ({error})") from error

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_resnet import CifarResNet, ResidualNetwork, ResNet18, ResNet50, fold_batch_norm
+from keras_resnet import CifarResNet, ResidualNetwork, ResNet, ResNet18, ResNet50, fold_batch_norm
 from keras_resnet.experiment import build as experiment_build
 from keras_resnet.models import input_normalization
 from keras_resnet.models.layers import ProjectionShortcut
@@ -30,7 +30,7 @@ CASES = {
     "plain": (CifarResNet, {"depth": 8, "shortcut": None}),
     "bottleneck": (CifarResNet, {"depth": 11, "block": "bottleneck", "shortcut": "B", "bottleneck_stride": "3x3"}),
     "rematerialized": (CifarResNet, {"depth": 8, "shortcut": "B", "remat": True}),
-    "by blocks": (ResNet18, {**IMAGENET, "space_to_depth": True}),
+    "by blocks": (ResNet, {"depth": 10, **IMAGENET, "space_to_depth": True}),
 }
 SLOW = {
     "imagenet": (ResNet18, {**IMAGENET, "pool_padding": "symmetric"}),
@@ -80,7 +80,7 @@ def names(network, kinds=layers.Layer) -> set[str]:
 
 
 @pytest.mark.parametrize("case", [*CASES, *slow(SLOW)])
-def test_every_normalization_is_folded_and_the_outputs_stay(case):
+def test_every_normalization_is_folded_and_the_outputs_stay(small_depths, case):
     network = build((CASES | SLOW)[case])
     folded = fold_batch_norm(network)
     assert difference(network, folded) < 1e-5
@@ -129,7 +129,7 @@ def test_a_network_that_was_trained_by_keras_can_be_folded():
 
 
 @pytest.mark.parametrize("case", ["b", "rematerialized", *slow(["by blocks"])])
-def test_a_folded_network_survives_its_file(tmp_path, case):
+def test_a_folded_network_survives_its_file(small_depths, tmp_path, case):
     network = build(CASES[case])
     network.class_names, network.preprocessing = tuple("abcdefghij"[: network.output_shape[-1]]), "torch"
     fold_batch_norm(network).save(tmp_path / "folded.keras")

@@ -109,23 +109,23 @@ def test_weights_of_every_imagenet_network_of_slim(depth, shortcut):
 @pytest.mark.parametrize(
     ("build", "options"),
     [
-        (18, {"shortcut": "C", "input_shape": (33, 65, 1)}),
+        (10, {"shortcut": "C", "input_shape": (33, 65, 1)}),
         *slow([(50, {"shortcut": "B"})]),
-        (50, {"shortcut": "B", "bottleneck_stride": "3x3", "input_shape": (97, 64, 4)}),
-        (18, {"shortcut": "B", "preactivation": True, "input_shape": (65, 65, 3)}),
+        (14, {"shortcut": "B", "bottleneck_stride": "3x3", "input_shape": (97, 64, 4)}),
+        (10, {"shortcut": "B", "preactivation": True, "input_shape": (65, 65, 3)}),
         ("basic", {"shortcut": "A", "classes": 7}),
         ("basic", {"shortcut": None, "input_shape": (9, 4, 3)}),
         ("basic", {"shortcut": "C", "preactivation": True, "input_shape": (29, 31, 3)}),
         ("bottleneck", {"shortcut": "B", "bottleneck_stride": "3x3", "preactivation": True}),
-        (18, {"shortcut": "A", "preactivation": "slim", "input_shape": (65, 97, 3)}),
-        (50, {"shortcut": "B", "bottleneck_stride": "3x3", "preactivation": "slim", "input_shape": (97, 64, 4)}),
+        (10, {"shortcut": "A", "preactivation": "slim", "input_shape": (65, 97, 3)}),
+        (14, {"shortcut": "B", "bottleneck_stride": "3x3", "preactivation": "slim", "input_shape": (97, 64, 4)}),
         ("basic", {"shortcut": "B", "preactivation": "slim", "input_shape": (29, 31, 3)}),
         ("basic", {"shortcut": None, "preactivation": "slim"}),
         ("bottleneck", {"shortcut": "C", "preactivation": "slim"}),
     ],
     ids=str,
 )
-def test_layer_by_layer(build, options):
+def test_layer_by_layer(small_depths, build, options):
     """Each row of the arithmetic is a layer of that name and that kernel, with an output of that size."""
     if isinstance(build, int):
         architecture = architectures.imagenet(build)
@@ -265,11 +265,10 @@ def test_slim_has_the_layers_of_keras_applications_v2(depth):
 
 
 @pytest.mark.parametrize("options", [{}, {"remat": True}, {"preactivation": True}, {"shortcut": None}], ids=str)
-def test_every_block_can_be_looked_up_by_its_output(options):
-    network = ResNet18(input_shape=(64, 64, 3), **options)
+def test_every_block_can_be_looked_up_by_its_output(small_depths, options):
+    network = ResNet(10, input_shape=(64, 64, 3), **options)
     for stage, (size, channels) in enumerate([(16, 64), (8, 128), (4, 256), (2, 512)], start=2):
-        for block in (1, 2):
-            assert network.get_layer(f"conv{stage}_block{block}_out").output.shape == (None, size, size, channels)
+        assert network.get_layer(f"conv{stage}_block1_out").output.shape == (None, size, size, channels)
 
 
 def test_an_unknown_layer_is_keras_own_error():
@@ -277,9 +276,9 @@ def test_an_unknown_layer_is_keras_own_error():
         CifarResNet(8).get_layer("conv9_block1_out")
 
 
-def test_a_slice_computes_what_the_network_computes():
-    network = ResNet50(input_shape=(64, 64, 3))
-    features = network.get_layer("conv4_block6_out").output
+def test_a_slice_computes_what_the_network_computes(small_depths):
+    network = ResNet(14, input_shape=(64, 64, 3))
+    features = network.get_layer("conv4_block1_out").output
     x = images(2, 64, 64, 3)
     sliced, rest = keras.Model(network.input, [features, network.output]), keras.Model(features, network.output)
     assert sliced.output_shape[0] == (None, 4, 4, 1024)
@@ -317,9 +316,9 @@ def test_the_top_is_average_pooling_and_a_classifier():
     np.testing.assert_allclose(value(without_softmax(x)), logits, rtol=1e-4, atol=1e-5)
 
 
-def test_without_the_top_the_size_is_free_by_default():
+def test_without_the_top_the_size_is_free_by_default(small_depths):
     assert CifarResNet(8, include_top=False).input_shape == (None, None, None, 3)
-    assert ResNet18(include_top=False, preactivation=True).output_shape == (None, None, None, 512)
+    assert ResNet(10, include_top=False, preactivation=True).output_shape == (None, None, None, 512)
 
 
 def test_logits_are_float32_under_a_mixed_policy(mixed_bfloat16):
@@ -391,19 +390,14 @@ def test_with_zero_gamma_blocks_start_as_their_shortcut(options):
         np.testing.assert_array_equal(value(after), value(before)[:, kept, kept])
 
 
-@pytest.mark.parametrize("options", KINDS, ids=str)
-def test_without_zero_gamma_every_gamma_starts_at_one(options):
-    normalizations = layer_of(keras_resnet.BatchNormalization, CifarResNet(**options))
-    assert all((value(layer.gamma) == 1).all() for layer in normalizations)
-
-
 @pytest.mark.parametrize("options", [*KINDS, {"depth": 14, "shortcut": "C", "remat": True}], ids=str)
-def test_blocks_have_no_bias_and_normalizations_the_papers_constants(options):
+def test_blocks_have_no_bias_and_normalizations_start_at_one_with_the_papers_constants(options):
     network = CifarResNet(**options)
+    normalizations = layer_of(keras_resnet.BatchNormalization, network)
+    assert all((value(layer.gamma) == 1).all() for layer in normalizations)
     biased = [layer.name for layer in layer_of(keras.layers.Conv2D, network) if layer.use_bias]
     assert biased == (["conv1_conv"] if options.get("preactivation") == "slim" else [])
-    constants = {(layer.epsilon, layer.momentum) for layer in layer_of(keras_resnet.BatchNormalization, network)}
-    assert constants == {(1e-5, 0.9)}
+    assert {(layer.epsilon, layer.momentum) for layer in normalizations} == {(1e-5, 0.9)}
     assert keras.regularizers.L2 not in {type(getattr(x, "kernel_regularizer", None)) for x in inner_layers(network)}
 
 
@@ -416,9 +410,9 @@ def test_synchronization_reaches_every_normalization():
 # What a block computes
 
 
-def test_strided_convolutions_pad_on_both_sides():
+def test_strided_convolutions_pad_on_both_sides(small_depths):
     """The centre of a kernel meets every second pixel, which `"same"` with a stride would shift by one."""
-    network = ResNet18(input_shape=(64, 64, 1), include_top=False)
+    network = ResNet(10, input_shape=(64, 64, 1), include_top=False)
     kernel = np.zeros((7, 7, 1, 64), "float32")
     kernel[3, 3] = 1.0
     network.get_layer("conv1_conv").kernel.assign(kernel)
@@ -427,13 +421,13 @@ def test_strided_convolutions_pad_on_both_sides():
     np.testing.assert_allclose(value(stem(x))[..., 0], x[:, ::2, ::2, 0], rtol=1e-6)
 
 
-def test_a_pool_pads_as_it_is_told():
+def test_a_pool_pads_as_it_is_told(small_depths):
     """On one side as in the paper's release, or on both as in torchvision."""
     x = np.zeros((1, 64, 64, 1), "float32")
     x[0, 1, 1] = 1.0  # seen by the first window of a pool that begins at pixel 0, the second begins at pixel 2
     seen = {}
     for pool_padding in ("same", "symmetric"):
-        network = ResNet18(input_shape=(64, 64, 1), include_top=False, pool_padding=pool_padding)
+        network = ResNet(10, input_shape=(64, 64, 1), include_top=False, pool_padding=pool_padding)
         pools = [layer for layer in network.layers if layer.name.startswith("pool1")]
         y = ops.convert_to_tensor(x)
         for pool in pools:
@@ -444,11 +438,11 @@ def test_a_pool_pads_as_it_is_told():
     assert seen == {"same": [(0, 0)], "symmetric": [(0, 0), (0, 1), (1, 0), (1, 1)]}
 
 
-def test_the_stem_pads_on_both_sides_of_odd_and_even_images_by_blocks_as_well():
+def test_the_stem_pads_on_both_sides_of_odd_and_even_images_by_blocks_as_well(small_depths):
     options = {"input_shape": (None, None, 1), "include_top": False}
     stems = []
     for space_to_depth in (False, True):
-        network = ResNet18(**options, space_to_depth=space_to_depth)
+        network = ResNet(10, **options, space_to_depth=space_to_depth)
         convolution = network.get_layer("conv1_conv")
         convolution.kernel.assign(np.random.default_rng(0).integers(-4, 5, (7, 7, 1, 64)))
         stems.append(keras.Model(network.input, convolution.output))
@@ -460,10 +454,10 @@ def test_the_stem_pads_on_both_sides_of_odd_and_even_images_by_blocks_as_well():
 
 
 @pytest.mark.parametrize("options", [{}, {"preactivation": True}, {"preactivation": "slim"}], ids=str)
-def test_by_blocks_a_network_is_the_same_layer_by_layer(options):
+def test_by_blocks_a_network_is_the_same_layer_by_layer(small_depths, options):
     """Names, shapes, variables, and what it computes of them, also in training."""
     options = {"input_shape": (65, 64, 3), "classes": 5, "name": "network", **options}
-    strided, by_blocks = (ResNet18(**options, space_to_depth=chosen) for chosen in (False, True))
+    strided, by_blocks = (ResNet(10, **options, space_to_depth=chosen) for chosen in (False, True))
     assert type(by_blocks.get_layer("conv1_conv")) is keras_resnet.models.layers.SpaceToDepthConv2D
     both = strided, by_blocks
     layers = [[(layer.name, layer.output.shape) for layer in network.layers[1:]] for network in both]
@@ -537,8 +531,8 @@ def test_the_shortcut_of_slim_is_strided_where_the_last_block_of_a_stage_is(shor
 
 
 @pytest.mark.parametrize("shape", [(33, 65, 1), (64, 40, 4)], ids=str)
-def test_imagenet_networks_take_any_size_that_the_strides_admit(shape):
-    network = ResNet18(input_shape=shape, classes=5)
+def test_imagenet_networks_take_any_size_that_the_strides_admit(small_depths, shape):
+    network = ResNet(10, input_shape=shape, classes=5)
     assert network.image_shape == shape
     scores = value(network(images(2, *shape)))
     assert scores.shape == (2, 5)
@@ -610,25 +604,26 @@ def pyramid(network) -> dict:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("depth", "options"),
     [
-        {},
-        {"remat": True},
-        {"preactivation": True},
-        {"preactivation": "slim"},
-        {"preactivation": "slim", "remat": True},
-        {"include_top": False},
+        (10, {}),
+        (10, {"remat": True}),
+        (10, {"preactivation": True}),
+        (18, {"preactivation": "slim"}),
+        (18, {"preactivation": "slim", "remat": True}),
+        (10, {"include_top": False}),
     ],
     ids=str,
 )
-def test_pyramid_levels_are_powers_of_two(options):
-    network = ResNet18(input_shape=(64, 128, 3), **options)
+def test_pyramid_levels_are_powers_of_two(small_depths, depth, options):
+    network = ResNet(depth, input_shape=(64, 128, 3), **options)
     for level, (exponent, channels) in zip(
         network.pyramid_outputs, [(2, 64), (3, 128), (4, 256), (5, 512)], strict=True
     ):
         assert level == f"P{exponent}"
         assert pyramid(network)[level] == (None, 64 >> exponent, 128 >> exponent, channels)
-    assert network.pyramid_outputs["P5"] is network.get_layer("conv5_block2_out").output
+    last = f"conv5_block{1 if depth == 10 else 2}_out"
+    assert network.pyramid_outputs["P5"] is network.get_layer(last).output
 
 
 def test_the_pyramid_of_slim_has_the_last_block_before_each_stride():

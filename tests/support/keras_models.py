@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from keras.src.applications import resnet
 
 SHAPE, CLASSES = (64, 64, 3), 7
 HUB_BLOCKS = {18: ("basic_block", [2, 2, 2, 2]), 50: ("bottleneck_block", [3, 4, 6, 3])}
@@ -12,10 +13,23 @@ HUB_BLOCKS = {18: ("basic_block", [2, 2, 2, 2]), 50: ("bottleneck_block", [3, 4,
 
 def applications(depth: int = 50, **options) -> keras.Model:
     """One of keras.applications, stirred."""
-    build = getattr(keras.applications, f"ResNet{depth}")
+    build = small_applications if depth == 14 else getattr(keras.applications, f"ResNet{depth}")
     if options.get("include_top", True):
         options = {"classes": CLASSES, "classifier_activation": None} | options
     return stirred(build(weights=None, input_shape=SHAPE, **options))
+
+
+def small_applications(version: int = 1, **options) -> keras.Model:
+    """The network of keras.applications with one block in each stage, of V2 two; `small_depths` has ours."""
+    stack = {1: resnet.stack_residual_blocks_v1, 2: resnet.stack_residual_blocks_v2}[version]
+    strides = {1: (1, 2, 2, 2), 2: (2, 2, 2, 1)}[version]
+
+    def stages(x):
+        for stage, stride in enumerate(strides):
+            x = stack(x, 64 << stage, version, stride1=stride, name=f"conv{stage + 2}")
+        return x
+
+    return resnet.ResNet(stages, version == 2, True, **options)
 
 
 def hub_backbone(depth: int, **options) -> keras.Model:

@@ -11,8 +11,10 @@ from keras_models import SHAPE, applications, assert_same_logits, hub_backbone, 
 from keras_resnet.models.preprocessing import preprocess_input
 from keras_resnet.models.weights_loading import assign, find, load_weights, state_dict
 from keras_resnet.weights import conversion
+from small_depths import small_depths
 
 CASES = {
+    "keras 14": (lambda: applications(14), "keras"),
     "keras 50": (lambda: applications(50), "keras"),
     "keras 101": (lambda: applications(101), "keras"),
     "keras_hub 18": (lambda: hub_classifier(18), "keras_hub"),
@@ -27,11 +29,12 @@ def ours_of(theirs, **options) -> keras_resnet.ResidualNetwork:
     return keras_resnet.ResNet(**(weights.metadata.spec.options | given | options))
 
 
-LONG = ("keras 101", "keras_hub 50")
+LONG = ("keras 50", "keras 101", "keras_hub 50")
+small_depths = pytest.fixture(small_depths, scope="module")
 
 
 @pytest.fixture(scope="module", params=[pytest.param(c, marks=[pytest.mark.slow] if c in LONG else []) for c in CASES])
-def converted(request):
+def converted(small_depths, request):
     """A network of theirs, one of ours with its weights, and the layout."""
     build, wanted = CASES[request.param]
     theirs = build()

@@ -6,17 +6,23 @@ import keras
 import numpy as np
 import pytest
 
+from keras_models import small_applications
 from keras_resnet import ResNet
 from keras_resnet.models.weights_loading import assign, load_weights, state_dict
 from keras_resnet.weights import conversion
 from keras_resnet.weights.arrays import Weights
 from keras_resnet.weights.conversion import keras_v2
+from small_depths import small_depths
 from tiers import slow
+
+small_depths = pytest.fixture(small_depths, scope="module")
 
 GIVEN = {"input_shape": (64, 64, 3), "classes": 7, "classifier_activation": None}
 
 
 def theirs_of(depth: int):
+    if depth == 26:
+        return small_applications(version=2, weights=None, **GIVEN)
     return getattr(keras.applications, f"ResNet{depth}V2")(weights=None, **GIVEN)
 
 
@@ -49,8 +55,8 @@ def assert_equal(logits, expected):
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.ptp(expected))
 
 
-@pytest.fixture(scope="module", params=[50, *slow([101, 152])])
-def converted(request):
+@pytest.fixture(scope="module", params=[26, *slow([50, 101, 152])])
+def converted(small_depths, request):
     theirs, ours = stirred(theirs_of(request.param)), ours_of(request.param)
     load_weights(ours, conversion.converted(state_dict(theirs)))
     return theirs, ours

@@ -14,11 +14,20 @@ from keras_resnet.weights.readers.state_dict import read_state_dict
 
 torch = pytest.importorskip("torch", reason="the other side of the conversion is PyTorch")
 
-from tiers import slow  # noqa: E402  # after torch is known to be there
+from small_depths import small_depths  # noqa: E402  # after torch is known to be there
+from tiers import slow  # noqa: E402
 from torch_networks import Network, stirred, torch_logits  # noqa: E402
 
 TORCHVISION = {"pool_padding": "symmetric", "bottleneck_stride": "3x3"}
 CASES = {
+    "torchvision 10": (
+        ((1, 1, 1, 1), 1, "B", 7, "fc"),
+        lambda **o: keras_resnet.ResNet(10, input_shape=(64, 64, 3), classes=7, pool_padding="symmetric", **o),
+    ),
+    "torchvision 14": (
+        ((1, 1, 1, 1), 4, "B", 7, "fc"),
+        lambda **o: keras_resnet.ResNet(14, input_shape=(64, 64, 3), classes=7, **TORCHVISION, **o),
+    ),
     "torchvision 18": (
         ((2, 2, 2, 2), 1, "B", 7, "fc"),
         lambda **o: keras_resnet.ResNet18(input_shape=(64, 64, 3), classes=7, **TORCHVISION, **o),
@@ -38,8 +47,12 @@ def pair(case: str):
     return stirred(Network(*arguments)), build(classifier_activation=None), case.split()[0]
 
 
-@pytest.fixture(scope="module", params=CASES)
-def both(request):
+LONG = ("torchvision 18", "torchvision 50")
+small_depths = pytest.fixture(small_depths, scope="module")
+
+
+@pytest.fixture(scope="module", params=[*(case for case in CASES if case not in LONG), *slow(LONG)])
+def both(small_depths, request):
     """A network of theirs, one of ours with its weights, and the layout."""
     theirs, ours, layout = pair(request.param)
     load_weights(ours, converted(theirs.state_dict()))

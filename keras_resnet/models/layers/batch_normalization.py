@@ -1,4 +1,4 @@
-"""Batch normalization that is fused on TensorFlow and keeps right statistics under `tf.distribute`."""
+"""Batch normalization, fused on TensorFlow, with right statistics under `tf.distribute`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
       Keras computes the same from several kernels; on other backends this layer is Keras's.
     - Under a `tf.distribute.Strategy` each replica updates moving statistics of its own, and reading them outside of
       the replicas gives their mean. Keras's layer saves those of the first replica.
-    - `normalization_batch_size` says over how many images training takes its statistics, whatever the devices.
+    - `normalization_batch_size` is the number of images over which training takes its statistics, whatever the devices.
     - `momentum` and `epsilon` default to the values that ResNets are trained with.
 
     The moving variance takes the biased variance of the batch, as in Keras.
@@ -44,7 +44,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         That of the input.
 
     Raises:
-        ValueError: In training, if the images cannot be divided as `normalization_batch_size` says, or if it is set
+        ValueError: In training, if the images cannot be divided as `normalization_batch_size` demands, or if it is set
             on another backend than TensorFlow, for float64, or together with a mask or with renormalization.
 
     Reference:
@@ -53,8 +53,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Differs from the paper:
         The paper's moving statistics were replaced by an exact average after training. Here they are exponential moving
-        averages, unless a training is told otherwise: `--training.precise-statistics 10000`, as in the paper's recipes
-        for ImageNet.
+        averages, unless `precise_statistics` of a training is above 0, as in the paper's recipes for ImageNet.
     """
 
     normalization_batch_size: int | None = None
@@ -81,7 +80,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """Whether training on a replica's `images` takes statistics over several replicas of the current strategy.
 
         Raises:
-            ValueError: If the images cannot be divided as `normalization_batch_size` says.
+            ValueError: If the images cannot be divided as `normalization_batch_size` demands.
         """
         return self.trainable and keras.backend.backend() == "tensorflow" and self._groups(images)[1] > 1
 
@@ -144,7 +143,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
 
     def _regrouped(self, inputs):
-        """Images of any shape through the kernel, which wants them as float [images, positions, 1, channels]."""
+        """Images of any shape through the kernel, which takes float [images, positions, 1, channels]."""
         import tensorflow as tf
 
         images, channels = inputs.shape[0], inputs.shape[self.axis]
@@ -180,7 +179,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def set_normalization_batch_size(model: keras.Model, images: int | None) -> None:
-    """Sets over how many images training takes its statistics, in every `BatchNormalization` of ours in a network.
+    """Sets the number of images over which training takes its statistics, in every `BatchNormalization` of a network.
 
     Those in nested models and in `Rematerialized` blocks are among them. What was traced before stays as it was.
 

@@ -1,4 +1,4 @@
-"""The shortcut connections of Section 3.3: what is added to the output of a block."""
+"""Shortcut connections (Section 3.3), whose output is added to that of a block."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def projection_where_the_channels_change(
 
 
 SHORTCUTS: dict[str | None, Callable] = {"A": identity, "B": projection_where_the_channels_change, "C": projection}
-"""Option -> function that returns what is applied to the block's input.
+"""Option -> function that returns the layer, or the identity, for the block's input.
 
 Each row takes in_filters, filters and strides, and by keyword normalize, synchronized, data_format and name; it reads
 those that concern it.

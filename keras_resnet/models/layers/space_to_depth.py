@@ -1,4 +1,4 @@
-"""A strided convolution that is computed without a stride, on an image rearranged in blocks."""
+"""Strided convolution computed without a stride, on an image rearranged in blocks."""
 
 from __future__ import annotations
 
