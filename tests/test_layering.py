@@ -24,7 +24,7 @@ ANYTHING = None
 RECIPES_ARE_READ_IN = {"experiment", "reproduction", "search", "reporting", "inference", "config"}
 """The rooms that know what a recipe is. A part takes plain arguments."""
 
-PENDING = {"inference.trained_network", "runs.find"}
+PENDING = {"inference.trained_network"}
 """Modules that still import what they must not."""
 
 NEVER = {("inference", "training")}

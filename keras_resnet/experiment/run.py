@@ -108,13 +108,18 @@ def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, strategy: tf.
     """Whether there is nothing left to do, which is then said; refuses a directory that is not for this recipe."""
 
     def check() -> bool:
-        directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes)
+        directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes, read=values_of)
         return directory.finished
 
     finished = strategies.on_chief(strategy, check)
     if finished:
         print(f"This run is finished.\n{console.report(directory)}")
     return bool(strategies.largest(strategy, [bool(finished)])[0])
+
+
+def values_of(recipe: str) -> dict[str, Any]:
+    """The hyperparameters of a recipe's text, also those that the version which wrote it did not know."""
+    return Recipe.from_json(recipe).hyperparameters()
 
 
 class Experiment:
@@ -261,7 +266,11 @@ class Experiment:
             run=self.run.remembered(),
         )
         self.directory.create(
-            self.recipe.to_json(), start, resume=self.run.resume, accept_changes=self.run.accept_changes
+            self.recipe.to_json(),
+            start,
+            resume=self.run.resume,
+            accept_changes=self.run.accept_changes,
+            read=values_of,
         )
 
     def _introduction(self) -> str:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.facts import paper
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.reproduction.items import Attempt, Item, Row
+from keras_resnet.reproduction.known_runs import KnownRuns
 from keras_resnet.reproduction.plan import measurement
+from keras_resnet.runs import history, results
 from keras_resnet.runs.directory import RunDirectory
-from keras_resnet.runs.find import Runs, history_rows
+from keras_resnet.runs.results import Values
 
 LAST = 0.1
 """The part of a training that its training error is the mean of: a row of the record is of few images."""
+
+PROTOCOL = {"mirror", "shorter_sides"}
+"""What a test at several scales says of itself."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Finding:
             yield from measured.departures
 
 
-def finding(item: Item, row: Row, attempts: Sequence[Attempt], runs: Runs, path: Path) -> Finding:
+def finding(item: Item, row: Row, attempts: Sequence[Attempt], runs: KnownRuns, path: Path) -> Finding:
     """What is known of a row.
 
     Args:
@@ -107,7 +109,7 @@ def finding(item: Item, row: Row, attempts: Sequence[Attempt], runs: Runs, path:
     return Finding(row, len(attempts), tuple(one for one in each if one), item.same_split)
 
 
-def measured(item: Item, attempt: Attempt, runs: Runs, path: Path) -> Measured | None:
+def measured(item: Item, attempt: Attempt, runs: KnownRuns, path: Path) -> Measured | None:
     """What was measured of an attempt; `None` if that has not been done.
 
     Raises:
@@ -118,13 +120,13 @@ def measured(item: Item, attempt: Attempt, runs: Runs, path: Path) -> Measured |
     if len(finished) < len(attempt):
         return None
     later = measurement(item, attempt, runs, path)
-    errors = evaluated(later.file, item, attempt) if later else at_the_end(finished[0])
+    errors = evaluated(later.file, item, attempt, finished) if later else at_the_end(finished[0])
     if errors is None:
         return None
     trained = zip(attempt, finished, strict=True)
     found = (
         *counted(item, errors["images"]),
-        *errors.get("seen", ()),
+        *(seen(item, errors["protocol"]) if later else ()),
         *(d for one, directory in trained for d in departures(one, directory)),
     )
     training = training_error(finished[0]) if len(finished) == 1 else None
@@ -137,47 +139,48 @@ def training_error(directory: RunDirectory) -> float | None:
     Raises:
         ValueError: if the record is damaged.
     """
-    rows = history_rows(directory)
+    rows = history.read(directory.history)
     late = [row.training_error for row in rows if row.iteration > (1 - LAST) * rows[-1].iteration]
     measured = [error for error in late if error is not None]
     return statistics.fmean(measured) if measured else None
 
 
-def at_the_end(directory: RunDirectory) -> dict[str, Any]:
-    """What a training measured on the test images, or on the validation images where there are no others."""
-    try:
-        splits = directory.read_result()["splits"]
-        return dict(checked(splits.get("test") or splits["validation"]))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{directory.result} is damaged: it lacks {error}") from error
-
-
-def evaluated(file: Path, item: Item, attempt: Attempt) -> dict[str, Any] | None:
-    """What was measured later, if it was of these networks, images and views."""
-    if not file.is_file():
-        return None
-    try:
-        result = json.loads(file.read_text(encoding="utf-8"))
-        asked = (item.dataset, "validation", item.view, [recipe.fingerprint for recipe in attempt])
-        networks = [network["fingerprint"] for network in result["networks"]]
-        if (result["dataset"], result["split"], result["view"], networks) != asked:
-            return None
-        return {**checked(result), "seen": tuple(seen(item, result["protocol"]))}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
-
-
-def checked(errors: dict[str, Any]) -> dict[str, Any]:
-    """The errors, if all are there.
+def at_the_end(directory: RunDirectory) -> Values:
+    """The errors that a training measured on the test images, or on the validation images where there are no others.
 
     Raises:
-        KeyError: if one is missing.
-        TypeError: if one is no number, or no percentage.
+        ValueError: if the result is damaged.
     """
-    for name, most in {"images": math.inf, "top1_error": 100.0, "top5_error": 100.0}.items():
-        if not isinstance(errors[name], int | float) or not 0 <= errors[name] <= most:
-            raise TypeError(f"{name}={errors[name]!r}")
-    return errors
+    splits = directory.read_result()["splits"]
+    return splits.get("test") or splits["validation"]
+
+
+def evaluated(file: Path, item: Item, attempt: Attempt, members: Sequence[RunDirectory]) -> Values | None:
+    """What was measured later, if it was of these networks, images and views.
+
+    Args:
+        file: Of the measurement.
+        item: The study.
+        attempt: The recipes of the networks.
+        members: Their runs.
+
+    Raises:
+        ValueError: if a file is damaged.
+    """
+    if not file.is_file():
+        return None
+    result = results.read(file, results.EVALUATION)
+    if (result["dataset"], result["split"], result["view"]) != (item.dataset, "validation", item.view):
+        return None
+    if item.view == "multi-scale" and not result["protocol"].keys() >= PROTOCOL:
+        raise ValueError(f"{file} is damaged: `protocol` must have {' and '.join(sorted(PROTOCOL))}")
+    networks = [network["fingerprint"] for network in result["networks"]]
+    # An earlier version took another fingerprint of the same recipe: that which stands in the result of the run.
+    known = [
+        {recipe.fingerprint, run.read_result()["fingerprint"]} for recipe, run in zip(attempt, members, strict=True)
+    ]
+    same = len(networks) == len(known) and all(one in names for one, names in zip(networks, known, strict=True))
+    return result if same else None
 
 
 def counted(item: Item, images: int) -> Iterator[Departure]:
@@ -186,8 +189,13 @@ def counted(item: Item, images: int) -> Iterator[Departure]:
         yield Departure(f"{images:,} of {every:,} images counted")
 
 
-def seen(item: Item, protocol: dict[str, Any]) -> Iterator[Departure]:
-    """Whether photographs were seen at the paper's sizes, where several are."""
+def seen(item: Item, protocol: Values) -> Iterator[Departure]:
+    """Whether photographs were seen at the paper's sizes, where several are.
+
+    Args:
+        item: The study.
+        protocol: Of a measurement by its view.
+    """
     if item.view == "multi-scale":
         if tuple(sides := protocol["shorter_sides"]) != paper.TEST_SCALES:
             yield Departure(f"shorter sides of {', '.join(map(str, sides))} pixels")

@@ -10,8 +10,9 @@ from pathlib import Path
 from keras_resnet import validation
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.reproduction.items import Attempt, Item
+from keras_resnet.reproduction.known_runs import KnownRuns
+from keras_resnet.runs import history
 from keras_resnet.runs.directory import RunDirectory
-from keras_resnet.runs.find import Runs, history_rows
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,12 @@ class Measurement:
         return [first, *(["--ensemble", *more] if more else []), "--view", self.view, "--output", str(self.directory)]
 
 
-def directory_for(recipe: Recipe, runs: Runs, path: Path) -> RunDirectory:
+def directory_for(recipe: Recipe, runs: KnownRuns, path: Path) -> RunDirectory:
     """Where the run of a recipe is, or will be."""
     return runs.of(recipe) or RunDirectory(path / f"{recipe.name}-{recipe.fingerprint}")
 
 
-def training(recipe: Recipe, runs: Runs, path: Path) -> Training:
+def training(recipe: Recipe, runs: KnownRuns, path: Path) -> Training:
     """The state of one training.
 
     Args:
@@ -96,7 +97,7 @@ def iterations_done(run: RunDirectory, total: int) -> int:
     """
     if run.finished:
         return total
-    rows = history_rows(run)
+    rows = history.read(run.history)
     return min(rows[-1].iteration, total) if rows and can_continue(run) else 0
 
 
@@ -107,20 +108,20 @@ def can_continue(run: RunDirectory) -> bool:
     return elsewhere or any(run.checkpoints.glob("*.index"))
 
 
-def trainings(attempts: Iterable[Attempt], runs: Runs, path: Path) -> list[Training]:
+def trainings(attempts: Iterable[Attempt], runs: KnownRuns, path: Path) -> list[Training]:
     """The state of every training that the attempts need, each once, in their order."""
     recipes = {recipe.fingerprint: recipe for attempt in attempts for recipe in attempt}
     return [training(recipe, runs, path) for recipe in recipes.values()]
 
 
-def measurement(item: Item, attempt: Attempt, runs: Runs, path: Path) -> Measurement | None:
+def measurement(item: Item, attempt: Attempt, runs: KnownRuns, path: Path) -> Measurement | None:
     """What has to be measured of an attempt after its training; `None` where the training does it."""
     if item.view == "center":
         return None
     members = tuple(directory_for(recipe, runs, path) for recipe in attempt)
     trained = all((run := runs.of(recipe)) is not None and run.finished for recipe in attempt)
     if len(members) == 1:
-        return Measurement(item.view, members, trained, members[0].path / "evaluation")
+        return Measurement(item.view, members, trained, members[0].evaluation)
     together = "-".join(recipe.fingerprint for recipe in attempt)
     directory = path / f"ensemble-{hashlib.sha256(together.encode()).hexdigest()[:12]}"
     return Measurement(item.view, members, trained, directory)

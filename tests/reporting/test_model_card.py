@@ -165,7 +165,7 @@ def test_a_directory_of_no_run_and_a_run_that_is_not_finished_are_refused(direct
     assert capsys.readouterr().err == f"error: {tmp_path} must be the directory of a run. It has no recipe.json\n"
     directory.result.unlink()
     assert command.main([str(directory.path)]) == 2
-    assert "must hold a finished run. To finish it: python recipes/train.py" in capsys.readouterr().err
+    assert "must hold a finished run. It has no result.json" in capsys.readouterr().err
     assert not (directory.path / "model_card.md").exists()
 
 
