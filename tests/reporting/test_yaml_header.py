@@ -9,8 +9,8 @@ from keras_resnet.reporting import yaml_header
 
 TEXTS = (
     "apache-2.0", "image-classification", "uoft-cs/cifar10", "center crop", "", " ", "yes", "No", "null", "y", "~",
-    "10", "1e3", "0x1f", "2026-01-02", "a: b", "a #b", "a\nb", "- a", "'", '"', "\\", "[", "{", "&a", "*a", "!a", "%", "@",
-    "Gr\u00fc\u00dfe \U0001f600", "\x7f\x85\u2028\ufeff", "\x00\t", "a ", ".5", "true.", "=", "<<",
+    "10", "1e3", "0x1f", "2026-01-02", "a: b", "a #b", "a\nb", "- a", "'", '"', "\\", "[", "{", "&a", "*a", "!a", "%",
+    "@", "Gr\u00fc\u00dfe \U0001f600", "\x7f\x85\u2028\ufeff", "\x00\t", "a ", ".5", "true.", "=", "<<",
 )  # fmt: skip
 
 
