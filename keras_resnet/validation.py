@@ -125,6 +125,15 @@ def keys(received: object, expected: Iterable[str], where: str = "") -> None:
         raise ValueError(f"The recipe lacks {', '.join(f'`{key}`' for key in missing)}.")
 
 
+LABELS = ("name", "description")
+"""The keys of a recipe that cannot change its result."""
+
+
+def hyperparameters(recipe: Any) -> dict[str, Any]:
+    """The part of a recipe, given as nested dictionaries, that may change its result; nothing of anything else."""
+    return {key: value for key, value in recipe.items() if key not in LABELS} if isinstance(recipe, Mapping) else {}
+
+
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """What changes from one nested mapping to another, as `"model.shortcut: 'A' -> 'B'"`."""
     old, new = dict(leaves(before)), dict(leaves(after))

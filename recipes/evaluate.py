@@ -33,6 +33,7 @@ from evaluation_plan import REMEDY, Plan, make_plan
 from image_progress import ImageProgress
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.host import files
+from keras_resnet.runs import results
 from keras_resnet.runs.environment import environment
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def carry_out(options: argparse.Namespace) -> int:
         plan.predictions.unlink(missing_ok=True)
         if options.predictions:
             files.write(plan.predictions, table_of(scored), REMEDY)
-        files.write(plan.result, files.as_json(result(plan, options, networks, data, view, scored)), REMEDY)
+        measured = result(plan, options, networks, data, view, scored)
+        results.write(plan.result, measured, results.EVALUATION, REMEDY)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

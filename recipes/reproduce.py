@@ -38,8 +38,8 @@ from catalog import RECIPES
 from keras_resnet.config.recipe import Precision
 from keras_resnet.reproduction import findings, kept_files, plan
 from keras_resnet.reproduction.items import ITEMS, Attempt, Item, attempts
+from keras_resnet.reproduction.known_runs import KnownRuns, find_runs
 from keras_resnet.reproduction.plan import Training
-from keras_resnet.runs.find import Runs, find_runs
 
 NAMES = ("table1", *ITEMS)
 SCRIPTS = Path(__file__).parent
@@ -135,7 +135,7 @@ def check(names: Sequence[str], options: argparse.Namespace) -> None:
         kept_files.check(options.output, name, overwrite=options.overwrite)
 
 
-def plan_in_words(wanted: dict[str, list[list[Attempt]]], runs: Runs, options: argparse.Namespace) -> str:
+def plan_in_words(wanted: dict[str, list[list[Attempt]]], runs: KnownRuns, options: argparse.Namespace) -> str:
     """What there is, what is missing, and how long that will take."""
     lines = [f"left out: {line}" for line in runs.unreadable]
     every: dict[str, Training] = {}
@@ -179,7 +179,7 @@ def duration(seconds: float | None) -> str:
     return "less than a minute"
 
 
-def unmeasured(item: Item, rows: Sequence[Sequence[Attempt]], runs: Runs, path: Path) -> list[plan.Measurement]:
+def unmeasured(item: Item, rows: Sequence[Sequence[Attempt]], runs: KnownRuns, path: Path) -> list[plan.Measurement]:
     """The measurements after training that have not been made."""
     every = [attempt for row in rows for attempt in row]
     later = [(attempt, plan.measurement(item, attempt, runs, path)) for attempt in every]

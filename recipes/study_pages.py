@@ -16,8 +16,9 @@ from keras_resnet.reproduction import kept_files
 from keras_resnet.reproduction import table as study_table
 from keras_resnet.reproduction.findings import finding, scale_in_words
 from keras_resnet.reproduction.items import ITEMS, Attempt, Item
+from keras_resnet.reproduction.known_runs import KnownRuns, find_runs
+from keras_resnet.runs import history
 from keras_resnet.runs.directory import RunDirectory
-from keras_resnet.runs.find import Runs, find_runs, history_rows
 
 RESPONSE_IMAGES, RESPONSE_BATCH = 1000, 100
 """Images that the layers' responses are taken over, as recipes/layer_responses.py does unasked."""
@@ -82,7 +83,7 @@ def study(item: Item, rows: Sequence[Sequence[Attempt]], options: argparse.Names
     return page, {".csv": study_table.table(item, found, responses).encode(), **pictures}
 
 
-def first_runs(item: Item, rows: Sequence[Sequence[Attempt]], runs: Runs) -> dict[str, RunDirectory]:
+def first_runs(item: Item, rows: Sequence[Sequence[Attempt]], runs: KnownRuns) -> dict[str, RunDirectory]:
     """By the name of a network, its finished run with the lowest seed."""
     first: dict[str, RunDirectory] = {}
     for row, each in zip(item.rows, rows, strict=True):
@@ -118,7 +119,7 @@ def draw_curves(item: Item, first: dict[str, RunDirectory], scale: str) -> dict[
     """The training curves of a figure."""
     from keras_resnet.reproduction import figure
 
-    curves = {name: history_rows(directory) for name, directory in first.items()}
+    curves = {name: history.read(directory.history) for name, directory in first.items()}
     title = f"{item.name.replace('figure', 'Figure ')}{f', {scale}' if scale else ''}"
     return pictures(lambda path: figure.draw(item.panels, curves, path, title))
 

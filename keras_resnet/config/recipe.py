@@ -303,7 +303,7 @@ class Recipe(Checked):
 
     def hyperparameters(self) -> dict[str, Any]:
         """The recipe as nested dictionaries, without the name and the description."""
-        return {key: value for key, value in asdict(self).items() if isinstance(value, dict)}
+        return validation.hyperparameters(asdict(self))
 
     def differences(self, other: Recipe) -> list[str]:
         """What changes from this recipe to another, as `"model.shortcut: 'A' -> 'B'"`."""

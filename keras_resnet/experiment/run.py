@@ -96,13 +96,18 @@ def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, processes: Pr
     """Whether there is nothing left to do, which is then said; refuses a directory that is not for this recipe."""
 
     def check() -> bool:
-        directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes)
+        directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes, read=values_of)
         return directory.finished
 
     finished = on_chief(processes, check)
     if finished:
         tell(f"This run is finished.\n{console.report(directory)}")
     return bool(processes.maximum([bool(finished)])[0])
+
+
+def values_of(recipe: str) -> dict[str, Any]:
+    """The hyperparameters of a recipe's text, also those that the version which wrote it did not know."""
+    return Recipe.from_json(recipe).hyperparameters()
 
 
 def prepare(
@@ -247,7 +252,11 @@ class Experiment:
             run=self.run.remembered(),
         )
         self.directory.create(
-            self.recipe.to_json(), start, resume=self.run.resume, accept_changes=self.run.accept_changes
+            self.recipe.to_json(),
+            start,
+            resume=self.run.resume,
+            accept_changes=self.run.accept_changes,
+            read=values_of,
         )
 
     def _introduction(self) -> str:

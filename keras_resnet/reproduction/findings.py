@@ -1,31 +1,33 @@
-"""What the runs of a study measured, and what makes it another thing than the paper's number."""
+"""Measurements of the runs of a study, and their departures from the paper."""
 
 from __future__ import annotations
 
-import json
-import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.facts import paper
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.reproduction.items import Attempt, Item, Row
+from keras_resnet.reproduction.known_runs import KnownRuns
 from keras_resnet.reproduction.plan import measurement
+from keras_resnet.runs import history, results
 from keras_resnet.runs.directory import RunDirectory
-from keras_resnet.runs.find import Runs, history_rows
+from keras_resnet.runs.results import Values
 
 LAST = 0.1
-"""The part of a training that its training error is the mean of: a row of the record is of few images."""
+"""The share of a training, at its end, over which its training error is averaged: a row is of few images."""
+
+PROTOCOL = {"mirror", "shorter_sides"}
+"""What a test at several scales says of itself."""
 
 
 @dataclass(frozen=True)
 class Departure:
-    """What differs from the paper, in words; `decisive` if the error is not to be compared with the paper's."""
+    """A departure from the paper, in words; `decisive` if the error is not to be compared with the paper's."""
 
     words: str
     decisive: bool = True
@@ -33,7 +35,7 @@ class Departure:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one attempt measured; errors in percent. `training` is None where no single network was trained for it."""
+    """The measurement of one attempt, errors in percent. `training` is None where it is not of a single network."""
 
     top1: float
     top5: float
@@ -44,7 +46,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Finding:
-    """A row of a study with what was measured for it; `attempts` is how many measurements were asked for."""
+    """A row of a study with its measurements; `attempts` is how many were asked for."""
 
     row: Row
     attempts: int
@@ -90,14 +92,14 @@ class Finding:
             yield from measured.departures
 
 
-def finding(item: Item, row: Row, attempts: Sequence[Attempt], runs: Runs, path: Path) -> Finding:
-    """What is known of a row.
+def finding(item: Item, row: Row, attempts: Sequence[Attempt], runs: KnownRuns, path: Path) -> Finding:
+    """The finding of a row.
 
     Args:
         item: The study.
         row: Of it.
         attempts: Those of the row.
-        runs: Those that there are in the path.
+        runs: All runs in the path.
         path: The directory of the runs.
 
     Raises:
@@ -107,8 +109,8 @@ def finding(item: Item, row: Row, attempts: Sequence[Attempt], runs: Runs, path:
     return Finding(row, len(attempts), tuple(one for one in each if one), item.same_split)
 
 
-def measured(item: Item, attempt: Attempt, runs: Runs, path: Path) -> Measured | None:
-    """What was measured of an attempt; `None` if that has not been done.
+def measured(item: Item, attempt: Attempt, runs: KnownRuns, path: Path) -> Measured | None:
+    """The measurement of an attempt; `None` if it has not been made.
 
     Raises:
         ValueError: if a file of a run is damaged.
@@ -118,13 +120,13 @@ def measured(item: Item, attempt: Attempt, runs: Runs, path: Path) -> Measured |
     if len(finished) < len(attempt):
         return None
     later = measurement(item, attempt, runs, path)
-    errors = evaluated(later.file, item, attempt) if later else at_the_end(finished[0])
+    errors = evaluated(later.file, item, attempt, finished) if later else at_the_end(finished[0])
     if errors is None:
         return None
     trained = zip(attempt, finished, strict=True)
     found = (
         *counted(item, errors["images"]),
-        *errors.get("seen", ()),
+        *(other_scales(item, errors["protocol"]) if later else ()),
         *(d for one, directory in trained for d in departures(one, directory)),
     )
     training = training_error(finished[0]) if len(finished) == 1 else None
@@ -137,57 +139,63 @@ def training_error(directory: RunDirectory) -> float | None:
     Raises:
         ValueError: if the record is damaged.
     """
-    rows = history_rows(directory)
+    rows = history.read(directory.history)
     late = [row.training_error for row in rows if row.iteration > (1 - LAST) * rows[-1].iteration]
     measured = [error for error in late if error is not None]
     return statistics.fmean(measured) if measured else None
 
 
-def at_the_end(directory: RunDirectory) -> dict[str, Any]:
-    """What a training measured on the test images, or on the validation images where there are no others."""
-    try:
-        splits = directory.read_result()["splits"]
-        return dict(checked(splits.get("test") or splits["validation"]))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{directory.result} is damaged: it lacks {error}") from error
-
-
-def evaluated(file: Path, item: Item, attempt: Attempt) -> dict[str, Any] | None:
-    """What was measured later, if it was of these networks, images and views."""
-    if not file.is_file():
-        return None
-    try:
-        result = json.loads(file.read_text(encoding="utf-8"))
-        asked = (item.dataset, "validation", item.view, [recipe.fingerprint for recipe in attempt])
-        networks = [network["fingerprint"] for network in result["networks"]]
-        if (result["dataset"], result["split"], result["view"], networks) != asked:
-            return None
-        return {**checked(result), "seen": tuple(seen(item, result["protocol"]))}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
-
-
-def checked(errors: dict[str, Any]) -> dict[str, Any]:
-    """The errors, if all are there.
+def at_the_end(directory: RunDirectory) -> Values:
+    """The errors that a training measured on the test images, or on the validation images where there are no others.
 
     Raises:
-        KeyError: if one is missing.
-        TypeError: if one is no number, or no percentage.
+        ValueError: if the result is damaged.
     """
-    for name, most in {"images": math.inf, "top1_error": 100.0, "top5_error": 100.0}.items():
-        if not isinstance(errors[name], int | float) or not 0 <= errors[name] <= most:
-            raise TypeError(f"{name}={errors[name]!r}")
-    return errors
+    splits = directory.read_result()["splits"]
+    return splits.get("test") or splits["validation"]
+
+
+def evaluated(file: Path, item: Item, attempt: Attempt, members: Sequence[RunDirectory]) -> Values | None:
+    """The later measurement, if it was of these networks, images and views.
+
+    Args:
+        file: Of the measurement.
+        item: The study.
+        attempt: The recipes of the networks.
+        members: Their runs.
+
+    Raises:
+        ValueError: if a file is damaged.
+    """
+    if not file.is_file():
+        return None
+    result = results.read(file, results.EVALUATION)
+    if (result["dataset"], result["split"], result["view"]) != (item.dataset, "validation", item.view):
+        return None
+    if item.view == "multi-scale" and not result["protocol"].keys() >= PROTOCOL:
+        raise ValueError(f"{file} is damaged: `protocol` must have {' and '.join(sorted(PROTOCOL))}")
+    networks = [network["fingerprint"] for network in result["networks"]]
+    # An earlier version took another fingerprint of the same recipe: that which stands in the result of the run.
+    known = [
+        {recipe.fingerprint, run.read_result()["fingerprint"]} for recipe, run in zip(attempt, members, strict=True)
+    ]
+    same = len(networks) == len(known) and all(one in names for one, names in zip(networks, known, strict=True))
+    return result if same else None
 
 
 def counted(item: Item, images: int) -> Iterator[Departure]:
-    """Whether all images were counted: the test images of CIFAR-10, or the validation images of ImageNet."""
+    """Images left out: of the test images of CIFAR-10, or the validation images of ImageNet."""
     if images != (every := DATASETS[item.dataset].test):
         yield Departure(f"{images:,} of {every:,} images counted")
 
 
-def seen(item: Item, protocol: dict[str, Any]) -> Iterator[Departure]:
-    """Whether photographs were seen at the paper's sizes, where several are."""
+def other_scales(item: Item, protocol: Values) -> Iterator[Departure]:
+    """Sizes other than the paper's, where images are seen at several.
+
+    Args:
+        item: The study.
+        protocol: Of a measurement by its view.
+    """
     if item.view == "multi-scale":
         if tuple(sides := protocol["shorter_sides"]) != paper.TEST_SCALES:
             yield Departure(f"shorter sides of {', '.join(map(str, sides))} pixels")
@@ -196,7 +204,7 @@ def seen(item: Item, protocol: dict[str, Any]) -> Iterator[Departure]:
 
 
 def departures(recipe: Recipe, directory: RunDirectory) -> Iterator[Departure]:
-    """What is different in the training of one network.
+    """Departures in the training of one network.
 
     Raises:
         ValueError: if a file of the run is damaged.
@@ -216,6 +224,6 @@ def scale_in_words(scale: float) -> str:
     """`"1/8 of the schedule"`; empty for the whole."""
     if scale == 1:
         return ""
-    # By way of the text: 0.1 is a tenth to whoever typed it.
+    # By way of the text, in which 0.1 is a tenth.
     fraction = Fraction(str(scale))
     return f"{fraction} of the schedule" if scale < 1 else f"{scale:g} times the schedule"

@@ -1,4 +1,4 @@
-"""What is there and what is missing for a study, and how long that may take; changes nothing."""
+"""Plan of a study: the trainings and measurements that it needs, those that are there, and the time that is left."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 from keras_resnet import validation
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.reproduction.items import Attempt, Item
+from keras_resnet.reproduction.known_runs import KnownRuns
+from keras_resnet.runs import history
 from keras_resnet.runs.directory import RunDirectory
-from keras_resnet.runs.find import Runs, history_rows
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training that a study needs, and how far it is."""
+    """One training that a study needs, and its progress."""
 
     recipe: Recipe
     directory: RunDirectory
@@ -25,7 +26,7 @@ class Training:
     begun: bool
     """Whether the directory holds this very recipe, so that the run is continued as it was started."""
     seconds: float | None
-    """What is left, as far as images go; `None`: unknown."""
+    """The time that is left, of the images alone; `None`: unknown."""
 
     @property
     def finished(self) -> bool:
@@ -60,7 +61,7 @@ class Measurement:
 
     @property
     def file(self) -> Path:
-        """What it leaves."""
+        """The file that it writes."""
         return self.directory / f"result-{self.view}.json"
 
     def arguments(self) -> list[str]:
@@ -69,17 +70,17 @@ class Measurement:
         return [first, *(["--ensemble", *more] if more else []), "--view", self.view, "--output", str(self.directory)]
 
 
-def directory_for(recipe: Recipe, runs: Runs, path: Path) -> RunDirectory:
-    """Where the run of a recipe is, or will be."""
+def directory_for(recipe: Recipe, runs: KnownRuns, path: Path) -> RunDirectory:
+    """The directory of the run of a recipe, or the one that it will have."""
     return runs.of(recipe) or RunDirectory(path / f"{recipe.name}-{recipe.fingerprint}")
 
 
-def training(recipe: Recipe, runs: Runs, path: Path) -> Training:
+def training(recipe: Recipe, runs: KnownRuns, path: Path) -> Training:
     """The state of one training.
 
     Args:
         recipe: Its recipe.
-        runs: Those that there are in the path.
+        runs: All runs in the path.
         path: The directory of the runs.
     """
     run, total = runs.of(recipe), recipe.schedule.scaled_iterations
@@ -90,13 +91,15 @@ def training(recipe: Recipe, runs: Runs, path: Path) -> Training:
 
 
 def iterations_done(run: RunDirectory, total: int) -> int:
-    """How far a run is that ends after so many iterations, as far as it has recorded it.
+    """The iterations that a run has recorded; 0 without a checkpoint, because it will start over.
 
-    Without a checkpoint, whatever it has recorded, it starts over.
+    Args:
+        run: Finished or not.
+        total: The iterations after which it ends.
     """
     if run.finished:
         return total
-    rows = history_rows(run)
+    rows = history.read(run.history)
     return min(rows[-1].iteration, total) if rows and can_continue(run) else 0
 
 
@@ -107,20 +110,20 @@ def can_continue(run: RunDirectory) -> bool:
     return elsewhere or any(run.checkpoints.glob("*.index"))
 
 
-def trainings(attempts: Iterable[Attempt], runs: Runs, path: Path) -> list[Training]:
+def trainings(attempts: Iterable[Attempt], runs: KnownRuns, path: Path) -> list[Training]:
     """The state of every training that the attempts need, each once, in their order."""
     recipes = {recipe.fingerprint: recipe for attempt in attempts for recipe in attempt}
     return [training(recipe, runs, path) for recipe in recipes.values()]
 
 
-def measurement(item: Item, attempt: Attempt, runs: Runs, path: Path) -> Measurement | None:
-    """What has to be measured of an attempt after its training; `None` where the training does it."""
+def measurement(item: Item, attempt: Attempt, runs: KnownRuns, path: Path) -> Measurement | None:
+    """The measurement of an attempt after its training; `None` where the training makes it."""
     if item.view == "center":
         return None
     members = tuple(directory_for(recipe, runs, path) for recipe in attempt)
     trained = all((run := runs.of(recipe)) is not None and run.finished for recipe in attempt)
     if len(members) == 1:
-        return Measurement(item.view, members, trained, members[0].path / "evaluation")
+        return Measurement(item.view, members, trained, members[0].evaluation)
     together = "-".join(recipe.fingerprint for recipe in attempt)
     directory = path / f"ensemble-{hashlib.sha256(together.encode()).hexdigest()[:12]}"
     return Measurement(item.view, members, trained, directory)

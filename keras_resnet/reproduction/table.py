@@ -1,14 +1,15 @@
-"""A table or a figure's errors of the paper beside ours, as Markdown and as CSV."""
+"""Tables of the paper's errors beside ours, in Markdown and as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from types import MappingProxyType
 
 from keras_resnet.facts import paper
+from keras_resnet.reporting import markdown
 from keras_resnet.reporting.architecture_table import Column
 from keras_resnet.reporting.architecture_table import table as drawing
 from keras_resnet.reproduction.findings import Finding
@@ -45,13 +46,13 @@ def page(
     heading = f"# {item.title}{f' ({scale})' if scale else ''}"
     under = f"Error in percent on {item.split}. Mean ± standard deviation (n-1) from two runs on."
     shown = [f"![{item.name}]({picture})"] if picture else []
-    body = markdown(heads(item), [cells(item, one, responses) for one in findings])
+    body = markdown.table(heads(item), [cells(item, one, responses) for one in findings])
     listed = "\n".join(f"- {note}" for note in (*notes(item, scale, drawn=picture is not None), PACKAGE))
     return "\n\n".join(part for part in (heading, under, *shown, body, listed) if part) + "\n"
 
 
 def notes(item: Item, scale: str, drawn: bool) -> Iterator[str]:
-    """What one must know to read the table."""
+    """Notes on how to read the table."""
     if scale:
         yield f"Trained for {scale}: not comparable with the paper, and not compared."
     yield from item.notes
@@ -60,20 +61,14 @@ def notes(item: Item, scale: str, drawn: bool) -> Iterator[str]:
     if item.responses:
         yield "Responses: the mean over the layers; the paper prints no numbers. Each network is its first run."
     elif item.panels:
-        yield "Thin lines are training errors, bold ones validation errors; each network is its first run."
+        yield "Dashed lines are training errors, solid ones validation errors; each network is its first run."
         yield "Training error: mean over the last tenth of the iterations, on augmented images; the paper prints none."
     if (item.panels or item.responses) and not drawn:
         yield "Not drawn: no run of it is finished."
 
 
-def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown."""
-    heads = list(heads)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
-
-
 def heads(item: Item) -> list[str]:
-    """Of the columns in Markdown."""
+    """Heads of the columns in Markdown."""
     columns = ["network"]
     for measure in item.measures:
         name = MEASURES[measure]
@@ -164,9 +159,12 @@ def measured(csv_text: str) -> set[str]:
 
 def architectures_page(columns: Sequence[Column]) -> str:
     """Table 1 as a Markdown page: the networks, and their exact sizes."""
-    rows = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row] for row in sizes(columns)]
-    first, *others = rows
-    parts = ("# Table 1: architectures for ImageNet", f"```text\n{drawing(columns)}\n```", markdown(first, others))
+    first, *others = sizes(columns)
+    parts = (
+        "# Table 1: architectures for ImageNet",
+        f"```text\n{drawing(columns)}\n```",
+        markdown.table(first, others),
+    )
     return "\n\n".join((*parts, "Multiply-adds are for one image of 224x224; the paper calls them FLOPs.")) + "\n"
 
 

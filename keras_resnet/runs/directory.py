@@ -1,4 +1,4 @@
-"""The directory of a run: what it holds, and the refusal to mix two experiments in one.
+"""The directory of a run: the places of its files, and the refusal to mix two experiments in one.
 
 A recipe is plain JSON text here, so that any program can keep its runs this way.
 """
@@ -6,6 +6,7 @@ A recipe is plain JSON text here, so that any program can keep its runs this way
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,17 @@ from typing import Any
 
 from keras_resnet import validation
 from keras_resnet.host import files
+from keras_resnet.runs import results
+from keras_resnet.runs.results import Values
 
-LABELS = ("name", "description")
-"""The keys of a recipe that cannot change its result."""
-
-ELSEWHERE = "Choose another --run.directory"
+ELSEWHERE = "Choose another `directory`"
 """The remedy that every refusal ends with."""
 
-AGAIN = "Make room there or allow it, then start the same command again with --run.resume"
+AGAIN = "Make room there or allow it, then continue with `resume=True`"
 """The remedy where a file cannot be written."""
+
+Read = Callable[[str], Any]
+"""From the text of a recipe to its values as nested dictionaries."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class RunDirectory:
 
     @property
     def recipe(self) -> Path:
-        """The recipe, which `recipes/train.py` replays."""
+        """The recipe, from which the run can be repeated."""
         return self.path / "recipe.json"
 
     @property
@@ -67,55 +70,70 @@ class RunDirectory:
 
     @property
     def result(self) -> Path:
-        """What was measured at the end; its presence says that the run is finished."""
+        """The result at the end; a run that has it is finished."""
         return self.path / "result.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """The directory of later evaluations."""
+        return self.path / "evaluation"
 
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return self.result.exists()
 
+    @property
+    def has_files(self) -> bool:
+        """Whether there is any of the files by which a run is known."""
+        return any(file.is_file() for file in (self.recipe, self.environment, self.history, self.result))
+
     def require_run(self) -> None:
         """Refuses a directory that holds no run.
 
         Raises:
-            FileNotFoundError: saying so.
+            FileNotFoundError: naming the file that it lacks.
         """
         if not self.recipe.is_file():
             raise FileNotFoundError(f"{self.path} must be the directory of a run. It has no {self.recipe.name}")
 
     def require_finished(self) -> None:
-        """Refuses a directory that holds no run that came to its end.
+        """Refuses a directory that holds no finished run.
 
         Raises:
-            FileNotFoundError: saying so, and how to finish it.
+            FileNotFoundError: naming the file that it lacks, and how to finish the run.
         """
         self.require_run()
         if not self.finished:
             raise FileNotFoundError(
-                f"{self.path} must hold a finished run. To finish it: python recipes/train.py {self.path}"
+                f"{self.path} must hold a finished run. It has no {self.result.name}. "
+                "Finish its training with `resume=True`"
             )
 
     def require_network(self) -> None:
-        """Refuses a directory that holds no run that came to its end, or only what was recorded of one.
+        """Refuses a directory that holds no finished run, or only the record of one.
 
         Raises:
-            FileNotFoundError: saying so, and what to do.
+            FileNotFoundError: naming the file that it lacks, and what to do.
         """
         self.require_finished()
         if not self.model.is_file():
             raise FileNotFoundError(
-                f"{self.path} must hold a run with its network. It has no {self.model.name}. To train it again: "
-                f"python recipes/train.py {self.recipe}"
+                f"{self.path} must hold a run with its network. It has no {self.model.name}. "
+                f"Train {self.recipe} again, in another `directory`"
             )
 
-    def check(self, recipe: str, *, resume: bool = False, accept_changes: bool = False) -> None:
+    def check(
+        self, recipe: str, *, resume: bool = False, accept_changes: bool = False, read: Read = json.loads
+    ) -> None:
         """Refuses a directory that this recipe may not be run in; changes nothing.
 
         Args:
             recipe: The recipe as JSON.
             resume: Whether a run of the same recipe may be continued.
             accept_changes: Whether a run of another recipe may be, unless it is finished.
+            read: From the text of a recipe to its values, by which recipes are compared: those that an earlier version
+                did not know have to be among them.
 
         Raises:
             ValueError: if the directory holds another recipe, or files of something else.
@@ -127,19 +145,25 @@ class RunDirectory:
         if not self.recipe.exists():
             self._check_vacant()
             return
-        changes = self._changes(recipe)
+        changes = self._changes(recipe, read)
         if changes and not (accept_changes and not self.finished):
             listed = "\n  ".join(changes)
             remedy = (
-                "It is finished" if self.finished else "--run.accept-changes continues it with this one all the same"
+                "It is finished" if self.finished else "`accept_changes=True` continues it with this one all the same"
             )
             raise ValueError(f"{self.path} holds another recipe. {ELSEWHERE}. {remedy}. What differs:\n  {listed}")
         if not resume:
-            state = "finished" if self.finished else "unfinished: add --run.resume to continue it"
+            state = "finished" if self.finished else "unfinished: continue it with `resume=True`"
             raise FileExistsError(f"{self.path} already holds this recipe, {state}. {ELSEWHERE}")
 
     def create(
-        self, recipe: str, environment: dict[str, Any], *, resume: bool = False, accept_changes: bool = False
+        self,
+        recipe: str,
+        environment: Values,
+        *,
+        resume: bool = False,
+        accept_changes: bool = False,
+        read: Read = json.loads,
     ) -> None:
         """Writes the recipe and adds an entry to the environment, which lists the changes to an earlier recipe.
 
@@ -148,66 +172,76 @@ class RunDirectory:
             environment: The entry; see the function of that name.
             resume: Whether a run of the same recipe may be continued.
             accept_changes: Whether a run of another recipe may be.
+            read: As in `check`.
 
         Raises:
             ValueError, FileExistsError, NotADirectoryError: as `check` does.
         """
-        self.check(recipe, resume=resume, accept_changes=accept_changes)
+        self.check(recipe, resume=resume, accept_changes=accept_changes, read=read)
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.recipe.exists():
             write(self.recipe, recipe)  # first, as a directory of files without a recipe is nobody's run
-        changes = self._changes(recipe)
+        changes = self._changes(recipe, read)
         if changes:
             environment = {**environment, "changes": changes}
         files.write(self.environment, files.as_json([*self.starts(), environment]), AGAIN)
         if changes:
             write(self.recipe, recipe)
 
-    def starts(self) -> list[dict[str, Any]]:
-        """The entries of the environment, one for each start."""
-        starts = self._read(self.environment) if self.environment.exists() else []
-        if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
-            raise ValueError(f"{self.environment} is damaged: it must be a list of objects. {ELSEWHERE}")
-        return starts
+    def starts(self) -> list[Values]:
+        """The entries of the environment, one for each start; none where it was not kept.
 
-    def write_result(self, result: dict[str, Any]) -> None:
-        """Keeps what was measured, and so marks the run as finished."""
-        files.write(self.result, files.as_json(result), AGAIN)
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        return results.read_starts(self.environment) if self.environment.exists() else []
 
-    def read_result(self) -> dict[str, Any]:
-        """What was measured.
+    def evaluations(self) -> list[tuple[Path, Values]]:
+        """(file, what it holds) of everything that was measured later, in the order of the names.
+
+        Raises:
+            ValueError: if a file is damaged.
+        """
+        return [
+            (file, results.read(file, results.EVALUATION)) for file in sorted(self.evaluation.glob("result-*.json"))
+        ]
+
+    def write_result(self, result: Values) -> None:
+        """Keeps what was measured, and so marks the run as finished.
+
+        Args:
+            result: As `results.RUN` wants it.
+
+        Raises:
+            ValueError: if it is something else.
+            OSError: if it cannot be written.
+        """
+        results.write(self.result, result, results.RUN, AGAIN)
+
+    def read_result(self) -> Values:
+        """What was measured, with the keys of `results.RUN`.
 
         Raises:
             FileNotFoundError: if the run is not finished.
+            ValueError: if the file is damaged.
         """
-        result = self._read(self.result)
-        if not isinstance(result, dict):
-            raise ValueError(f"{self.result} is damaged: it must be an object. {ELSEWHERE}")
-        return result
+        return results.read(self.result, results.RUN)
 
-    def _changes(self, recipe: str) -> list[str]:
+    def _changes(self, recipe: str, read: Read) -> list[str]:
         """What differs from the recipe that is kept, if there is one."""
         if not self.recipe.exists():
             return []
-        return validation.differences(hyperparameters(self._read(self.recipe)), hyperparameters(json.loads(recipe)))
+        results.read_json(self.recipe)
+        try:
+            kept = read(self.recipe.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{self.recipe}: {error}. {ELSEWHERE}") from error
+        return validation.differences(validation.hyperparameters(kept), validation.hyperparameters(read(recipe)))
 
     def _check_vacant(self) -> None:
         # Hidden files, of a desktop or left by a crash before the recipe was written, are nobody's results.
         if self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
             raise ValueError(f"{self.path} has files but no recipe.json: it holds no run. {ELSEWHERE}")
-
-    def _read(self, file: Path) -> Any:
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{file} is damaged: {error}. {ELSEWHERE}") from error
-
-
-def hyperparameters(recipe: Any) -> dict[str, Any]:
-    """The part of a recipe that may change its result."""
-    if not isinstance(recipe, dict):
-        return {}
-    return {key: value for key, value in recipe.items() if key not in LABELS}
 
 
 def write(file: Path, text: str) -> None:

@@ -52,8 +52,19 @@ class Row:
 HEADER = ",".join(field.name for field in fields(Row))
 
 
+def read(path: str | os.PathLike[str]) -> list[Row]:
+    """The rows of a file, in order; none if it does not exist.
+
+    A last line without an end is left out: it is being written, or a crash has torn it. The file stays as it is.
+
+    Raises:
+        ValueError: if the file is damaged or something else, naming it and the line.
+    """
+    return _parse(Path(path), _text(Path(path)))
+
+
 class History:
-    """An append-only file of rows that survives a crash at any moment.
+    """The writer of a file of rows, append-only, that survives a crash at any moment.
 
     A last line without an end, left by a crash, is dropped on opening.
 
@@ -64,22 +75,17 @@ class History:
         ValueError: if the file is something else; it is left as it is.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
-        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        header, *lines = whole.splitlines() or [HEADER]
-        if header != HEADER or not (whole or HEADER.startswith(text)):
-            raise ValueError(f"{self.path} must begin with {HEADER}. Received: {text.partition(chr(10))[0][:80]!r}")
-        self._rows = [self._read(number, line) for number, line in enumerate(lines, start=2)]
-        if not whole or whole != text:
+        text = _text(self.path)
+        self._rows = _parse(self.path, text)
+        if not text.endswith("\n"):
             self._rewrite()
 
     @staticmethod
-    def has_rows(path: str | os.PathLike) -> bool:
+    def has_rows(path: str | os.PathLike[str]) -> bool:
         """Whether there is a whole row below the header of a file, which need not exist and is left as it is."""
-        path = Path(path)
-        return path.exists() and path.read_text(encoding="utf-8", errors="replace").count("\n") > 1
+        return _text(Path(path)).count("\n") > 1
 
     def rows(self) -> list[Row]:
         """Every row, in order."""
@@ -118,11 +124,28 @@ class History:
         directory.write(copy, self.path.read_text(encoding="utf-8"))
         return copy
 
-    def _read(self, number: int, line: str) -> Row:
-        try:
-            return Row.from_line(line)
-        except ValueError as error:
-            raise ValueError(f"{self.path}, line {number}: {error}") from error
-
     def _rewrite(self) -> None:
         directory.write(self.path, "".join(line + "\n" for line in (HEADER, *(row.to_line() for row in self._rows))))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _parse(path: Path, text: str) -> list[Row]:
+    """The rows of whole lines; `path` is for the errors."""
+    *lines, torn = text.split("\n")
+    header = lines[0] if lines else torn
+    if header != HEADER and (lines or not HEADER.startswith(torn)):
+        raise ValueError(f"{path} is damaged in line 1: it must be {HEADER}. Received: {header[:80]!r}")
+    rows: list[Row] = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            rows.append(Row.from_line(line))
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged in line {number}: {error}") from error
+        if len(rows) > 1 and rows[-1].iteration <= rows[-2].iteration:
+            raise ValueError(
+                f"{path} is damaged in line {number}: its iteration must come after that of the line before"
+            )
+    return rows

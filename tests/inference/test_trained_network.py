@@ -111,10 +111,10 @@ def test_what_is_no_trained_network_is_refused(run, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"must be the directory of a run. It has no recipe\.json"):
         trained_network.load(tmp_path)
     (tmp_path / "recipe.json").write_bytes((run / "recipe.json").read_bytes())
-    with pytest.raises(FileNotFoundError, match=r"must hold a finished run. To finish it: python recipes/train\.py"):
+    with pytest.raises(FileNotFoundError, match=r"must hold a finished run. It has no result\.json"):
         trained_network.load(tmp_path)
     (tmp_path / "result.json").write_bytes((run / "result.json").read_bytes())
-    with pytest.raises(FileNotFoundError, match=r"with its network. It has no model\.keras. To train it again: .*json"):
+    with pytest.raises(FileNotFoundError, match=r"with its network. It has no model\.keras. Train .*json again"):
         trained_network.load(tmp_path)
     (tmp_path / "broken.keras").write_bytes((run / "model.keras").read_bytes()[:1000])
     with pytest.raises(ValueError, match="is no network that Keras can load, or damaged"):

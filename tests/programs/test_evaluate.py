@@ -17,6 +17,7 @@ import tensorflow as tf
 import evaluate
 from commands import status
 from image_progress import ImageProgress
+from invented_runs import invented_result
 from keras_resnet import CifarResNet
 from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
 from keras_resnet.data import batches
@@ -48,7 +49,7 @@ def write_run(path: Path, data: Path, *, recipe: Recipe = RECIPE, names=CLASSES,
     directory.recipe.write_text(recipe.to_json())
     directory.environment.write_text(json.dumps([{"run": {"data_directory": str(data)}}]))
     write_network(directory.model, **network)
-    directory.write_result({"class_names": names})
+    directory.write_result(invented_result(class_names=list(names)))
     return path
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import asked_networks
 import mistakes
+from invented_runs import invented_result
 from keras_resnet.analysis import confusion_figure
 from keras_resnet.config.recipe import DataConfig, Recipe
 from keras_resnet.config.run import Run
@@ -47,7 +48,7 @@ def finished(path: Path, network: Path, recipe: Recipe, names: tuple[str, ...], 
     directory = RunDirectory(path)
     directory.create(recipe.to_json(), {"run": Run(**remembered).remembered()})
     directory.model.write_bytes(network.read_bytes())
-    directory.write_result({"class_names": list(names)})
+    directory.write_result(invented_result(class_names=list(names)))
     return directory
 
 

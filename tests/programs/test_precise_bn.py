@@ -87,7 +87,7 @@ def test_a_run_that_is_not_finished_is_refused(run, tmp_path, capsys):
     directory = RunDirectory(tmp_path / "run")
     directory.create(RECIPE.to_json(), {})
     directory.model.write_bytes(run.model.read_bytes())
-    assert "must hold a finished run. To finish it: python recipes/train.py" in refused(capsys, directory.path)
+    assert "must hold a finished run. It has no result.json" in refused(capsys, directory.path)
     directory.recipe.write_text("{}")
     directory.result.write_text("{}")
     assert refused(capsys, directory.path).startswith(f"{directory.recipe}: The recipe lacks `name`")

@@ -13,7 +13,7 @@ from keras_resnet.config.recipe import Recipe
 from keras_resnet.reproduction import table
 from keras_resnet.reproduction.findings import finding
 from keras_resnet.reproduction.items import ITEMS, attempts
-from keras_resnet.runs.find import find_runs
+from keras_resnet.reproduction.known_runs import find_runs
 
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "recipes/reports"

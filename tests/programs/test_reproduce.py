@@ -268,7 +268,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_trained(trainings, ca
     assert "runs/damaged/result.json is damaged" in refused(capsys, "table6")
     run.result.unlink()
     run.history.write_text("a letter\n")
-    assert "runs/damaged/history.csv must begin with" in refused(capsys, "table6")
+    assert "runs/damaged/history.csv is damaged in line 1" in refused(capsys, "table6")
     assert not trainings.recipes
     run.history.unlink()
     assert status(reproduce.main, "figure1", "--overwrite", "--no-train") == 0

@@ -14,6 +14,7 @@ import pytest
 import command_line
 import train
 from catalog import RECIPES
+from invented_runs import invented_result
 from keras_resnet.config.run import Run
 from keras_resnet.runs.directory import RunDirectory
 
@@ -190,7 +191,7 @@ def test_a_run_of_another_version_continues_with_what_is_known(experiment, tmp_p
 def test_a_changed_recipe_is_refused_where_a_run_continues_unless_changes_are_accepted(capsys, experiment, tmp_path):
     RunDirectory(tmp_path / "run").create(RECIPES["digits-resnet8"].to_json(), {})
     told = refusal(capsys, "run", "--training.seed", "1")
-    assert "training.seed: 0 -> 1" in told and "--run.accept-changes continues it" in told
+    assert "training.seed: 0 -> 1" in told and "`accept_changes=True` continues it" in told
     assert experiment.asked == []
     recipe, run = asked(experiment, "run", "--training.seed", "1", "--run.accept-changes")
     assert recipe.training.seed == 1
@@ -201,8 +202,8 @@ def test_a_changed_recipe_is_refused_where_a_run_continues_unless_changes_are_ac
 def test_a_finished_run_says_so_before_anything_loads_and_changes_nothing(capsys, experiment, tmp_path, flags):
     directory = RunDirectory(tmp_path / "run")
     directory.create(RECIPES["digits-resnet8"].to_json(), {"run": Run().remembered()})
-    errors = {"images": 360, "loss": 0.125, "top1_error": 2.5}
-    directory.write_result({"splits": {"validation": errors}, "images_per_second": 1234.5})
+    errors = {"images": 360, "loss": 0.125, "top1_error": 2.5, "top5_error": 0.0}
+    directory.write_result(invented_result(splits={"validation": errors}))
     before = traces(tmp_path)
     assert train.main(["run", *flags]) == 0
     assert experiment.asked == []
@@ -231,7 +232,7 @@ def test_a_directory_that_holds_another_recipe_is_refused_before_anything_loads(
     told = refusal(capsys, "digits-resnet8", "--run.directory", "run", "--training.seed", "1")
     assert "run holds another recipe." in told
     assert "training.seed: 0 -> 1" in told
-    assert "add --run.resume to continue it" in refusal(capsys, "digits-resnet8", "--run.directory", "run")
+    assert "continue it with `resume=True`" in refusal(capsys, "digits-resnet8", "--run.directory", "run")
     assert experiment.asked == []
     asked(experiment, "digits-resnet8", "--run.directory", "run", "--run.resume")
 

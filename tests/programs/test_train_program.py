@@ -114,7 +114,7 @@ def test_a_signal_leaves_a_run_that_resumes_to_the_same_record(tmp_path, number,
 
     status, _, shown = finish(start(interrupted, *FIRST, *flags))
     assert status == 2
-    assert "unfinished: add --run.resume to continue it" in shown
+    assert "unfinished: continue it with `resume=True`" in shown
 
     status, told, shown = finish(start(interrupted, "run"))
     assert status == 0, shown

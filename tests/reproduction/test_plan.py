@@ -11,9 +11,8 @@ from catalog import RECIPES
 from invented_runs import invented_run
 from keras_resnet.reproduction import plan
 from keras_resnet.reproduction.items import ITEMS, attempts
-from keras_resnet.runs.directory import RunDirectory
-from keras_resnet.runs.find import find_runs, history_rows
-from keras_resnet.runs.history import HEADER, Row
+from keras_resnet.reproduction.known_runs import find_runs
+from keras_resnet.runs.history import Row
 
 RECIPE = RECIPES["cifar10-resnet20"]
 SCALED = replace(RECIPE, schedule=replace(RECIPE.schedule, scale=0.125))
@@ -42,18 +41,17 @@ def test_a_run_is_found_by_its_recipe_whatever_its_directory_is_called(tmp_path)
     assert needed.finished and needed.directory == run and needed.seconds == 0
 
 
-def test_directories_that_hold_no_run_are_passed_over_and_damaged_ones_are_named(tmp_path):
-    assert find_runs(tmp_path / "nowhere").every == ()
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "a-file").write_text("x")
-    damaged = tmp_path / "damaged"
-    damaged.mkdir()
-    (damaged / "recipe.json").write_text('{"name": ')
+def test_a_run_is_found_whatever_fingerprint_another_version_gave_it(tmp_path):
+    invented_run(tmp_path / "run", RECIPE, fingerprint="0" * 12)
+    assert plan.training(RECIPE, find_runs(tmp_path), tmp_path).finished
+
+
+def test_a_run_whose_recipe_cannot_be_read_is_named(tmp_path):
     run = invented_run(tmp_path / "run", RECIPE)
+    run.recipe.write_text('{"name": ')
     runs = find_runs(tmp_path)
-    assert [found.directory for found in runs.every] == [run]
-    [line] = runs.unreadable
-    assert line.startswith(f"{damaged / 'recipe.json'}: The recipe must be JSON")
+    assert runs.every == ()
+    assert runs.unreadable[0].startswith(f"{run.recipe}: The recipe must be JSON")
 
 
 def test_the_time_left_is_that_of_the_images_left_at_the_median_speed_of_the_same_network(tmp_path):
@@ -74,20 +72,6 @@ def test_the_time_left_is_that_of_the_images_left_at_the_median_speed_of_the_sam
     assert (needed.directory, needed.iteration) == (unfinished, 1000)
     assert needed.seconds == 63_000 * 128 / 64
     assert plan.training(RECIPES["cifar10-resnet44"], find_runs(tmp_path), tmp_path).seconds is None
-
-
-def test_reading_a_history_leaves_out_an_unfinished_line_and_changes_nothing(tmp_path):
-    run = invented_run(tmp_path / "run", RECIPE, None, rows=[Row(100, 0.1, 2.0, 90.0)])
-    with run.history.open("a") as file:
-        file.write("200,0.1,1.")
-    before = run.history.read_bytes()
-    assert history_rows(run) == [Row(100, 0.1, 2.0, 90.0)]
-    assert run.history.read_bytes() == before
-    assert history_rows(RunDirectory(tmp_path / "none")) == []
-    for wrong in ("a letter\n", f"{HEADER}\n1,2\n"):
-        run.history.write_text(wrong)
-        with pytest.raises(ValueError, match="history.csv"):
-            history_rows(run)
 
 
 @pytest.mark.parametrize("name", ITEMS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from invented_runs import invented_evaluation, invented_result
 from keras_resnet.runs import directory as runs
 from keras_resnet.runs import environment
 from keras_resnet.runs.directory import RunDirectory
@@ -52,7 +53,7 @@ def test_another_recipe_is_refused_by_what_differs_and_nothing_is_overwritten(di
     before = contents(directory.path)
     for resume in (False, True):
         with pytest.raises(
-            ValueError, match=r"(?s)holds another recipe.*--run\.directory.*model\.shortcut: 'A' -> None"
+            ValueError, match=r"(?s)holds another recipe.*Choose another `directory`.*model\.shortcut: 'A' -> None"
         ):
             directory.create(OTHER, {}, resume=resume)
     assert contents(directory.path) == before
@@ -61,10 +62,10 @@ def test_another_recipe_is_refused_by_what_differs_and_nothing_is_overwritten(di
 def test_the_same_recipe_is_refused_unless_it_resumes(directory):
     directory.create(RECIPE, {})
     before = contents(directory.path)
-    with pytest.raises(FileExistsError, match=r"unfinished: add --run\.resume to continue it"):
+    with pytest.raises(FileExistsError, match="unfinished: continue it with `resume=True`"):
         directory.create(RECIPE, {})
-    directory.write_result({"error": 2.5})
-    with pytest.raises(FileExistsError, match=r"finished\. Choose another --run\.directory"):
+    directory.write_result(invented_result())
+    with pytest.raises(FileExistsError, match=r"finished\. Choose another `directory`"):
         directory.create(RECIPE, {})
     directory.result.unlink()
     assert contents(directory.path) == before
@@ -103,7 +104,7 @@ def test_what_changes_nothing_is_listed_as_no_change(directory):
 
 def test_a_finished_run_accepts_no_changes(directory):
     directory.create(RECIPE, {})
-    directory.write_result({})
+    directory.write_result(invented_result())
     before = contents(directory.path)
     with pytest.raises(ValueError, match=r"(?s)holds another recipe\..* It is finished\. What differs"):
         directory.create(OTHER, {}, resume=True, accept_changes=True)
@@ -112,7 +113,7 @@ def test_a_finished_run_accepts_no_changes(directory):
 
 def test_the_refusal_names_the_way_to_continue_all_the_same(directory):
     directory.create(RECIPE, {})
-    with pytest.raises(ValueError, match=r"--run\.accept-changes continues it"):
+    with pytest.raises(ValueError, match="`accept_changes=True` continues it"):
         directory.check(OTHER, resume=True)
 
 
@@ -156,6 +157,60 @@ def test_a_damaged_recipe_is_refused(directory, damaged):
     assert directory.recipe.read_bytes() == damaged
 
 
+def test_recipes_are_compared_by_what_they_mean_to_this_version(directory):
+    """A key that came later reads as its default, and one that is unknown is refused by whoever knows recipes."""
+
+    def read(text):
+        values = json.loads(text)
+        if "removed" in values:
+            raise ValueError("`removed` is unknown")
+        return {"later": 1, **values}
+
+    directory.create(RECIPE, {})
+    grown = json.dumps({**VALUES, "later": 1})
+    with pytest.raises(ValueError, match="later: absent -> 1"):
+        directory.check(grown, resume=True)
+    directory.check(grown, resume=True, read=read)
+    directory.create(grown, {}, resume=True, read=read)
+    assert directory.starts() == [{}, {}], "nothing has changed"
+    directory.recipe.write_text(json.dumps({**VALUES, "removed": 1}))
+    with pytest.raises(ValueError, match=r"recipe\.json: `removed` is unknown\. Choose another `directory`"):
+        directory.check(grown, resume=True, read=read)
+
+
+def test_later_evaluations_are_read_in_the_order_of_their_names(directory):
+    assert directory.evaluations() == []
+    files = [invented_evaluation(directory.evaluation, [], view, 1.0) for view in ("multi-scale", "10-crop")]
+    (directory.evaluation / "predictions-center.csv").touch()
+    assert [(file, values["view"]) for file, values in directory.evaluations()] == [
+        (files[1], "10-crop"),
+        (files[0], "multi-scale"),
+    ]
+    files[0].write_text("{}")
+    with pytest.raises(ValueError, match=r"result-multi-scale\.json is damaged: it lacks `images`"):
+        directory.evaluations()
+
+
+def test_what_is_lacking_is_named_with_the_remedy(directory):
+    for lacking, refuse in (
+        ("the directory of a run. It has no recipe.json", directory.require_run),
+        ("a finished run. It has no result.json. Finish its training with `resume=True`", directory.require_finished),
+        (
+            f"a run with its network. It has no model.keras. Train {directory.recipe} again, in another `directory`",
+            directory.require_network,
+        ),
+    ):
+        with pytest.raises(FileNotFoundError) as refused:
+            refuse()
+        assert str(refused.value).endswith(lacking)
+        if not directory.recipe.exists():
+            directory.create(RECIPE, {})
+        else:
+            directory.write_result(invented_result())
+    directory.model.touch()
+    directory.require_network()
+
+
 def test_a_recipe_that_is_no_object_is_another_recipe(directory):
     directory.path.mkdir(parents=True)
     directory.recipe.write_text("[]")
@@ -168,9 +223,10 @@ def test_the_result_says_that_the_run_is_finished(directory):
     assert not directory.finished
     with pytest.raises(FileNotFoundError):
         directory.read_result()
-    directory.write_result({"error": 1 / 3})
+    result = invented_result(images_per_second=1 / 3)
+    directory.write_result(result)
     assert directory.finished
-    assert directory.read_result() == {"error": 1 / 3}
+    assert directory.read_result() == result
 
 
 @pytest.mark.parametrize("failing", ["fsync", "rename"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from keras_resnet.runs.history import HEADER, History, Row
+from keras_resnet.runs.history import HEADER, History, Row, read
 
 ROWS = (
     Row(100, 0.1, 2.0, 70.0),
@@ -41,7 +42,7 @@ def test_the_file_is_plain(path):
 
 def test_rows_come_back_to_the_bit(path):
     assert tuple(written(path).rows()) == ROWS
-    assert tuple(History(path).rows()) == ROWS
+    assert tuple(History(path).rows()) == tuple(read(path)) == ROWS
 
 
 def test_numpy_numbers_are_written_like_python_s(path):
@@ -94,12 +95,15 @@ def test_the_rows_of_the_caller_stay_his(path):
     assert rows == list(ROWS[:1])
 
 
-def test_a_torn_line_is_dropped_wherever_it_tore(path):
+def test_a_torn_line_is_dropped_wherever_it_tore(path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # a millisecond and more, hundreds of times
     written(path)
     whole = path.read_bytes()
     for length in range(len(whole) + 1):
         path.write_bytes(whole[:length])
         rows = max(whole[:length].count(b"\n") - 1, 0)
+        assert tuple(read(path)) == ROWS[:rows]
+        assert path.read_bytes() == whole[:length], "reading changes nothing"
         assert tuple(History(path).rows()) == ROWS[:rows]
         History(path).append(Row(1000))
         assert tuple(History(path).rows()) == (*ROWS[:rows], Row(1000))
@@ -108,16 +112,23 @@ def test_a_torn_line_is_dropped_wherever_it_tore(path):
 @pytest.mark.parametrize("content", ["epoch,loss\n1,2\n", "hello", "\n", HEADER + ",seconds\n"])
 def test_a_foreign_file_is_refused_and_left_alone(path, content):
     path.write_text(content)
-    with pytest.raises(ValueError, match=r"history.csv must begin with iteration,learning_rate.*Received"):
+    with pytest.raises(
+        ValueError, match=r"history.csv is damaged in line 1: it must be iteration,learning_rate.*Received"
+    ):
         History(path)
     assert path.read_text() == content
 
 
-@pytest.mark.parametrize("line", ["100,0.1", "x,,,,,", "100,fast,,,,", "100,,,,,,"])
+def test_a_file_that_is_not_there_has_no_rows_and_reading_makes_none(path):
+    assert read(path) == [] and not path.exists()
+
+
+@pytest.mark.parametrize("line", ["100,0.1", "x,,,,,", "100,fast,,,,", "100,,,,,,", "", "50,,,,,", "49,,,,,"])
 def test_a_damaged_row_is_named(path, line):
     path.write_text(f"{HEADER}\n50,,,,,\n{line}\n200,,,,,\n")
-    with pytest.raises(ValueError, match=r"history.csv, line 3: "):
-        History(path)
+    for reader in (read, History):
+        with pytest.raises(ValueError, match=r"history.csv is damaged in line 3: "):
+            reader(path)
 
 
 @pytest.mark.parametrize("iteration", [300, 299])

@@ -1,19 +1,16 @@
-"""What a page is made of, read from the directories of the runs. Nothing is changed there: a run may be going on."""
+"""The runs of a page, read from their directories. Nothing is changed there: a run may be going on."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.runs import history
 from keras_resnet.runs.directory import RunDirectory
-from keras_resnet.runs.history import HEADER, Row
-
-Values = dict[str, Any]
-"""What a JSON file of a run holds."""
+from keras_resnet.runs.history import Row
+from keras_resnet.runs.results import Values
 
 
 @dataclass(frozen=True)
@@ -43,30 +40,6 @@ class RunRecord:
         return self.result["iterations"] if self.result else self.rows[-1].iteration if self.rows else 0
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-COUNT = ("a whole number, at least 1", lambda value: type(value) is int and value >= 1)
-PERCENT = ("a number from 0 to 100", lambda value: _number(value) and 0 <= value <= 100)
-NUMBER = ("a number", _number)
-TEXT = ("text", lambda value: isinstance(value, str))
-
-Rules = dict[str, tuple[str, Callable[[Any], bool]]]
-ERRORS: Rules = {"images": COUNT, "top1_error": PERCENT, "top5_error": PERCENT, "loss": NUMBER}
-RESULT: Rules = {
-    "fingerprint": TEXT,
-    "iterations": COUNT,
-    "view": TEXT,
-    "splits": ("an object", lambda value: isinstance(value, dict)),
-    "images_per_second": ("a number or null", lambda value: value is None or _number(value)),
-    "class_names": ("a list", lambda value: isinstance(value, list)),
-}
-EVALUATION: Rules = {"view": TEXT, "split": TEXT, **ERRORS}
-START: Rules = {"started": TEXT}
-"""What the page reads of a file -> what that must be, and whether it is."""
-
-
 def read(directories: Sequence[Path]) -> list[RunRecord]:
     """What is known of some runs; a directory that is named twice is read once.
 
@@ -93,64 +66,11 @@ def _read_run(run: RunDirectory, label: str) -> RunRecord:
     recipe = Recipe.read(run.recipe)
     if run.finished and not run.history.is_file():
         raise FileNotFoundError(f"{run.history} is missing, and the run is finished")
-    evaluations = sorted((run.path / "evaluation").glob("result-*.json"))
     return RunRecord(
         label,
         recipe,
-        _rows(run.history) if run.history.is_file() else (),
-        _result(run.result) if run.finished else None,
-        _starts(run.environment) if run.environment.is_file() else (),
-        tuple((file.name, _checked(file, _json(file), EVALUATION)) for file in evaluations),
+        tuple(history.read(run.history)),
+        run.read_result() if run.finished else None,
+        tuple(run.starts()),
+        tuple((file.name, evaluation) for file, evaluation in run.evaluations()),
     )
-
-
-def _rows(file: Path) -> tuple[Row, ...]:
-    """The rows of a history; a last line without an end is still being written."""
-    text = file.read_text(encoding="utf-8", errors="replace")
-    header, *lines = text[: text.rfind("\n") + 1].splitlines() or [HEADER]
-    if header != HEADER:
-        raise ValueError(f"{file} is damaged: it must begin with {HEADER}. Received: {header[:80]!r}")
-    rows: list[Row] = []
-    for number, line in enumerate(lines, start=2):
-        try:
-            rows.append(Row.from_line(line))
-        except ValueError as error:
-            raise ValueError(f"{file} is damaged in line {number}: {error}") from error
-        if len(rows) > 1 and rows[-1].iteration <= rows[-2].iteration:
-            raise ValueError(
-                f"{file} is damaged in line {number}: its iteration must come after that of the line before"
-            )
-    return tuple(rows)
-
-
-def _result(file: Path) -> Values:
-    result = _checked(file, _json(file), RESULT)
-    for name, errors in result["splits"].items():
-        _checked(file, errors, ERRORS, f"splits.{name}.")
-    return result
-
-
-def _starts(file: Path) -> tuple[Values, ...]:
-    starts = _json(file)
-    if not isinstance(starts, list):
-        raise ValueError(f"{file} is damaged: it must hold a list")
-    return tuple(_checked(file, start, START) for start in starts)
-
-
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
-
-
-def _checked(file: Path, values: Any, rules: Rules, where: str = "") -> Values:
-    """The values, if they follow the rules."""
-    if not isinstance(values, dict):
-        raise ValueError(f"{file} is damaged: {where.rstrip('.') or 'it'} must be an object")
-    for name, (rule, holds) in rules.items():
-        if name not in values:
-            raise ValueError(f"{file} is damaged: it lacks `{where}{name}`")
-        if not holds(values[name]):
-            raise ValueError(f"{file} is damaged: `{where}{name}` must be {rule}. Received: {values[name]!r}")
-    return values
