@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import keras
 import pytest
 
 from catalog import RECIPES
 from keras_resnet.config.recipe import DataConfig, OptimizerConfig, TrainingConfig
 from keras_resnet.config.run import Run
 from keras_resnet.data.datasets import loading
-from keras_resnet.experiment import backends
+from keras_resnet.experiment import backends, run
 from keras_resnet.models.layers.batch_normalization import BatchNormalization
 from keras_resnet.training.tensorflow import strategies
 from keras_resnet.training.tensorflow.backend import TensorFlowBackend
@@ -55,9 +56,11 @@ def test_the_backend_is_keras_s_and_tensorflow_does_all_that_a_recipe_can_ask_fo
             assert backends.choose(recipe, Run(strategy=strategy, xla=True)) is TensorFlowBackend
 
 
-def test_a_backend_that_cannot_train_is_refused():
+def test_a_backend_that_cannot_train_is_refused_before_anything_is_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(ValueError, match="needs the backend tensorflow or jax. Received: KERAS_BACKEND=torch"):
-        backends.choose(RECIPE, Run(), "torch")
+        run.train(RECIPE, Run(directory=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -81,9 +84,9 @@ def test_what_jax_cannot_do_is_refused_by_the_name_of_the_argument(part, change,
 
 def test_what_jax_cannot_do_with_devices_is_refused_too():
     assert backends.choose(RECIPE, Run(), "jax").__name__ == "JaxBackend"
-    for run in (Run(strategy="auto"), Run(strategy="mirrored")):
-        with pytest.raises(ValueError, match=f"^`strategy` must keep .* Received: strategy='{run.strategy}'"):
-            backends.choose(RECIPE, run, "jax")
+    for strategy in ("auto", "mirrored"):
+        with pytest.raises(ValueError, match=f"^`strategy` must keep .* Received: strategy='{strategy}'"):
+            backends.choose(RECIPE, Run(strategy=strategy), "jax")
     with pytest.raises(
         ValueError, match="^`accumulation`, `xla` must keep .*: accumulation=2, xla=True. Or train with"
     ):

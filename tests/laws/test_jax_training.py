@@ -87,14 +87,6 @@ def test_batches_are_those_of_the_stream(first):
             np.testing.assert_array_equal(part, wanted)
 
 
-def test_another_backend_is_refused_before_anything_is_written(tmp_path):
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("torch is not installed")
-    done = train("torch", tmp_path / "run")
-    assert "needs the backend tensorflow or jax. Received: KERAS_BACKEND=torch" in done.stderr
-    assert not (tmp_path / "run").exists()
-
-
 def main(folder: str, iterations: str) -> int:
     import keras
 

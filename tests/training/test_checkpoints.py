@@ -316,7 +316,7 @@ def test_a_full_disk_costs_nothing_but_the_new_checkpoint(directory, size, lengt
     with pytest.raises(OSError, match="File too large") as error, largest_file(size):
         checkpoints.save(200, values(200, length), {"iteration": 200})
     assert f"the checkpoint of iteration 200 cannot be written to {directory}: " in str(error.value)
-    assert f"The last good checkpoint is {directory}/ckpt-100. Free space there, then start" in str(error.value)
+    assert f"The last good checkpoint is {directory}/ckpt-100. Free space there, then continue" in str(error.value)
     assert "{{" not in str(error.value) and "\n" not in str(error.value)
     assert files(directory) == before and not list(directory.glob("*_temp"))
     assert holds(restored(directory)[0], 100)

@@ -67,7 +67,8 @@ class JaxBackend:
             scale_loss=scale_loss,
             xla=xla,
         ):
-            raise ValueError(f"the JAX backend does not support {', '.join(f'`{name}`' for name in lacking)}")
+            names = ", ".join(f"`{name}`" for name in lacking)
+            raise ValueError(f"{names} must keep the default on the JAX backend")
         self.processes, self.images, self.global_batch_size = processes, images, global_batch_size
         self.loss, self.global_clipnorm = loss, global_clipnorm
         self.network = network()
@@ -141,7 +142,7 @@ class JaxBackend:
         return nullcontext()
 
     def recompute_statistics(self, images: int) -> None:
-        raise NotImplementedError("the JAX backend does not support `precise_statistics`")
+        raise NotImplementedError("`precise_statistics` must be 0 on the JAX backend")
 
     def read(self) -> dict[str, np.ndarray]:
         return self._variables.read()
