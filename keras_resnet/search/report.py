@@ -13,7 +13,7 @@ from keras_resnet.facts import architectures
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.host import files
 from keras_resnet.reproduction.findings import scale_in_words
-from trials import Outcome
+from keras_resnet.search.trials import Outcome
 
 Row = dict[str, Any]
 

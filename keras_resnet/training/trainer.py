@@ -17,12 +17,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.evaluation.error_rates import ErrorRates
-from keras_resnet.host.progress_line import Progress
 from keras_resnet.host.signals import Stopped, noting_signals
 from keras_resnet.optimization.schedules import Schedule
 from keras_resnet.runs.history import History, Row
 from keras_resnet.training import restoring
 from keras_resnet.training.checkpoints import Checkpoints
+from keras_resnet.training.progress import Progress
 from keras_resnet.training.state import State
 from keras_resnet.training.tensorflow import strategies
 from keras_resnet.training.tensorflow.multi_step import iterations

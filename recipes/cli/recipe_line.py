@@ -1,30 +1,28 @@
 """From the words of a command line to a recipe and a run, without TensorFlow.
 
-The recipe is resolved here; tyro sees only the overrides. A value that the rules below cannot read reaches the
-dataclasses as it was typed, so that they refuse it in the words that a JSON file or a notebook would meet.
+The recipe is resolved here; tyro sees only the overrides, which are named as in a recipe: `--model.shortcut`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
-
-import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+from typing import TypeVar
 
 from catalog import RECIPES
+from cli import command_line, program, refusal
+from cli.options import Options
 from keras_resnet import validation
 from keras_resnet.config.recipe import DataConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig
 from keras_resnet.config.run import Run
 from keras_resnet.runs.directory import RunDirectory
 
 
-@dataclass(frozen=True)
-class Overrides:
-    """What the command line may change, under the names of its flags."""
+@dataclass(frozen=True, kw_only=True)
+class Overrides(Options):
+    """What the command line may change of a recipe and its run, under the names of its flags."""
 
     model: ModelConfig
     data: DataConfig
@@ -34,31 +32,55 @@ class Overrides:
     run: Run
 
 
-def read(arguments: Sequence[str], usage: str) -> tuple[Recipe, Run]:
+Kind = TypeVar("Kind", bound=Overrides)
+FLAGS = command_line.flags_by_argument(Overrides)
+
+
+def read(arguments: Sequence[str], doc: str) -> tuple[Recipe, Run]:
     """The recipe and the run that a command line asks for.
 
     Args:
         arguments: What follows the script's name: a recipe, then overrides.
-        usage: What `--help` prints above the list of recipes.
+        doc: What `--help` prints above the list of recipes.
 
     Raises:
         SystemExit: 2 with an error on stderr if anything is refused; 0 after `--help` or `--list`.
     """
+    name, flags = first_word(arguments, doc, listing())
+    try:
+        recipe, run = find(name)
+        chosen = override(Overrides, recipe, run, flags, name)
+        return changed(recipe, chosen), chosen.run
+    except (ValueError, OSError) as error:
+        refusal.refuse(error, command_line.flags_by_argument(Overrides, flags))
+
+
+def first_word(arguments: Sequence[str], doc: str, listed: str) -> tuple[str, list[str]]:
+    """The recipe's name and the words after it.
+
+    Args:
+        arguments: The words.
+        doc: What `--help` prints.
+        listed: What `--list` prints, and `--help` below.
+
+    Raises:
+        SystemExit: after `--help` or `--list`, or where nothing is asked for.
+    """
+    usage = f"{program.as_typed(doc.strip())}\n\n{listed}"
     match list(arguments):
         case []:
-            print(f"{usage}\n\n{listing()}", file=sys.stderr)
+            print(usage, file=sys.stderr)
             raise SystemExit(2)
         case ["--help" | "-h", *_]:
-            print(f"{usage}\n\n{listing()}")
+            print(usage)
             raise SystemExit(0)
-        case ["--list", *_]:
-            print(listing())
+        case ["--list"]:
+            print(listed)
             raise SystemExit(0)
-        case [name, *overrides]:
-            try:
-                return override(*find(name), overrides, program=f"python {sys.argv[0]} {name}")
-            except (ValueError, OSError) as error:
-                fail(error)
+        case [name, *_] if name.startswith("-"):
+            refusal.refuse(f"the recipe comes first, before {name}. --list shows the recipes")
+        case [name, *flags]:
+            return name, flags
     raise AssertionError("every list of words is matched above")
 
 
@@ -77,8 +99,6 @@ def find(name: str) -> tuple[Recipe, Run]:
     """
     if name in RECIPES:
         return RECIPES[name], Run()
-    if name.startswith("-"):
-        raise ValueError(f"the recipe comes first, before {name}. --list shows the recipes")
     if name.endswith(".json"):
         return Recipe.read(Path(name)), Run()
     if (Path(name) / "recipe.json").is_file():
@@ -90,7 +110,7 @@ def find(name: str) -> tuple[Recipe, Run]:
 
 
 def continuation(directory: RunDirectory) -> Run:
-    """How to continue a run: as it was last started."""
+    """The options of a run that continues as it was last started."""
     starts = directory.starts()
     remembered = starts[-1].get("run", {}) if starts else {}
     known = {field.name for field in fields(Run)}
@@ -98,51 +118,32 @@ def continuation(directory: RunDirectory) -> Run:
     return Run(**{**kept, "directory": str(directory.path), "resume": True})
 
 
-def override(recipe: Recipe, run: Run, flags: Sequence[str], program: str) -> tuple[Recipe, Run]:
-    """The recipe and the run with the flags' changes; `program` is how the help calls the command."""
-    default = Overrides(recipe.model, recipe.data, recipe.optimizer, recipe.schedule, recipe.training, run)
-    chosen = tyro.cli(
-        Overrides, default=default, args=flags, prog=program, description=recipe.description, registry=spelling()
-    )
-    parts = {name: value for name, value in vars(chosen).items() if name != "run"}
-    return replace(recipe, **parts), chosen.run
+def override(kind: type[Kind], recipe: Recipe, run: Run, flags: Sequence[str], name: str) -> Kind:
+    """The sections of a recipe and its run with the changes of flags, and the other options of a program.
 
+    Args:
+        kind: `Overrides`, or a dataclass that adds options, each with a default.
+        recipe: What the flags change.
+        run: The same.
+        flags: The words after the recipe's name.
+        name: Of the recipe, for the help.
 
-def spelling() -> ConstructorRegistry:
-    """How the words of a command line become values."""
-    registry = ConstructorRegistry()
-
-    @registry.primitive_rule
-    def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-        if info.type in (int, float):
-            return lenient(info.type, info.type.__name__.upper())
-        words = (True, False, None) if info.type == bool | None else validation.choices(info.type)
-        if words is None:
-            return None
-        return lenient({str(word): word for word in words}.__getitem__, "{" + ",".join(map(str, words)) + "}")
-
-    return registry
-
-
-def lenient(convert: Callable[[str], object], metavar: str) -> PrimitiveConstructorSpec[Any]:
-    """A rule that converts one word if it can, and otherwise leaves it to the dataclass to refuse."""
-
-    def instance_from_str(words: list[str]) -> object:
-        try:
-            return convert(words[0])
-        except (KeyError, ValueError):
-            return words[0]
-
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar,
-        instance_from_str=instance_from_str,
-        is_instance=lambda _: True,
-        str_from_instance=lambda value: [str(value)],
+    Raises:
+        ValueError: if the flags are refused.
+        SystemExit: 0 after `--help`.
+    """
+    sections = {field.name: getattr(recipe, field.name) for field in fields(Overrides) if field.name != "run"}
+    return command_line.parse(
+        kind,
+        flags,
+        program=f"{program.invocation()} {name}",
+        description=recipe.description,
+        default=kind(**sections, run=run),
     )
 
 
-def fail(error: object) -> NoReturn:
-    """Ends the program with one error."""
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(2)
+def changed(recipe: Recipe, chosen: Overrides) -> Recipe:
+    """The recipe with the sections that were chosen."""
+    return replace(
+        recipe, **{field.name: getattr(chosen, field.name) for field in fields(Overrides) if field.name != "run"}
+    )

@@ -1,67 +1,54 @@
-"""What the commands share: a command line, and how they say in one line that they cannot do what was asked for."""
+"""Refusals in one line, with the flags of the arguments that an error of the library names."""
 
 from __future__ import annotations
 
-import argparse
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
-INSTALL = "To install all that recipes need: pip install -e '.[recipes,conversion]'"
+CHECKOUT = Path(__file__).parents[2]
+ARGUMENT = re.compile(r"`(?P<name>[a-z_][\w.]*)(=[^`]*)?`")
+"""An argument in an error of the library, alone or with a value: `resume`, `resume=True`."""
 
 
-def refuse(error: object) -> NoReturn:
-    """Ends the program with one error and exit status 2, before anything was changed."""
-    print(f"error: {error}", file=sys.stderr)
+def refuse(error: object, flags: Mapping[str, str] | None = None) -> NoReturn:
+    """Ends the program with one error and exit status 2.
+
+    Args:
+        error: What is wrong.
+        flags: The flags of the program by the arguments that they set.
+    """
+    show(error, flags)
     raise SystemExit(2)
 
 
-class Parser(argparse.ArgumentParser):
-    """A command line that is refused in one line as well, and described by the docstring of its program.
+def show(error: object, flags: Mapping[str, str] | None = None) -> None:
+    """Prints an error on standard error."""
+    print(f"error: {with_flags(str(error), flags or {})}", file=sys.stderr, flush=True)
+
+
+def with_flags(message: str, flags: Mapping[str, str]) -> str:
+    """A message with the flags of the arguments that it names, at the end of its first line.
 
     Args:
-        description: The docstring: its first line, then what `--help` shows below the flags.
+        message: An error of the library, which names arguments in backticks.
+        flags: The flags of the program by argument. A name that is not there is left as it is.
     """
-
-    def __init__(self, description: str):
-        first, _, rest = description.partition("\n\n")
-        form = argparse.RawDescriptionHelpFormatter
-        super().__init__(description=first, epilog=rest, formatter_class=form, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Refuses what argparse cannot read."""
-        refuse(f"{message}. --help shows the usage")
-
-    def require_positive(self, options: argparse.Namespace, *names: str) -> None:
-        """Refuses numbers below 1; None is let through."""
-        for name in names:
-            value = getattr(options, name)
-            if value is not None and value < 1:
-                self.error(f"--{name.replace('_', '-')} must be at least 1. Received: {value}")
+    named = dict.fromkeys(match["name"] for match in ARGUMENT.finditer(message))
+    found = [flags[name] for name in named if name in flags and flags[name] not in message]
+    first, newline, rest = message.partition("\n")
+    return f"{first} ({', '.join(dict.fromkeys(found))}){newline}{rest}" if found else message
 
 
-def at_least_one(word: str) -> int:
-    """A whole number from 1 on, for argparse."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1. Received: {word}")
-    return int(word)
+def install(*extras: str) -> str:
+    """How to install optional packages of the distribution."""
+    what = f"[{','.join(extras)}]"
+    target = f"-e '.{what}'" if (CHECKOUT / "setup.cfg").is_file() else f"'keras-residual{what}'"
+    return f"To install all that this needs: pip install {target}"
 
 
-def answer(work: Callable[[argparse.Namespace], int], options: argparse.Namespace, install: str = INSTALL) -> int:
-    """Does what a command line asks for; returns the exit status: 2 if it is refused, 130 after Ctrl-C.
-
-    Args:
-        work: Returns the exit status; a `ValueError` or an `OSError` of it refuses.
-        options: What it takes.
-        install: What to do where a package is missing; a sentence without its full stop.
-    """
-    try:
-        return work(options)
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
-    except ModuleNotFoundError as error:
-        print(f"error: {error.name} is not installed. {install}", file=sys.stderr)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-    return 2
+def missing(error: ModuleNotFoundError, *extras: str) -> str:
+    """The error of a package that is not installed."""
+    return f"{error.name} is not installed. {install(*(extras or ('recipes',)))}"
