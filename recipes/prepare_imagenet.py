@@ -111,7 +111,7 @@ def make_plan(options: Options) -> Plan:
     if options.shorter_side and importlib.util.find_spec("PIL") is None:
         raise ValueError("`shorter_side` needs Pillow: pip install pillow")
     preparation.check_destination(options.destination)
-    class_names, splits = preparation.read_source(options.source, startup.tell)
+    class_names, splits = preparation.read_source(options.source, tell)
     check_complete(options, class_names, splits)
     full = all(len(splits[split]) == count for split, count in preparation.FULL.items())
     shards = dict(zip(splits, options.shards or (), strict=False))
@@ -210,6 +210,11 @@ def verify(options: Options) -> int:
     else:
         print("all shards are whole, and every image decodes")
     return 1 if problems else 0
+
+
+def tell(line: str) -> None:
+    """Says what is being done, also where the output goes to a file."""
+    print(f"{line} …", flush=True)
 
 
 def load_tensorflow() -> None:

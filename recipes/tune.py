@@ -24,6 +24,7 @@ Exit status: 0 searched; 1 nothing could be trained; 2 refused; 75 or 130 stoppe
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import shlex
@@ -128,8 +129,8 @@ def read(name: str, words: Sequence[str], command: str) -> Search:
     if not texts:
         raise ValueError("`axes` must name at least one field, such as model.shortcut=A,B. Only studies have axes")
     directory = options.directory or Path("runs") / f"tune-{name.replace(os.sep, '-')}"
-    flags = [word for flag, values in command_line.by_flag(words) if "." in flag for word in (flag, *values)]
-    plan = trials.Plan((sys.executable, str(TRAIN)), base, tuple(flags), recipe, options.seeds, directory)
+    flags = {name: given for name, given in command_line.given(Options, words).items() if "." in name}
+    plan = trials.Plan((sys.executable, str(TRAIN)), base, flags, recipe, options.seeds, directory)
     most = options.trials or (TRIALS if options.search in ("random", "bayesian") else None)
     asked = Search(plan, axes.read(texts), options.search, most, options.rungs or RUNGS, command)
     check(asked)
@@ -194,7 +195,8 @@ def search(asked: Search) -> int:
         return {name: found[name].value(values[name]) for name in found}
 
     def measure(values: Mapping[str, Any], share: float) -> float | None:
-        told = " ".join(axes.flags(values_of(values))) + (f", {share:.3g} of the schedule" if share != 1 else "")
+        words = itertools.chain.from_iterable(axes.flags(values_of(values)).values())
+        told = " ".join(words) + (f", {share:.3g} of the schedule" if share != 1 else "")
         print(f"{told} …", flush=True)
         outcome = trials.train(plan, values_of(values), share)
         print(f"{told}: {outcome.reason or f'{outcome.mean():.2f}% error'}", flush=True)

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -138,15 +138,17 @@ def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     return replace(recipe, **{name: replace(getattr(recipe, name), **fields) for name, fields in sections.items()})
 
 
-def flags(values: Mapping[str, Any]) -> Iterator[str]:
-    """The words of a command line that give some fields these values."""
-    for name, value in values.items():
-        section, field = name.replace("_", "-").split(".")
-        if FIELDS[name] is bool:
-            yield f"--{section}.{field}" if value else f"--{section}.no-{field}"
-        else:
-            yield f"--{section}.{field}"
-            yield from map(str, value if isinstance(value, tuple) else [value])
+def flags(values: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The words of a command line that give fields these values, by field."""
+    return {name: flag(name, value) for name, value in values.items()}
+
+
+def flag(name: str, value: Any) -> tuple[str, ...]:
+    """The words of a command line that give a field a value."""
+    section, field = name.replace("_", "-").split(".")
+    if FIELDS[name] is bool:
+        return (f"--{section}.{field}" if value else f"--{section}.no-{field}",)
+    return (f"--{section}.{field}", *map(str, value if isinstance(value, tuple) else [value]))
 
 
 def check(recipe: Recipe, axes: Sequence[Axis]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -95,7 +96,7 @@ class Plan:
     Args:
         program: What trains a recipe, such as `("python", "recipes/train.py")`.
         name: The recipe, as that program knows it.
-        flags: What changes it and its run, as on the command line.
+        flags: What changes it and its run: by field, such as `model.depth`, the words of the command line.
         recipe: Both together.
         seeds: Trainings of each point.
         directory: Of the search.
@@ -103,7 +104,7 @@ class Plan:
 
     program: tuple[str, ...]
     name: str
-    flags: tuple[str, ...]
+    flags: Mapping[str, tuple[str, ...]]
     recipe: Recipe
     seeds: int
     directory: Path
@@ -128,7 +129,9 @@ class Plan:
     def _trial(self, values: dict[str, Any]) -> Trial:
         recipe = axes.changed(self.recipe, values)
         directory = self.directory / "trials" / f"{recipe.name}-{recipe.fingerprint}"
-        return Trial(recipe, (*self.program, self.name, *self.flags, *axes.flags(values)), RunDirectory(directory))
+        flags = {**self.flags, **axes.flags(values)}  # a flag is given once
+        words = itertools.chain.from_iterable(flags.values())
+        return Trial(recipe, (*self.program, self.name, *words), RunDirectory(directory))
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,12 @@ def check(kind: type, words: Sequence[str]) -> None:
             raise ValueError(f"{typed} needs a value")
 
 
+def given(kind: type, words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The words of each flag that is given, with the flag, by the argument that it sets."""
+    known = {name: flag.argument for flag in flags(kind) for name in flag.spellings}
+    return {known[typed.replace("_", "-")]: (typed, *values) for typed, values in by_flag(words)}
+
+
 def by_flag(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """(flag, the words after it up to the next flag) of each flag, as it was typed."""
     found: list[tuple[str, list[str]]] = []
@@ -207,14 +213,18 @@ def refused_by_dataclass(end: BaseException) -> ValueError | None:
 
 
 def refused_by_tyro(box: str) -> ValueError:
-    """What tyro says in a box, in one line; of options that are missing, only the names."""
-    lines = [line.strip("│|").removeprefix(" ").rstrip() for line in box.splitlines()[1:]]
-    rule = next((number for number, line in enumerate(lines) if not line or set(line) <= set("─-╰╯")), None)
-    text = " ".join(" ".join(lines[:rule]).split()).rstrip(".")
-    if "Required options" in box:
-        names = [line.strip() for line in lines[1:rule] if re.match(r" {4}\S", line)]
-        text = f"what must be given is missing: {', '.join(names)}"
-    return ValueError(f"{text}. --help shows the usage")
+    """What tyro says first in a box, in one line; of options that are missing, only the names.
+
+    The box is drawn with lines, or with spaces and hyphens where the terminal has no others.
+    """
+    lines = [line[2:].rstrip("│ ") for line in box.splitlines()]
+    rules = [number for number, line in enumerate(lines) if not line.strip("─-╭╮╰╯")]
+    start = 2 if 1 in rules else 1  # below the title
+    text = lines[start : next((number for number in rules if number > start), None)]
+    if "Required options" in box.partition("\n")[0]:
+        names = [line.strip() for line in text if re.match(r" {4}\S", line)]
+        return ValueError(f"what must be given is missing: {', '.join(names)}. --help shows the usage")
+    return ValueError(f"{' '.join(' '.join(text).split()).rstrip('.')}. --help shows the usage")
 
 
 def spelling() -> ConstructorRegistry:

@@ -76,4 +76,4 @@ def launched() -> bool:
 
 def as_typed(text: str) -> str:
     """A docstring with the commands as this installation has them."""
-    return re.sub(r"python recipes/(\w+)\.py", rf"{LAUNCHER} \1", text) if launched() else text
+    return re.sub(r"(python )?recipes/(\w+)\.py", rf"{LAUNCHER} \2", text) if launched() else text

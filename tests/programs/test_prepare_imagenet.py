@@ -395,9 +395,9 @@ def test_a_bad_destination_is_refused(tmp_path, capsys, monkeypatch):
     ("words", "expected"),
     [
         (["a"], "two directories are needed"),
-        (["a", "b", "--quality", "101"], "--quality must be from 1 to 100"),
-        (["a", "b", "--shards", "0", "1"], "--shards must be at least 1"),
-        (["a", "b", "--shorter", "1"], "--help shows the usage"),
+        (["a", "b", "--quality", "101"], "`quality` must be from 1 to 100. Received: quality=101 (--quality)"),
+        (["a", "b", "--shards", "0", "1"], "`shards` must be two numbers of at least 1"),
+        (["a", "b", "--shorter", "1"], "There is no --shorter. Did you mean --shorter-side?"),
         (["--verify", "nowhere"], "holds no finished preparation"),
     ],
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import command_line
 import pytest
 
-import command_line
 from catalog import RECIPES
 from invented_runs import invented_run
 from keras_resnet.reproduction import plan
