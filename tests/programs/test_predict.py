@@ -13,8 +13,6 @@ import tensorflow as tf
 import asked_networks
 import predict
 from cli import pictures
-from keras_resnet.config.recipe import DataConfig, Recipe
-from keras_resnet.inference.pictures import takes_whole_images
 
 NAMES = ("cat", "dog", "fish", "fox", "owl", "rat", "yak")
 
@@ -193,24 +191,6 @@ def test_a_package_that_is_missing_is_named(capsys, monkeypatch, network, images
     monkeypatch.setattr(pictures, "load", lacking)
     assert predict.main([network.file, next(iter(images))]) == 2
     assert "error: safetensors is not installed. To install" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("recipe", "family", "whole"),
-    [
-        (None, "cifar", True),
-        (None, "imagenet", False),
-        (
-            Recipe("small", "", data=DataConfig("digits", augmentation="none", normalization="per-channel")),
-            "cifar",
-            True,
-        ),
-        (Recipe("own", "", data=DataConfig("folder", augmentation="none", image_size=32)), "cifar", False),
-    ],
-)
-def test_pictures_are_seen_as_the_data_set_of_the_network_was(recipe, family, whole):
-    trained = SimpleNamespace(recipe=recipe, network=SimpleNamespace(form=SimpleNamespace(family=family)))
-    assert takes_whole_images(trained) is whole
 
 
 @pytest.mark.slow
