@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import benchmark
 from benchmarks import interleaved
+from commands import status
 
 PROGRAM = Path(__file__).parents[2] / "recipes" / "benchmark.py"
 
@@ -24,10 +26,14 @@ def test_tasks_are_measured_alternately_in_every_counted_round(capsys):
     assert theirs.startswith("theirs")
 
 
-def test_a_wrong_depth_is_refused():
-    result = run("start", "21")
-    assert result.returncode == 2
-    assert "`depth` must be 6n+2" in result.stderr
+def test_a_wrong_depth_is_refused(capsys):
+    assert status(benchmark.main, "start", "21") == 2
+    assert "`depth` must be 6n+2" in capsys.readouterr().err
+
+
+def test_the_input_comes_first(capsys):
+    assert status(benchmark.main, "--rounds", "3", "input") == 2
+    assert "error: input comes first" in capsys.readouterr().err
 
 
 @pytest.mark.slow

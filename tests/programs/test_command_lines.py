@@ -127,8 +127,8 @@ def test_output_that_nobody_reads_is_no_error(words):
 def test_the_launcher_lists_the_programs(capsys):
     assert set(launcher.programs()) == set(PROGRAMS)
     listed = launcher.usage()
-    for name, file in PROGRAMS.items():
-        assert any(line.split(maxsplit=1) == [name, launcher.first_line(file)] for line in listed.splitlines())
+    lines = [line.split(maxsplit=1) for line in listed.splitlines()]
+    assert all([name, launcher.first_line(file)] in lines for name, file in PROGRAMS.items())
     assert launcher.main([]) == 2
     assert capsys.readouterr().err == f"{listed}\n"
 

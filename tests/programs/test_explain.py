@@ -15,6 +15,8 @@ from keras_resnet.analysis import grad_cam, grad_cam_figure
 
 NAMES = ("cat", "dog", "crane", "fox", "crane", "owl")
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory) -> SimpleNamespace:

@@ -16,6 +16,8 @@ from cli import pictures
 
 NAMES = ("cat", "dog", "fish", "fox", "owl", "rat", "yak")
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory) -> SimpleNamespace:

@@ -21,6 +21,7 @@ from cli import child_process, program, recipe_line
 from commands import status
 from invented_runs import invented_evaluation, invented_run
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.reproduction import pages
 from keras_resnet.reproduction.items import ITEMS
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.runs.history import Row
@@ -58,11 +59,19 @@ class Trainings:
 
 
 @pytest.fixture
-def trainings(monkeypatch, tmp_path) -> Trainings:
+def trainings(monkeypatch, tmp_path, request) -> Trainings:
+    """The stand-in; figures are drawn only where a test asks for `drawing`."""
     monkeypatch.chdir(tmp_path)
     made = Trainings()
+    if "drawing" not in request.fixturenames:
+        monkeypatch.setattr(pages, "drawn", lambda draw: {".png": b"picture", ".svg": b"picture"})
     monkeypatch.setattr(reproduce, "run", made)
     return made
+
+
+@pytest.fixture
+def drawing() -> None:
+    """Has figures drawn."""
 
 
 def there(path: Path = Path()) -> dict[str, bytes]:
@@ -160,7 +169,7 @@ def test_only_the_networks_that_are_named_are_trained_and_the_others_show_as_not
     assert "`networks` must be some of none" in refused(capsys, "table1", "--networks", "ResNet-18")
 
 
-def test_curves_are_drawn_and_a_scaled_study_is_marked(trainings, capsys):
+def test_curves_are_drawn_and_a_scaled_study_is_marked(drawing, trainings, capsys):
     assert status(reproduce.main, "figure1", "--scale", "0.125", "--precision", "mixed_bfloat16") == 0
     assert {recipe.schedule.scale for recipe in trainings.recipes} == {0.125}
     assert {recipe.training.precision for recipe in trainings.recipes} == {"mixed_bfloat16"}
@@ -223,7 +232,7 @@ def test_a_run_that_is_continued_keeps_its_devices(trainings, monkeypatch):
     assert new[-2:] == ["--run.strategy", "mirrored"]
 
 
-def test_figure_7_measures_the_networks_of_the_runs(trainings, monkeypatch):
+def test_figure_7_measures_the_networks_of_the_runs(drawing, trainings, monkeypatch):
     from keras_resnet.inference import trained_network
 
     monkeypatch.setattr(trained_network, "load", lambda path: path)
