@@ -72,11 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(options: Options, began: float) -> int:
     """Prints what was measured."""
     if options.subject == "strategies":
-        compare({name: in_own_process(on, name, options) for name in ("mirrored", "one_device")}, options.rounds)
+        compare({name: in_own_process(train_on, name, options) for name in ("mirrored", "one_device")}, options.rounds)
         return 0
     prepare(options)
     if options.subject == "start":
-        start(options, began)
+        time_start(options, began)
     else:
         compare(with_baseline(options), options.rounds)
     return 0
@@ -90,7 +90,7 @@ def prepare(options: Options) -> None:
     keras.config.set_dtype_policy(options.precision)
 
 
-def on(strategy: str, options: Options) -> Task:
+def train_on(strategy: str, options: Options) -> Task:
     """Trains on the devices of a strategy; for a process of its own, where a CPU can be divided."""
     prepare(options)
     from keras_resnet.models import resnet
@@ -102,7 +102,7 @@ def on(strategy: str, options: Options) -> Task:
         return trainer(network, devices, options, options.iterations)
 
 
-def start(options: Options, began: float) -> None:
+def time_start(options: Options, began: float) -> None:
     """Prints when the network was built and its first iteration done."""
     from keras_resnet.models import resnet
     from keras_resnet.training.tensorflow.strategies import one_device

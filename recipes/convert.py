@@ -106,8 +106,8 @@ def convert(options: Options) -> int:
     form = found.carried.form
     network = build.BUILDERS[form.family](classifier_activation=None, data_format="channels_last", **form.options)
     weights_loading.load_weights(network, found, source=str(options.source))
-    target = given_back(network, options)
-    print(described(options.source, source, found.carried))
+    target = weights_for(network, options)
+    print(description(options.source, source, found.carried))
     sides = {"source": source, "target": target}
     compared = [compare(name, side, network, options.images) for name, side in sides.items() if side]
     if not all(compared):
@@ -135,7 +135,7 @@ def read(path: Path) -> tuple[Side | None, Any]:
     return Side(found.layout, state_dict.read_state(path)) if found.layout else None, found
 
 
-def given_back(network: ResidualNetwork, options: Options) -> Side | None:
+def weights_for(network: ResidualNetwork, options: Options) -> Side | None:
     """The weights as the target's package has them; None if that is ours.
 
     Raises:
@@ -156,7 +156,7 @@ def given_back(network: ResidualNetwork, options: Options) -> Side | None:
     return Side(layout, foreign_models.export_weights(network, layout))
 
 
-def described(path: Path, source: Side | None, carried: WeightsMetadata) -> str:
+def description(path: Path, source: Side | None, carried: WeightsMetadata) -> str:
     """What was found, in a line."""
     form = carried.form
     name = f"{'ResNet' if form.shortcut else 'plain network'}-{form.depth}"

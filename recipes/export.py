@@ -99,15 +99,15 @@ def work(options: Options) -> int:
     os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow")
     with startup.loading():
         from keras_resnet.inference import trained_network
-    source = trained_network.load(options.source, options.preprocessing)
     try:
+        source = trained_network.load(options.source, options.preprocessing)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
             report = export(source, Path(folder) / output.name, options)
             place = output if report["agrees"] else differing(output)
-            put(Path(folder) / output.name, place, form, report)
+            move_into_place(Path(folder) / output.name, place, form, report)
     except RuntimeError as error:
         raise ValueError(str(error)) from error
-    print(told(report, place))
+    print(summary(report, place))
     if not report["agrees"]:
         refusal.show(f"{place} does not do what the network does; do not use it")
     return 0 if report["agrees"] else 1
@@ -155,11 +155,11 @@ def export(source: TrainedNetwork, path: Path, options: Options) -> dict[str, An
         },
         "output": {"shape": [options.batch_size, classes], "values": "scores" if options.scores else "logits"},
         "class_names": source.class_names,
-        **tried(network, path, options),
+        **compared(network, path, options),
     }
 
 
-def tried(network: ResidualNetwork, path: Path, options: Options) -> dict[str, Any]:
+def compared(network: ResidualNetwork, path: Path, options: Options) -> dict[str, Any]:
     """Runs the file beside the network that it was made of, and returns how they compare."""
     from keras_resnet.export import comparison, preparation, runtimes, writers
 
@@ -169,11 +169,11 @@ def tried(network: ResidualNetwork, path: Path, options: Options) -> dict[str, A
     given = images if options.normalization else ((images - mean) / deviation).astype("float32")
     try:
         run = runtimes.RUNTIMES[options.format](path, threads)
-        outputs = run(given)
+        theirs = run(given)
     except Exception as error:  # each runtime has errors of its own
         raise RuntimeError(f"The file that was exported cannot be run ({writers.first_line(error)})") from error
     expected = run_network(images)
-    found = comparison.compare(comparison.softmax(expected) if options.scores else expected, outputs)
+    found = comparison.compare(comparison.softmax(expected) if options.scores else expected, theirs)
     few = slice(options.batch_size or 1)
     return {
         "agrees": found.agrees,
@@ -185,14 +185,14 @@ def tried(network: ResidualNetwork, path: Path, options: Options) -> dict[str, A
             "images": len(images[few]),
             "threads": threads,
             "rounds": ROUNDS,
-            "milliseconds": milliseconds(
+            "milliseconds": latencies(
                 {"keras": lambda: run_network(images[few]), options.format: lambda: run(given[few])}
             ),
         },
     }
 
 
-def milliseconds(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
+def latencies(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
     """The median time of each, interleaved."""
 
     def once(run: Callable[[], Any]) -> interleaved.Task:
@@ -203,12 +203,12 @@ def milliseconds(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
 
 
 def differing(output: Path) -> Path:
-    """What a file is called that must not be used."""
+    """The name of a file that must not be used."""
     return output.with_name(f"{output.stem}.differs{output.suffix}")
 
 
-def put(made: Path, place: Path, form: Format, report: dict[str, Any]) -> None:
-    """Moves what was made to its place, with the report beside it; what was there goes where it was made."""
+def move_into_place(made: Path, place: Path, form: Format, report: dict[str, Any]) -> None:
+    """Moves an export to its place, with the report beside it; earlier files go where it was made."""
     beside = made.with_name(f"{made.name}.json")
     beside.write_bytes(files.as_json(report))
     for source, target in zip(
@@ -219,8 +219,8 @@ def put(made: Path, place: Path, form: Format, report: dict[str, Any]) -> None:
         source.replace(target)
 
 
-def told(report: dict[str, Any], place: Path) -> str:
-    """What a person wants to know at once."""
+def summary(report: dict[str, Any], place: Path) -> str:
+    """The report for people, in a few lines."""
     given, output, latency, difference = (report[key] for key in ("input", "output", "latency", "difference"))
     shape = ", ".join("any" if size is None else str(size) for size in given["shape"])
     share = "what is no number" if difference is None else f"{difference:.1e} of their range"

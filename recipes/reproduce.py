@@ -113,7 +113,7 @@ def work(options: Options) -> int:
             rows = wanted.get(name, [])
             try:
                 todo = to_train.get(name, [])
-                if todo and options.train and (stopped := carry_out(ITEMS[name], todo, options, failed)):
+                if todo and options.train and (stopped := train_and_measure(ITEMS[name], todo, options, failed)):
                     print("stopped; the same command continues", file=sys.stderr)
                     return stopped
                 write(name, rows, options)
@@ -255,7 +255,7 @@ def unmeasured(item: Item, rows: Sequence[Sequence[Attempt]], runs: Runs, path: 
     return [one for attempt, one in later if one and not findings.measured(item, attempt, runs, path)]
 
 
-def carry_out(item: Item, rows: Sequence[Sequence[Attempt]], options: Options, failed: set[str]) -> int:
+def train_and_measure(item: Item, rows: Sequence[Sequence[Attempt]], options: Options, failed: set[str]) -> int:
     """Trains and measures what is missing for an item, one after the other.
 
     Args:
