@@ -1,64 +1,88 @@
 """Measure the speed of the input, or of training a CIFAR network on noise.
 
     python recipes/benchmark.py input [RECIPE] --run.data-directory DIR [--images 1024] [--rounds 5] [flags of train.py]
-    python recipes/benchmark.py training [DEPTH] [--batch 128] [--precision mixed_bfloat16] [--rounds 5]
-    python recipes/benchmark.py strategies [DEPTH] [--batch 128] [--precision mixed_bfloat16] [--rounds 5]
-    python recipes/benchmark.py start [DEPTH] [--batch 128] [--precision mixed_bfloat16]
+    python recipes/benchmark.py training [DEPTH] [--batch-size 128] [--precision mixed_bfloat16] [--rounds 5]
+    python recipes/benchmark.py strategies [DEPTH] [--batch-size 128] [--precision mixed_bfloat16] [--rounds 5]
+    python recipes/benchmark.py start [DEPTH] [--batch-size 128] [--precision mixed_bfloat16]
 
 input: images per second of reading, decoding, augmenting and all together, beside what the recipe's network consumes,
     and a verdict; where torch or simplejpeg is installed, beside a DataLoader with PIL, and libjpeg-turbo, too.
-training: images per second, in turns with the same network with Keras's own batch normalization, and the ratio.
+training: images per second, interleaved with the same network with Keras's own batch normalization, and the ratio.
 strategies: the same of this machine's devices together (mirrored: its GPUs, or its CPU divided), and of one device.
 start: seconds from the start of the program to the end of the first iteration, and the memory that it took.
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-import input_speed
-import startup
+from tyro.conf import Positional, arg
+
+from benchmarks import input_speed
+from benchmarks.interleaved import Task, compare, in_own_process
+from cli import command_line, program, startup
+from cli.options import Options as AnyOptions
 from keras_resnet.facts import architectures
-from turns import Contender, compare, elsewhere
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(AnyOptions):
+    """Options of this program, for all but the input."""
+
+    subject: Annotated[
+        Positional[Literal["input", "training", "strategies", "start"]], arg(metavar="input|training|strategies|start")
+    ]
+    """What is measured."""
+    depth: Annotated[Positional[int], arg(metavar="[DEPTH]")] = 20
+    """6n+2."""
+    batch_size: int = 128
+    """Images in an iteration."""
+    precision: Literal["float32", "mixed_bfloat16"] = "mixed_bfloat16"
+    """Of the activations."""
+    rounds: int = 5
+    """Measurements of each; one more comes before, uncounted."""
+    iterations: int = 20
+    """Iterations in a measurement."""
+
+    def _check(self) -> None:
+        self._at_least(1, "batch_size", "rounds", "iterations")
+        if self.subject == "input":
+            raise ValueError("input comes first: it has options of its own")
+        architectures.cifar(self.depth)
+
+
+FLAGS = command_line.flags_by_argument(Options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what was measured."""
+    """Prints what was measured; returns the exit status."""
     began = time.perf_counter()
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["input"]:
         return input_speed.main(arguments[1:])
-    first, _, rest = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("subject", choices=["input", "training", "strategies", "start"])
-    parser.add_argument("depth", nargs="?", type=int, default=20, metavar="DEPTH", help="6n+2; defaults to 20")
-    parser.add_argument("--batch", type=int, default=128, help="images in an iteration")
-    parser.add_argument("--precision", default="mixed_bfloat16", choices=["float32", "mixed_bfloat16"])
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each; one more comes before, uncounted")
-    parser.add_argument("--iterations", type=int, default=20, help="iterations in a measurement")
-    options = parser.parse_args(arguments)
-    try:
-        architectures.cifar(options.depth)
-    except ValueError as error:
-        parser.error(str(error))
+    options = command_line.read(Options, __doc__, arguments)
+    return program.answer(lambda options: measure(options, began), options, flags=FLAGS)
+
+
+def measure(options: Options, began: float) -> int:
+    """Prints what was measured."""
     if options.subject == "strategies":
-        compare({name: elsewhere(on, name, options) for name in ("mirrored", "one_device")}, options.rounds)
+        compare({name: in_own_process(train_on, name, options) for name in ("mirrored", "one_device")}, options.rounds)
         return 0
     prepare(options)
     if options.subject == "start":
-        start(options, began)
+        time_start(options, began)
     else:
-        compare(contenders(options), options.rounds)
+        compare(with_baseline(options), options.rounds)
     return 0
 
 
-def prepare(options: argparse.Namespace) -> None:
+def prepare(options: Options) -> None:
     """Loads TensorFlow."""
     with startup.loading():
         import keras
@@ -66,19 +90,19 @@ def prepare(options: argparse.Namespace) -> None:
     keras.config.set_dtype_policy(options.precision)
 
 
-def on(strategy: str, options: argparse.Namespace) -> Contender:
+def train_on(strategy: str, options: Options) -> Task:
     """Trains on the devices of a strategy; for a process of its own, where a CPU can be divided."""
     prepare(options)
     from keras_resnet.models import resnet
     from keras_resnet.training.tensorflow import strategies
 
-    devices = strategies.STRATEGIES[strategy](None, options.batch, 0.0)
+    devices = strategies.STRATEGIES[strategy](None, options.batch_size, 0.0)
     with devices.scope():
         network = resnet.CifarResNet(options.depth, classifier_activation=None)
         return trainer(network, devices, options, options.iterations)
 
 
-def start(options: argparse.Namespace, began: float) -> None:
+def time_start(options: Options, began: float) -> None:
     """Prints when the network was built and its first iteration done."""
     from keras_resnet.models import resnet
     from keras_resnet.training.tensorflow.strategies import one_device
@@ -96,7 +120,7 @@ def start(options: argparse.Namespace, began: float) -> None:
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 
-def contenders(options: argparse.Namespace) -> dict[str, Contender]:
+def with_baseline(options: Options) -> dict[str, Task]:
     """The network, and the same with Keras's batch normalization."""
     import keras
 
@@ -117,7 +141,7 @@ def contenders(options: argparse.Namespace) -> dict[str, Contender]:
         }
 
 
-def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Contender:
+def trainer(model, strategy, options: Options, iterations: int) -> Task:
     """Trains a model for some iterations on noise."""
     import tensorflow as tf
 
@@ -127,7 +151,7 @@ def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Co
     from keras_resnet.training.tensorflow.replica import Replica
 
     def make(replicas: int, **_: int) -> tf.data.Dataset:
-        size = options.batch // replicas
+        size = options.batch_size // replicas
         images = tf.random.stateless_uniform([size, 32, 32, 3], [0, 0], maxval=255.0)
         labels = tf.random.stateless_uniform([size], [0, 1], maxval=10, dtype=tf.int32)
         return tf.data.Dataset.from_tensors((images, labels)).repeat()
@@ -135,16 +159,16 @@ def trainer(model, strategy, options: argparse.Namespace, iterations: int) -> Co
     optimizer = SGD(0.01)
     optimizer.build(model.trainable_variables)
     batches = iter(strategies.batches(strategy, make))
-    replica = Replica(model, optimizer, global_batch_size=options.batch)
+    replica = Replica(model, optimizer, global_batch_size=options.batch_size)
     run = multi_step(replica, strategy=strategy, steps_per_execution=iterations)
     rates = tf.fill([iterations], 0.01)
 
     def train() -> int:
         run(batches, rates)[0].numpy()
-        return options.batch * iterations
+        return options.batch_size * iterations
 
     return train
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

@@ -1,9 +1,9 @@
 """Turn weights of other packages into ours, or ours into theirs, and compare the logits.
 
-    python recipes/convert.py resnet50.pth --to resnet50.weights.h5
-    python recipes/convert.py ResNet-50-model.caffemodel --to resnet50.keras
-    python recipes/convert.py runs/cifar10-resnet20 --to resnet20.safetensors
-    python recipes/convert.py resnet50.weights.h5 --to theirs.weights.h5 --as keras
+    python recipes/convert.py resnet50.pth --output resnet50.weights.h5
+    python recipes/convert.py ResNet-50-model.caffemodel --output resnet50.keras
+    python recipes/convert.py runs/cifar10-resnet20 --output resnet20.safetensors
+    python recipes/convert.py resnet50.weights.h5 --output theirs.weights.h5 --as keras
 
 SOURCE is a file of PyTorch (.pth, .pt, .th), safetensors, Keras (.h5, .weights.h5, .keras) or Caffe (.caffemodel); its
 layout and the network's depth follow from the names in it. Or it is the directory of a finished run. The suffix of the
@@ -18,15 +18,16 @@ Exit status: 0 done; 1 the logits differ, and nothing was written; 2 refused, an
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import startup
-from refusal import Parser, answer
+from tyro.conf import Positional, arg
+
+from cli import command_line, program, refusal, startup
+from cli.options import OfOverwriting
+from keras_resnet.host import outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from keras_resnet.models.residual_network import ResidualNetwork
     from keras_resnet.weights.metadata import WeightsMetadata
 
-INSTALL = "To install what conversion needs: pip install -e '.[conversion]' torch"
 TOLERANCE = 1e-4
 """Largest difference of two logits, as a share of the range of all."""
 
@@ -47,44 +47,47 @@ class Side:
     state: Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(OfOverwriting):
+    """Options of this program."""
+
+    source: Annotated[Positional[Path], arg(metavar="SOURCE")]
+    """The weights, or the directory of a finished run."""
+    output: Path
+    """The file to write, whose suffix says what: .weights.h5, .keras, .pth or .safetensors."""
+    layout: Annotated[str | None, arg(name="as")] = None
+    """The layout of the output, if it is not ours or PyTorch's usual one."""
+    images: Path | None = None
+    """A folder of photographs to compare on. None: two that scikit-learn has."""
+
+
+FLAGS = command_line.flags_by_argument(Options) | {"as": "--as"}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Converts what the command line asks for; returns the exit status."""
-    return answer(convert, parser().parse_args(arguments), INSTALL)
+    return program.answer(
+        convert, command_line.read(Options, __doc__, arguments), flags=FLAGS, extras=("conversion", "backends")
+    )
 
 
-def parser() -> Parser:
-    """The command line."""
-    parser = Parser(__doc__)
-    parser.add_argument("source", type=Path, metavar="SOURCE")
-    parser.add_argument("--to", type=Path, required=True, metavar="TARGET", help=f"ends in {', '.join(WRITERS)}")
-    parser.add_argument("--as", dest="layout", help="layout of the target, if it is not ours or PyTorch's usual one")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="photographs to compare on")
-    parser.add_argument("--overwrite", action="store_true", help="replace the target if it is there")
-    return parser
-
-
-def suffix(path: Path) -> str | None:
+def suffix(path: Path) -> str:
     """The key of `WRITERS` that a file ends in."""
-    return next((end for end in WRITERS if path.name.endswith(end)), None)
+    return next(end for end in WRITERS if path.name.endswith(end))
 
 
-def check(options: argparse.Namespace) -> None:
-    """Refuses what can be seen without reading anything.
+def check(options: Options) -> None:
+    """Refuses what can be refused without reading anything.
 
     Raises:
         ValueError, OSError: saying what to change.
     """
-    if suffix(options.to) is None:
-        raise ValueError(f"--to must end in one of {', '.join(WRITERS)}. Received: {options.to}")
-    if options.to.exists() and not options.overwrite:
-        raise FileExistsError(f"{options.to} is there already. Choose another --to, or add --overwrite")
-    if not options.to.parent.is_dir():
-        raise FileNotFoundError(f"There is no directory {options.to.parent}. Make it, or choose another --to")
+    outputs.check_file(options.output, overwrite=options.overwrite, suffixes=tuple(WRITERS))
     if not options.source.exists():
         raise FileNotFoundError(f"There is no file or directory {options.source}")
 
 
-def convert(options: argparse.Namespace) -> int:
+def convert(options: Options) -> int:
     """Reads, compares and writes; returns the exit status.
 
     Raises:
@@ -102,20 +105,20 @@ def convert(options: argparse.Namespace) -> int:
     spec = found.metadata.spec
     network = BUILDERS[spec.family](classifier_activation=None, data_format="channels_last", **spec.options)
     weights_loading.load_weights(network, found, source=str(options.source))
-    target = given_back(network, options)
-    print(described(options.source, source, found.metadata))
+    target = weights_for(network, options)
+    print(description(options.source, source, found.metadata))
     sides = {"source": source, "target": target}
     compared = [compare(name, side, network, options.images) for name, side in sides.items() if side]
     if not all(compared):
-        print(f"error: the logits differ too much; {options.to} was not written", file=sys.stderr)
+        refusal.show(f"the logits differ too much; {options.output} was not written")
         return 1
-    temporary = options.to.with_name(f".{options.to.name}")
+    temporary = options.output.with_name(f".{options.output.name}")
     try:
-        WRITERS[suffix(options.to)](temporary, network, target)
-        temporary.replace(options.to)
+        WRITERS[suffix(options.output)](temporary, network, target)
+        temporary.replace(options.output)
     finally:
         temporary.unlink(missing_ok=True)
-    print(f"written   {options.to}")
+    print(f"written   {options.output}")
     return 0
 
 
@@ -131,7 +134,7 @@ def read(path: Path) -> tuple[Side | None, Any]:
     return Side(found.layout, state_dict.read_state_dict(path)) if found.layout else None, found
 
 
-def given_back(network: ResidualNetwork, options: argparse.Namespace) -> Side | None:
+def weights_for(network: ResidualNetwork, options: Options) -> Side | None:
     """The weights as the target's package has them; None if that is ours.
 
     Raises:
@@ -140,20 +143,20 @@ def given_back(network: ResidualNetwork, options: argparse.Namespace) -> Side | 
     from keras_resnet.models import weights_loading
     from keras_resnet.weights import conversion
 
-    torch = suffix(options.to) in TORCH
+    torch = suffix(options.output) in TORCH
     usual = {"imagenet": "torchvision", "cifar": "akamaster"}[network.spec.family] if torch else None
     layout = options.layout or usual
     if layout is None:
         return None
     allowed = [name for name, row in conversion.LAYOUTS.items() if row.unfold and row.outputs_first == torch]
-    if layout not in allowed or suffix(options.to) == ".keras":
-        rule = f"one of {', '.join(allowed)}" if suffix(options.to) != ".keras" else "absent"
-        raise ValueError(f"--as must be {rule} with --to {options.to}. Received: --as {layout}")
+    if layout not in allowed or suffix(options.output) == ".keras":
+        rule = f"one of {', '.join(allowed)}" if suffix(options.output) != ".keras" else "absent"
+        raise ValueError(f"`as` must be {rule} with the `output` {options.output}. Received: {layout!r}")
     arrays = weights_loading.weights_of(network).arrays
     return Side(layout, conversion.from_ours(arrays, layout, network.spec))
 
 
-def described(path: Path, source: Side | None, metadata: WeightsMetadata) -> str:
+def description(path: Path, source: Side | None, metadata: WeightsMetadata) -> str:
     """What was found, in a line."""
     spec = metadata.spec
     name = f"{'ResNet' if spec.shortcut else 'plain network'}-{spec.depth}"
@@ -196,13 +199,13 @@ def photographs(side: int, folder: Path | None) -> np.ndarray:
     if folder is not None:
         from keras_resnet.inference import pictures
 
-        see = pictures.viewer((side, side, 3), whole=False)
-        return np.stack([see(path) for path in pictures.find(folder)[:8]])
+        view = pictures.viewer((side, side, 3), whole=False)
+        return np.stack([view(path) for path in pictures.find(folder)[:8]])
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
-    pictures = load_sample_images().images  # 427x640
-    windows = [picture[y : y + 213, x : x + 320] for picture in pictures for y in (0, 214) for x in (0, 320)]
+    samples = load_sample_images().images  # 427x640
+    windows = [image[y : y + 213, x : x + 320] for image in samples for y in (0, 214) for x in (0, 320)]
     return np.stack([np.asarray(Image.fromarray(window).resize((side, side))) for window in windows])
 
 
@@ -251,4 +254,4 @@ WRITERS: dict[str, Callable[[Path, Any, Any], None]] = {
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

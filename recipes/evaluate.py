@@ -17,22 +17,18 @@ Exit status: 0 done; 1 failed while running; 2 refused, and nothing was changed;
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import labelled_images
-import refusal
-import startup
-from evaluation_plan import REMEDY, Plan, make_plan
-from image_progress import ImageProgress
-from keras_resnet.facts.datasets import DATASETS
-from keras_resnet.host import files
+from cli import command_line, program, refusal, startup
+from cli.evaluation_plan import Options, Plan, make_plan
+from cli.progress import ImageProgress
+from keras_resnet.host import files, outputs
+from keras_resnet.inference import labelled_images
 from keras_resnet.runs import results
 from keras_resnet.runs.environment import environment
 
@@ -43,43 +39,15 @@ if TYPE_CHECKING:
     from keras_resnet.evaluation.test_views import View
     from keras_resnet.inference.trained_network import TrainedNetwork
 
-VIEW_FLAGS = {"center": ("batch_size",), "10-crop": ("batch_size",), "multi-scale": ("shorter_sides", "mirror")}
-"""The flags that a view takes; one photograph at a time is seen at several scales."""
+FLAGS = command_line.flags_by_argument(Options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures what the command line asks for; returns the exit status."""
-    return refusal.answer(carry_out, read_options(arguments))
+    return program.answer(evaluate, command_line.read(Options, __doc__, arguments), flags=FLAGS)
 
 
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = refusal.Parser(__doc__)
-    parser.add_argument("source", metavar="RUN_OR_WEIGHTS")
-    parser.add_argument("--view", choices=VIEW_FLAGS, default="center", help="defaults to %(default)s")
-    parser.add_argument("--ensemble", nargs="+", default=[], metavar="SOURCE", help="networks to average with")
-    parser.add_argument("--preprocessing", help="of weights that do not tell it: torch, caffe or tf")
-    parser.add_argument("--dataset", choices=DATASETS, help="defaults to the run's")
-    parser.add_argument("--data-directory", help="defaults to the run's")
-    parser.add_argument("--holdout", type=int, help="training images that are the validation images; the run's, or 0")
-    parser.add_argument("--split", choices=("train", "validation", "test"), default="validation")
-    parser.add_argument("--images", type=int, help="only the first ones of the split")
-    parser.add_argument("--batch-size", type=int, help="images at a time; defaults to 100, or with 10-crop to 10")
-    parser.add_argument("--shorter-sides", type=int, nargs="+", help="multi-scale: defaults to 224 256 384 480 640")
-    parser.add_argument("--mirror", action="store_true", default=None, help="multi-scale: see mirror images as well")
-    parser.add_argument("--output", type=Path, help="directory for what is kept; defaults to RUN/evaluation")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier result of the same view")
-    parser.add_argument("--predictions", action="store_true", help="keep the five largest scores of every image")
-    options = parser.parse_args(arguments)
-    parser.require_positive(options, "images", "batch_size")
-    for name in ("batch_size", "shorter_sides", "mirror"):
-        if getattr(options, name) is not None and name not in VIEW_FLAGS[options.view]:
-            takers = " or ".join(view for view, flags in VIEW_FLAGS.items() if name in flags)
-            parser.error(f"--{name.replace('_', '-')} is for --view {takers}. Received: --view {options.view}")
-    return options
-
-
-def carry_out(options: argparse.Namespace) -> int:
+def evaluate(options: Options) -> int:
     """Measures, keeps and prints; returns the exit status.
 
     Raises:
@@ -93,28 +61,27 @@ def carry_out(options: argparse.Namespace) -> int:
 
     networks = [trained_network.load(source, preprocessing(source, options)) for source in plan.sources]
     check_ensemble(networks)
-    data = labelled_images.load(networks[0], plan.dataset, plan.data_directory, plan.holdout)
+    data = labelled_images.load(networks[0], plan.dataset, plan.data_directory, plan.holdout, tell=startup.tell)
     split = choose_split(data, options)
-    given = {name: getattr(options, name) for name in VIEW_FLAGS[options.view]}
-    view = VIEWS[options.view](split, **{name: value for name, value in given.items() if value is not None})
+    view = VIEWS[options.view](split, **options.of_view())
     models = [view.prepare(one.network) for one in networks]
     plan.result.parent.mkdir(parents=True, exist_ok=True)
     try:
-        scored = look(models, view, data, split.size)
+        scored = score(models, view, data, split.size)
         plan.predictions.unlink(missing_ok=True)
         if options.predictions:
-            files.write(plan.predictions, table_of(scored), REMEDY)
+            files.write(plan.predictions, table_of(scored), outputs.remedy())
         measured = result(plan, options, networks, data, view, scored)
-        results.write(plan.result, measured, results.EVALUATION, REMEDY)
+        results.write(plan.result, measured, results.EVALUATION, outputs.remedy())
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        refusal.show(error, FLAGS)
         return 1
     print(report(plan, options, scored))
     return 0
 
 
-def look(models: list, view: View, data: Data, images: int) -> Scored:
-    """What the networks make of the images; tells how far they are.
+def score(models: list, view: View, data: Data, images: int) -> Scored:
+    """The scores of the networks on the images; shows the progress.
 
     Raises:
         ValueError: naming damaged images.
@@ -123,26 +90,27 @@ def look(models: list, view: View, data: Data, images: int) -> Scored:
     import tensorflow as tf
 
     from keras_resnet.data.datasets.loading import naming_damaged_images
-    from keras_resnet.evaluation.scoring import score
+    from keras_resnet.evaluation import scoring
 
     progress = ImageProgress(images)
     try:
-        with naming_damaged_images(data, labelled_images.tell):
-            return score(models, view.batches, images, progress)
+        with naming_damaged_images(data, startup.tell):
+            return scoring.score(models, view.batches, images, progress)
     except tf.errors.ResourceExhaustedError as error:
-        remedy = "show it less with --batch-size or --shorter-sides"
-        raise RuntimeError(f"the device has too little memory: {remedy}") from error
+        raise RuntimeError(
+            "the device has too little memory: choose smaller --batch-size or --shorter-sides"
+        ) from error
     finally:
         progress.end()
 
 
-def preprocessing(source: str, options: argparse.Namespace) -> str | None:
-    """What was said of weights; a run knows it."""
+def preprocessing(source: str, options: Options) -> str | None:
+    """The preprocessing of weights; that of a run is in its network."""
     return None if Path(source).is_dir() else options.preprocessing
 
 
 def check_ensemble(networks: list[TrainedNetwork]) -> None:
-    """Refuses networks that do not see the same images, or do not name the same classes.
+    """Refuses networks that do not take the same images, or do not name the same classes.
 
     Raises:
         ValueError: if they differ.
@@ -154,29 +122,29 @@ def check_ensemble(networks: list[TrainedNetwork]) -> None:
     check_class_names({str(one.source): one.class_names for one in networks})
 
 
-def choose_split(data: Data, options: argparse.Namespace) -> Split:
-    """The images that are to be seen.
+def choose_split(data: Data, options: Options) -> Split:
+    """The images to evaluate on.
 
     Raises:
         ValueError: if there are none, or not so many.
     """
     if options.split not in data.splits:
         raise ValueError(
-            f"--split must be one of {', '.join(data.splits)}: without --holdout, the test images are the validation "
-            f"images. Received: --split {options.split}"
+            f"`split` must be one of {', '.join(data.splits)}: without `holdout`, the test images are the validation "
+            f"images. Received: split={options.split!r}"
         )
     split = data.splits[options.split]
     if options.images is None:
         return split
     if options.images > split.size:
-        raise ValueError(f"--images must be at most {split.size}, all there are. Received: {options.images}")
+        raise ValueError(f"`images` must be at most {split.size}, all there are. Received: images={options.images}")
     return split.part(0, options.images)
 
 
 def result(
-    plan: Plan, options: argparse.Namespace, networks: list[TrainedNetwork], data: Data, view: View, scored: Scored
+    plan: Plan, options: Options, networks: list[TrainedNetwork], data: Data, view: View, scored: Scored
 ) -> dict[str, Any]:
-    """What was measured, and how, fit for JSON."""
+    """The errors, and how they were measured, fit for JSON."""
     from keras_resnet.models import input_normalization
     from keras_resnet.training.tensorflow import strategies
 
@@ -215,8 +183,8 @@ def table_of(scored: Scored) -> bytes:
     return text.getvalue().encode()
 
 
-def report(plan: Plan, options: argparse.Namespace, scored: Scored) -> str:
-    """What was measured, for the one who waited for it."""
+def report(plan: Plan, options: Options, scored: Scored) -> str:
+    """The errors, for people."""
     errors, intervals = scored.errors, scored.intervals
     together = f", {len(plan.sources)} networks together" if len(plan.sources) > 1 else ""
     lines = [f"{options.view} on {errors.images:,} {options.split} images of {plan.dataset}{together}"]
@@ -228,4 +196,4 @@ def report(plan: Plan, options: argparse.Namespace, scored: Scored) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

@@ -13,16 +13,17 @@ Exit status: 0 done; 1 done but for pictures that cannot be used, named on stder
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import own_pictures
-import refusal
+from tyro.conf import arg
+
+from cli import command_line, pictures, program
+from cli.options import OfOverwriting, OfPictures
 from keras_resnet import validation
-from keras_resnet.host import files
+from keras_resnet.host import files, outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,33 +31,43 @@ if TYPE_CHECKING:
     from keras_resnet.inference.trained_network import TrainedNetwork
 
 BATCH_SIZE = 8
-REMEDY = "Make room there or allow it, or choose another --output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(OfPictures, OfOverwriting):
+    """Options of this program."""
+
+    output: Path
+    """The directory for the heat maps."""
+    layer: str | None = None
+    """The feature map that is looked at. None: the last."""
+    label: Annotated[str | None, arg(name="class", metavar="NAME_OR_NUMBER")] = None
+    """The class. None: the one that the network sees."""
+
+
+FLAGS = command_line.flags_by_argument(Options) | {"class": "--class"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the heat maps; returns the exit status."""
-    parser = own_pictures.parser(__doc__)
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the heat maps are written")
-    parser.add_argument("--layer", help="the feature map that is looked at (default: the last)")
-    parser.add_argument("--class", dest="label", metavar="NAME_OR_NUMBER", help="(default: the one that is seen)")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
-    return refusal.answer(explain, parser.parse_args(arguments))
+    return program.answer(explain, command_line.read(Options, __doc__, arguments), flags=FLAGS)
 
 
-def explain(options: argparse.Namespace) -> int:
+def explain(options: Options) -> int:
     """Writes the heat maps."""
-    own_names = own_pictures.read_class_names(options.class_names)
-    trained = own_pictures.load(options)
-    names = own_pictures.class_names(trained, own_names)
+    outputs.check_directory(options.output)
+    own_names = pictures.read_class_names(options.class_names)
+    trained = pictures.load(options, options.pictures)
+    names = pictures.class_names(trained, own_names)
     label = None if options.label is None else find_class(options.label, names, trained.network.output_shape[-1])
     written = targets(options.pictures, options.output, overwrite=options.overwrite)
     faults: list[str] = []
-    for paths, images in own_pictures.seen(trained, list(written), BATCH_SIZE, faults):
-        pictures = heat_maps(trained, images, names, label, options.layer)
-        for path, content in zip(paths, pictures, strict=True):
-            with files.naming_file(written[path], REMEDY):
+    for paths, images in pictures.batches(trained, list(written), BATCH_SIZE, faults):
+        maps = heat_maps(trained, images, names, label, options.layer)
+        for path, content in zip(paths, maps, strict=True):
+            with files.naming_file(written[path], outputs.remedy()):
                 written[path].parent.mkdir(parents=True, exist_ok=True)
-            files.write(written[path], content, REMEDY)
+            files.write(written[path], content, outputs.remedy())
             print(written[path], flush=True)
     return 1 if faults else 0
 
@@ -70,10 +81,10 @@ def find_class(word: str, names: Sequence[str] | None, classes: int) -> int:
     named = [number for number, name in enumerate(names or ()) if name == word]
     numbers = {str(number): number for number in range(classes)}
     if len(named) > 1:
-        validation.refuse("--class", f"a number, one of {', '.join(map(str, named))}, which have one name", word)
+        validation.refuse("class", f"a number, one of {', '.join(map(str, named))}, which have one name", word)
     if not named and word not in numbers:
         rule = f"a number from 0 to {classes - 1}" + (" or the name of a class" if names else "")
-        validation.refuse("--class", rule, word, validation.nearest(word, names or numbers))
+        validation.refuse("class", rule, word, validation.nearest(word, names or numbers))
     return named[0] if named else numbers[word]
 
 
@@ -84,19 +95,18 @@ def targets(given: Sequence[Path], output: Path, *, overwrite: bool) -> dict[Pat
         ValueError: if two pictures would be written to one file.
         OSError: if a file or folder is missing, or a file to write is there already.
     """
-    from keras_resnet.inference import pictures
+    from keras_resnet.inference.pictures import find
 
     written: dict[Path, Path] = {}
     for start in given:
-        for path in pictures.find(start):
+        for path in find(start):
             place = path.relative_to(start) if start.is_dir() else Path(path.name)
             written.setdefault(path, output / place.with_name(f"{path.name}.png"))
     sources: dict[Path, Path] = {}
     for path, target in written.items():
         if (other := sources.setdefault(target, path)) != path:
             raise ValueError(f"{other} and {path} would both be written to {target}. Explain them one after the other")
-        if target.exists() and not overwrite:
-            raise FileExistsError(f"{target} is there already. Choose another --output, or add --overwrite")
+    outputs.check_vacant(sources, overwrite=overwrite)
     return written
 
 
@@ -120,4 +130,4 @@ def heat_maps(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

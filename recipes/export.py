@@ -6,7 +6,7 @@
 
 SOURCE is the directory of a run, a .keras file, or weights: a .weights.h5, or a file of another package.
 The file takes images uint8 [batch, height, width, 3] of 0 to 255, red first, and normalizes them inside, so that it
-cannot be given the wrong ones; with --no-preprocessing it takes float32 images that are normalized already. It returns
+cannot be given the wrong ones; with --no-normalization it takes float32 images that are normalized already. It returns
 float32 logits [batch, classes], or with --scores their softmax. It computes in float32, whatever the training did.
 
 format        file      pip install                  is run by
@@ -24,22 +24,23 @@ refused or failed, and nothing was written.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import math
 import os
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import refusal
-import startup
-import turns
+from tyro.conf import Positional, arg
+
+from benchmarks import interleaved
+from cli import command_line, program, refusal, startup
+from cli.options import OfOverwriting, Preprocessing
 from keras_resnet.export.formats import FORMATS, Format
-from keras_resnet.host import files, processors
+from keras_resnet.host import files, outputs, processors
 
 if TYPE_CHECKING:
     from keras_resnet.inference.trained_network import TrainedNetwork
@@ -51,65 +52,68 @@ ROUNDS = 20
 """Measurements of the latency."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(OfOverwriting):
+    """Options of this program."""
+
+    source: Annotated[Positional[Path], arg(metavar="SOURCE")]
+    """The directory of a run, a .keras file, or weights."""
+    format: Literal["saved-model", "onnx", "litert", "openvino", "torch"]
+    """What to write."""
+    output: Path
+    """The file, or for saved-model the folder."""
+    fold: bool = False
+    """Fold batch normalization into the convolutions."""
+    normalization: bool = True
+    """Normalize images inside."""
+    preprocessing: Preprocessing | None = None
+    """How images are normalized for weights whose file does not say so."""
+    image_size: int | None = None
+    """Side of the images in pixels. None: the network's."""
+    batch_size: int | None = None
+    """Images in a batch. None: any number."""
+    scores: bool = False
+    """End in the softmax."""
+
+    def _check(self) -> None:
+        self._at_least(1, "image_size", "batch_size")
+
+
+FLAGS = command_line.flags_by_argument(Options)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exports what the command line asks for; returns the exit status."""
-    options = parser().parse_args(arguments)
+    return program.answer(work, command_line.read(Options, __doc__, arguments), flags=FLAGS, extras=("export",))
+
+
+def work(options: Options) -> int:
+    """Exports, compares, moves the file to its place and prints; returns the exit status.
+
+    Raises:
+        ValueError, OSError: if anything does not fit, or fails; nothing was written.
+    """
     output, form = options.output, FORMATS[options.format]
+    check(output, form, options)
+    # The runtimes compute on the CPU in float32; a GPU would round otherwise. They start from TensorFlow's network.
+    os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow")
+    with startup.loading():
+        from keras_resnet.inference import trained_network
     try:
-        check(output, form, options)
-        # The runtimes compute on the CPU in float32; a GPU would round otherwise. They start from TensorFlow's network.
-        os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow")
-        with startup.loading():
-            from keras_resnet.inference import trained_network
-        source = trained_network.load(options.source, options.convention)
+        source = trained_network.load(options.source, options.preprocessing)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
             report = export(source, Path(folder) / output.name, options)
             place = output if report["agrees"] else differing(output)
-            put(Path(folder) / output.name, place, form, report)
-    except ModuleNotFoundError as error:
-        refusal.refuse(f"{error.name} is not installed: pip install {error.name}")
-    except (ValueError, OSError, RuntimeError) as error:
-        refusal.refuse(error)
-    print(told(report, place))
+            move_into_place(Path(folder) / output.name, place, form, report)
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+    print(summary(report, place))
     if not report["agrees"]:
-        print(f"error: {place} does not do what the network does; do not use it", file=sys.stderr)
+        refusal.show(f"{place} does not do what the network does; do not use it")
     return 0 if report["agrees"] else 1
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = refusal.Parser(__doc__)
-    parser.add_argument("source", metavar="SOURCE", type=Path)
-    parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument("--output", metavar="FILE", type=Path, required=True)
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
-    parser.add_argument("--fold", action="store_true", help="fold batch normalization into the convolutions")
-    parser.add_argument("--no-preprocessing", action="store_false", dest="preprocessing", help="normalize outside")
-    parser.add_argument(
-        "--preprocessing",
-        metavar="NAME",
-        dest="convention",
-        help="torch, caffe or tf: how weights want images normalized, only where their file does not say",
-    )
-    parser.add_argument("--image-size", metavar="N", type=positive, help="side of the images in pixels")
-    parser.add_argument(
-        "--batch-size",
-        metavar="N",
-        type=lambda word: None if word == "dynamic" else positive(word),
-        help="images in a batch, or dynamic for any number (default: dynamic)",
-    )
-    parser.add_argument("--scores", action="store_true", help="end in the softmax")
-    return parser
-
-
-def positive(word: str) -> int:
-    """A whole number from 1 on."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1. Received: {word!r}")
-    return int(word)
-
-
-def check(output: Path, form: Format, options: argparse.Namespace) -> None:
+def check(output: Path, form: Format, options: Options) -> None:
     """Refuses what can be refused before TensorFlow is loaded.
 
     Raises:
@@ -117,27 +121,24 @@ def check(output: Path, form: Format, options: argparse.Namespace) -> None:
     """
     if form.missing:
         raise ValueError(
-            f"--format {options.format} needs {', '.join(form.missing)}, which is not installed: "
+            f"`format` {options.format} needs {', '.join(form.missing)}, which is not installed: "
             f"pip install {' '.join(form.missing)}"
         )
-    if form.suffix and output.suffix != form.suffix:
-        raise ValueError(f"--output must end in {form.suffix} for --format {options.format}. Received: {output}")
-    if not output.parent.is_dir():
-        raise ValueError(f"--output must be in a folder that is there. Received: {output}")
-    for file in form.files(output):
-        if file.exists() and not options.overwrite:
-            raise ValueError(f"{file} is there already. To replace it: --overwrite")
-        if file.exists() and not (file / "saved_model.pb" if not form.suffix else file).is_file():
-            raise ValueError(f"{file} is no export of --format {options.format}, and is not replaced")
+    outputs.check_vacant(form.files(output), overwrite=options.overwrite)
+    if form.suffix:
+        rule = f"for `format` {options.format}"
+        outputs.check_file(output, overwrite=options.overwrite, suffixes=(form.suffix,), rule=rule)
+    else:
+        outputs.check_folder_of(output, "saved_model.pb")
 
 
-def export(source: TrainedNetwork, path: Path, options: argparse.Namespace) -> dict[str, Any]:
+def export(source: TrainedNetwork, path: Path, options: Options) -> dict[str, Any]:
     """Writes the file, and returns what is to be known of it."""
     from keras_resnet.export import preparation, writers
 
     network = preparation.in_float32(source.network, options.image_size)
     mean, deviation = preparation.normalization(network)
-    inside = options.preprocessing
+    inside = options.normalization
     exported = preparation.exportable(network, fold=options.fold, preprocessing=inside, scores=options.scores)
     writers.write(exported, options.format, path, options.batch_size)
     [image], classes = exported.inputs, exported.output_shape[1]
@@ -154,25 +155,25 @@ def export(source: TrainedNetwork, path: Path, options: argparse.Namespace) -> d
         },
         "output": {"shape": [options.batch_size, classes], "values": "scores" if options.scores else "logits"},
         "class_names": source.class_names,
-        **tried(network, path, options),
+        **compared(network, path, options),
     }
 
 
-def tried(network: ResidualNetwork, path: Path, options: argparse.Namespace) -> dict[str, Any]:
+def compared(network: ResidualNetwork, path: Path, options: Options) -> dict[str, Any]:
     """Runs the file beside the network that it was made of, and returns how they compare."""
     from keras_resnet.export import comparison, preparation, runtimes, writers
 
     threads, run_network = processors.count(), runtimes.run_keras(network)
     images = comparison.pictures(network, options.batch_size or IMAGES)
     mean, deviation = preparation.normalization(network)
-    given = images if options.preprocessing else ((images - mean) / deviation).astype("float32")
+    given = images if options.normalization else ((images - mean) / deviation).astype("float32")
     try:
         run = runtimes.RUNTIMES[options.format](path, threads)
-        outputs = run(given)
+        theirs = run(given)
     except Exception as error:  # each runtime has errors of its own
         raise RuntimeError(f"The file that was exported cannot be run ({writers.first_line(error)})") from error
     expected = run_network(images)
-    found = comparison.compare(comparison.softmax(expected) if options.scores else expected, outputs)
+    found = comparison.compare(comparison.softmax(expected) if options.scores else expected, theirs)
     few = slice(options.batch_size or 1)
     return {
         "agrees": found.agrees,
@@ -184,30 +185,30 @@ def tried(network: ResidualNetwork, path: Path, options: argparse.Namespace) -> 
             "images": len(images[few]),
             "threads": threads,
             "rounds": ROUNDS,
-            "milliseconds": milliseconds(
+            "milliseconds": latencies(
                 {"keras": lambda: run_network(images[few]), options.format: lambda: run(given[few])}
             ),
         },
     }
 
 
-def milliseconds(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """The median time of each, measured in turns."""
+def latencies(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """The median time of each, interleaved."""
 
-    def once(run: Callable[[], Any]) -> turns.Contender:
+    def once(run: Callable[[], Any]) -> interleaved.Task:
         return lambda: run() is not None
 
-    speeds = turns.measure({name: once(run) for name, run in runs.items()}, ROUNDS)
+    speeds = interleaved.measure({name: once(run) for name, run in runs.items()}, ROUNDS)
     return {name: 1000 / statistics.median(measured) for name, measured in speeds.items()}
 
 
 def differing(output: Path) -> Path:
-    """What a file is called that must not be used."""
+    """The name of a file that must not be used."""
     return output.with_name(f"{output.stem}.differs{output.suffix}")
 
 
-def put(made: Path, place: Path, form: Format, report: dict[str, Any]) -> None:
-    """Moves what was made to its place, with the report beside it; what was there goes where it was made."""
+def move_into_place(made: Path, place: Path, form: Format, report: dict[str, Any]) -> None:
+    """Moves an export to its place, with the report beside it; earlier files go where it was made."""
     beside = made.with_name(f"{made.name}.json")
     beside.write_bytes(files.as_json(report))
     for source, target in zip(
@@ -218,8 +219,8 @@ def put(made: Path, place: Path, form: Format, report: dict[str, Any]) -> None:
         source.replace(target)
 
 
-def told(report: dict[str, Any], place: Path) -> str:
-    """What a person wants to know at once."""
+def summary(report: dict[str, Any], place: Path) -> str:
+    """The report for people, in a few lines."""
     given, output, latency, difference = (report[key] for key in ("input", "output", "latency", "difference"))
     shape = ", ".join("any" if size is None else str(size) for size in given["shape"])
     share = "what is no number" if difference is None else f"{difference:.1e} of their range"
@@ -238,4 +239,4 @@ def told(report: dict[str, Any], place: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

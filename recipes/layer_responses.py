@@ -13,87 +13,110 @@ Exit status: 0 done; 2 refused, and nothing was changed; 130 Ctrl-C.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
-import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import labelled_images
-import refusal
-import startup
-from keras_resnet.facts.datasets import DATASETS
-from keras_resnet.host import files
+from tyro.conf import Positional, arg
+
+from cli import command_line, program, startup
+from cli.options import OfData, OfOverwriting, Preprocessing
+from keras_resnet.host import files, outputs
+from keras_resnet.inference import labelled_images
 from keras_resnet.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from keras_resnet.data.datasets.loading import Data
     from keras_resnet.inference.trained_network import TrainedNetwork
 
-REMEDY = "Choose another --output"
 FILES = ("responses.png", "responses.svg", "responses.csv")
 
 Responses = dict[str, list[tuple[str, float]]]
 """By the name of a network: (layer, standard deviation), in order."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(OfData, OfOverwriting):
+    """Options of this program."""
+
+    sources: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN_OR_WEIGHTS …", help_behavior_hint="(one or more)")]
+    """Directories of finished runs, .keras files, or weights."""
+    output: Path
+    """The directory for the pictures and the table."""
+    images: int = 1000
+    """The first images, at most so many."""
+    batch_size: int = 100
+    """Images at a time."""
+    preprocessing: Preprocessing | None = None
+    """How images are normalized for weights whose file does not say so."""
+
+    def _check(self) -> None:
+        self._at_least(1, "images", "batch_size")
+
+
+FLAGS = command_line.flags_by_argument(Options)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and draws what the command line asks for; returns the exit status."""
-    return refusal.answer(work, read_options(arguments))
+    return program.answer(work, command_line.read(Options, __doc__, arguments), flags=FLAGS)
 
 
-def work(options: argparse.Namespace) -> int:
+def work(options: Options) -> int:
     """Measures, draws and prints."""
-    check_output(options)
+    check(options)
     # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
     with startup.loading():
         from keras_resnet.inference import trained_network
     networks = [trained_network.load(source, options.preprocessing) for source in options.sources]
-    responses = measure(networks, options)
+    responses = measure(
+        networks,
+        images=options.images,
+        batch_size=options.batch_size,
+        dataset=options.dataset,
+        data_directory=options.data_directory,
+    )
     write(responses, [one.network.spec.shortcut is None for one in networks], options.output)
     print(table(responses))
     return 0
 
 
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = refusal.Parser(__doc__)
-    parser.add_argument("sources", nargs="+", metavar="RUN_OR_WEIGHTS")
-    parser.add_argument("--output", type=Path, required=True, help="directory for the pictures and the table")
-    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier measurement left there")
-    parser.add_argument("--dataset", choices=DATASETS, help="defaults to each run's own")
-    parser.add_argument("--data-directory", help="defaults to each run's own")
-    parser.add_argument("--images", type=int, default=1000, help="the first ones, at most; defaults to %(default)s")
-    parser.add_argument("--batch-size", type=int, default=100, help="images at a time; defaults to %(default)s")
-    parser.add_argument("--preprocessing", help="of weights that do not tell it: torch, caffe or tf")
-    options = parser.parse_args(arguments)
-    parser.require_positive(options, "images", "batch_size")
-    return options
-
-
-def check_output(options: argparse.Namespace) -> None:
+def check(options: Options) -> None:
     """Refuses a directory that may not be written to, or a source that says nothing of the images.
 
     Raises:
         ValueError, OSError: saying what to change.
     """
-    if options.output.exists() and not options.output.is_dir():
-        raise NotADirectoryError(f"{options.output} is a file. {REMEDY}")
-    there = [str(options.output / name) for name in FILES if (options.output / name).exists()]
-    if there and not options.overwrite:
-        raise FileExistsError(f"{', '.join(there)} would be replaced. {REMEDY}, or allow it with --overwrite")
-    unknown = [source for source in options.sources if not RunDirectory(Path(source)).recipe.is_file()]
-    if options.dataset is None and unknown:
-        raise ValueError(f"--dataset must be one of {', '.join(DATASETS)}: {unknown[0]} is no run, which would tell")
+    outputs.check_directory(options.output)
+    outputs.check_vacant([options.output / name for name in FILES], overwrite=options.overwrite)
+    for source in options.sources:
+        if not RunDirectory(Path(source)).recipe.is_file():
+            labelled_images.require_dataset(options.dataset, source)
     if doubled := {source for source in options.sources if options.sources.count(source) > 1}:
         raise ValueError(f"A network must be named once. Received several times: {', '.join(sorted(doubled))}")
 
 
-def measure(networks: Sequence[TrainedNetwork], options: argparse.Namespace) -> Responses:
+def measure(
+    networks: Sequence[TrainedNetwork],
+    *,
+    images: int = 1000,
+    batch_size: int = 100,
+    dataset: str | None = None,
+    data_directory: str | None = None,
+) -> Responses:
     """The responses of every network; a network's name is its recipe's or its file's, if no other has the same.
+
+    Args:
+        networks: The networks.
+        images: The first images, at most so many.
+        batch_size: Images at a time.
+        dataset: A key of `DATASETS`. Defaults to that of each run.
+        data_directory: Where it lies. Defaults to where each run found it.
 
     Raises:
         ValueError, OSError: if the images are not there, or do not suit a network.
@@ -102,23 +125,26 @@ def measure(networks: Sequence[TrainedNetwork], options: argparse.Namespace) -> 
 
     names = [one.recipe.name if one.recipe else one.source.name for one in networks]
     names = [name if names.count(name) == 1 else str(one.source) for name, one in zip(names, networks, strict=True)]
-    return {name: layer_responses(one.network, images(one, options)) for name, one in zip(names, networks, strict=True)}
+    responses = {}
+    for name, one in zip(names, networks, strict=True):
+        data = labelled_images.load(one, dataset, data_directory, tell=startup.tell)
+        responses[name] = layer_responses(one.network, first_images(data, images, batch_size))
+    return responses
 
 
-def images(trained: TrainedNetwork, options: argparse.Namespace) -> Iterator[np.ndarray]:
-    """Batches of images uint8 [batch, height, width, channels], as a network wants to see them.
+def first_images(data: Data, count: int, batch_size: int) -> Iterator[np.ndarray]:
+    """Batches of the first test images, uint8 [batch, height, width, channels]; validation images if there are none.
 
     Raises:
-        ValueError, OSError: as `labelled_images.load` does.
+        ValueError: naming damaged images.
     """
     from keras_resnet.data import batches
     from keras_resnet.data.datasets import loading
 
-    data = labelled_images.load(trained, options.dataset, options.data_directory)
     split = data.test or data.validation
-    split = split.part(0, min(options.images, split.size))
+    split = split.part(0, min(count, split.size))
     with loading.naming_damaged_images(data):
-        for pixels, labels in batches.evaluation_batches(split, batch_size=options.batch_size).as_numpy_iterator():
+        for pixels, labels in batches.evaluation_batches(split, batch_size=batch_size).as_numpy_iterator():
             yield pixels[labels >= 0]  # the others only fill up the last batch
 
 
@@ -131,14 +157,14 @@ def write(responses: Responses, plain: Sequence[bool], directory: Path) -> None:
     dashed = [name for name, is_plain in zip(responses, plain, strict=True) if is_plain]
     png, svg, table = (directory / name for name in FILES)
     for picture in (png, svg):
-        with files.naming_file(picture, REMEDY):
+        with files.naming_file(picture, outputs.remedy()):
             layer_responses_figure.draw(deviations, picture, dashed)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["network", "order", "layer", "standard_deviation"])
     for name, layers in responses.items():
         rows.writerows([name, order, layer, deviation] for order, (layer, deviation) in enumerate(layers, start=1))
-    files.write(table, text.getvalue().encode(), REMEDY)
+    files.write(table, text.getvalue().encode(), outputs.remedy())
 
 
 def table(responses: Responses) -> str:
@@ -152,4 +178,4 @@ def table(responses: Responses) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

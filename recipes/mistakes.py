@@ -14,20 +14,18 @@ Files that are there already are refused, unless --overwrite is added.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
-import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import labelled_images
-import own_pictures
-import refusal
+from cli import command_line, pictures, program, startup
+from cli.options import OfNetwork, OfOverwriting, OfSplit
 from keras_resnet import validation
-from keras_resnet.facts.datasets import DATASETS
-from keras_resnet.host import files
+from keras_resnet.host import files, outputs
+from keras_resnet.inference import labelled_images
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,65 +36,59 @@ if TYPE_CHECKING:
 FILES = ("confusion.csv", "confusion.png", "classes.csv", "confusions.csv")
 SHOWN = 10
 """Rows that are printed of a table."""
-REMEDY = "Make room there or allow it, or choose another --output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(OfNetwork, OfSplit, OfOverwriting):
+    """Options of this program."""
+
+    output: Path = Path("mistakes")
+    """The directory for the files."""
+    batch_size: int = 100
+    """Images at a time."""
+
+    def _check(self) -> None:
+        self._at_least(1, "batch_size")
+
+
+FLAGS = command_line.flags_by_argument(Options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints and writes what is mistaken; returns the exit status: 0 done, 2 refused."""
-    return refusal.answer(find_mistakes, parser().parse_args(arguments))
+    return program.answer(find_mistakes, command_line.read(Options, __doc__, arguments), flags=FLAGS)
 
 
-def find_mistakes(options: argparse.Namespace) -> int:
+def find_mistakes(options: Options) -> int:
     """Counts, writes, and prints."""
-    check_output(options.output, overwrite=options.overwrite)
-    trained = own_pictures.load(options)
+    outputs.check_directory(options.output)
+    outputs.check_vacant([options.output / name for name in FILES], overwrite=options.overwrite)
+    trained = pictures.load(options)
     data = load_data(trained, options)
     counts = count(trained, data, options)
     title = f"{trained.source.absolute().name}, {options.split} images"
     contents = tables(counts, data.class_names) | {"confusion.png": picture(counts, data.class_names, title)}
-    with files.naming_file(options.output, REMEDY):
+    with files.naming_file(options.output, outputs.remedy()):
         options.output.mkdir(parents=True, exist_ok=True)
     for name in FILES:
-        files.write(options.output / name, contents[name], REMEDY)
+        files.write(options.output / name, contents[name], outputs.remedy())
     print(f"{summary(counts, data.class_names)}\n\nall of it is in {options.output}")
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = own_pictures.network_parser(__doc__)
-    made.add_argument("--dataset", choices=DATASETS, help="(default: that of the run)")
-    made.add_argument("--data-directory", metavar="DIR", help="where the data set lies (default: that of the run)")
-    made.add_argument("--holdout", type=int, help="training images kept for validation (default: the run's, or 0)")
-    made.add_argument("--split", choices=("train", "validation", "test"), default="validation")
-    made.add_argument("--output", type=Path, default=Path("mistakes"), metavar="DIR", help="(default: %(default)s)")
-    made.add_argument("--batch-size", type=refusal.at_least_one, default=100, help="(default: %(default)s)")
-    made.add_argument("--overwrite", action="store_true", help="replace files that are there already")
-    return made
-
-
-def check_output(output: Path, *, overwrite: bool) -> None:
-    """Refuses to replace files unasked, before anything takes long."""
-    if output.exists() and not output.is_dir():
-        raise NotADirectoryError(f"{output} is a file. Choose another --output")
-    there = [name for name in FILES if (output / name).exists()]
-    if there and not overwrite:
-        raise FileExistsError(f"{output} has {', '.join(there)} already. Choose another --output, or add --overwrite")
-
-
-def load_data(trained: TrainedNetwork, options: argparse.Namespace) -> Data:
+def load_data(trained: TrainedNetwork, options: Options) -> Data:
     """The splits of the data set, as the run divided it.
 
     Raises:
         ValueError, OSError: if there is no such split, or `labelled_images.load` refuses.
     """
-    data = labelled_images.load(trained, options.dataset, options.data_directory, options.holdout)
+    data = labelled_images.load(trained, options.dataset, options.data_directory, options.holdout, tell=startup.tell)
     if options.split not in data.splits:
-        validation.refuse("--split", f"one of {', '.join(data.splits)}", options.split)
+        validation.refuse("split", f"one of {', '.join(data.splits)}", options.split)
     return data
 
 
-def count(trained: TrainedNetwork, data: Data, options: argparse.Namespace) -> np.ndarray:
+def count(trained: TrainedNetwork, data: Data, options: Options) -> np.ndarray:
     """int64 [true classes, predicted classes] of a split."""
     from keras_resnet.analysis import confusion
     from keras_resnet.data.batches import evaluation_batches
@@ -158,4 +150,4 @@ def summary(counts: np.ndarray, names: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

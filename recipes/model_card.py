@@ -10,24 +10,33 @@ Exit status: 0 written; 2 refused, and nothing was changed.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-import refusal
+from tyro.conf import Positional, arg
+
+from cli import command_line, program
+from cli.options import Options as AnyOptions
 from keras_resnet.reporting import model_card
 from keras_resnet.runs.directory import RunDirectory
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(AnyOptions):
+    """Options of this program."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The directory of a finished run."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the page of a run; returns the exit status."""
-    parser = refusal.Parser(__doc__)
-    parser.add_argument("run", metavar="RUN", type=Path, help="directory of a finished run")
-    return refusal.answer(write, parser.parse_args(arguments))
+    return program.answer(write, command_line.read(Options, __doc__, arguments), flags={})
 
 
-def write(options: argparse.Namespace) -> int:
+def write(options: Options) -> int:
     """Writes the page.
 
     Raises:
@@ -40,4 +49,4 @@ def write(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

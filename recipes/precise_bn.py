@@ -13,21 +13,21 @@ Exit status: 0 done; 2 refused, and nothing was changed; 130 Ctrl-C.
 
 from __future__ import annotations
 
-import argparse
 import functools
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import refusal
-import startup
+from tyro.conf import Positional, arg
+
+from cli import command_line, program, startup
+from cli.options import OfOverwriting
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.config.run import Run
-from keras_resnet.host import files
+from keras_resnet.host import files, outputs
+from keras_resnet.inference.labelled_images import data_directory_of
 from keras_resnet.runs.directory import RunDirectory
-from labelled_images import data_directory_of, tell
 
 if TYPE_CHECKING:
     from keras_resnet.data.datasets.loading import Data
@@ -36,21 +36,42 @@ if TYPE_CHECKING:
 
     Measured = dict[str, ErrorRates]
 
-REMEDY = "Choose another --output"
 EVALUATED_AT_ONCE = 100
 """Images."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(OfOverwriting):
+    """Options of this program."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The directory of a finished run."""
+    images: int = 10_000
+    """Training images, at least so many."""
+    data_directory: str | None = None
+    """Where the images are. None: where the run found them."""
+    batch_size: int | None = None
+    """Images that share their statistics. None: as many as in the run."""
+    output: Path | None = None
+    """The file for the network, .keras. None: RUN/precise.keras."""
+
+    def _check(self) -> None:
+        self._at_least(1, "images", "batch_size")
+
+
+FLAGS = command_line.flags_by_argument(Options)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Recomputes the statistics of a run's network; returns the exit status."""
-    return refusal.answer(work, read_options(arguments))
+    return program.answer(work, command_line.read(Options, __doc__, arguments), flags=FLAGS)
 
 
-def work(options: argparse.Namespace) -> int:
+def work(options: Options) -> int:
     """Recomputes, writes and prints."""
     directory = RunDirectory(options.run)
     output = options.output or directory.path / "precise.keras"
-    check_output(output, options.overwrite)
+    outputs.check_file(output, overwrite=options.overwrite, suffixes=(".keras",))
     directory.require_network()
     recipe = Recipe.read(directory.recipe)
     before, after = recompute(directory, together(recipe, directory, options), options, output)
@@ -61,35 +82,7 @@ def work(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = refusal.Parser(__doc__)
-    parser.add_argument("run", metavar="RUN", type=Path)
-    parser.add_argument("--images", type=int, default=10_000, help="training images, at least; defaults to %(default)s")
-    parser.add_argument("--data-directory", help="defaults to the run's")
-    parser.add_argument("--batch-size", type=int, help="images that share their statistics; defaults to the run's")
-    parser.add_argument("--output", type=Path, help="file to write, .keras; defaults to RUN/precise.keras")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
-    options = parser.parse_args(arguments)
-    parser.require_positive(options, "images", "batch_size")
-    return options
-
-
-def check_output(output: Path, overwrite: bool) -> None:
-    """Refuses a file that cannot be written, or may not.
-
-    Raises:
-        ValueError, OSError: saying what to change.
-    """
-    if output.suffix != ".keras":
-        raise ValueError(f"--output must end in .keras. Received: {output}")
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"There is no directory {output.parent}. {REMEDY}")
-    if output.exists() and not overwrite:
-        raise FileExistsError(f"{output} is there. {REMEDY}, or replace it with --overwrite")
-
-
-def together(recipe: Recipe, directory: RunDirectory, options: argparse.Namespace) -> Recipe:
+def together(recipe: Recipe, directory: RunDirectory, options: Options) -> Recipe:
     """The recipe, with iterations of as many images as share their statistics."""
     training = recipe.training
     size = (
@@ -107,9 +100,7 @@ def last_start(directory: RunDirectory) -> dict[str, Any]:
     return starts[-1] if starts else {}
 
 
-def recompute(
-    directory: RunDirectory, recipe: Recipe, options: argparse.Namespace, output: Path
-) -> tuple[Measured, ...]:
+def recompute(directory: RunDirectory, recipe: Recipe, options: Options, output: Path) -> tuple[Measured, ...]:
     """Writes the network with the new statistics; returns the errors with the old and with the new ones.
 
     Raises:
@@ -125,11 +116,11 @@ def recompute(
 
     strategy = strategies.one_device()
     place = options.data_directory or data_directory_of(str(directory.path))
-    data = build.load_data(recipe, Run(data_directory=place), tell)
+    data = build.load_data(recipe, Run(data_directory=place), startup.tell)
     with strategy.scope():
         network = trained_network.load(directory.path).network
     measure = measuring(network, data, strategy)
-    with naming_damaged_images(data, tell):
+    with naming_damaged_images(data, startup.tell):
         before = measure()
         images = build.training_images(recipe, data)
         batches = statistics_batches(
@@ -138,7 +129,7 @@ def recompute(
         set_precise_statistics(network, batches, strategy)
         after = measure()
     whole = output.with_name(f".{output.name}")
-    with files.naming_file(output, REMEDY):
+    with files.naming_file(output, outputs.remedy()):
         network.save(whole)
         whole.replace(output)
     return before, after
@@ -160,4 +151,4 @@ def measuring(network: Any, data: Data, strategy: Any) -> Callable[[], Measured]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

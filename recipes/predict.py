@@ -12,15 +12,14 @@ Exit status: 0 done; 1 done but for pictures that cannot be used, named on stder
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import own_pictures
-import refusal
+from cli import command_line, pictures, program
+from cli.options import OfPictures
 
 if TYPE_CHECKING:
     from keras_resnet.inference.trained_network import TrainedNetwork
@@ -29,23 +28,37 @@ Prediction = tuple[int, str, float]
 """Class, name (the number again where there are no names), and score from 0 to 1."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(OfPictures):
+    """Options of this program."""
+
+    top: int = 5
+    """Classes per picture."""
+    json: bool = False
+    """Print a list of objects instead of a table."""
+    batch_size: int = 32
+    """Pictures at a time."""
+
+    def _check(self) -> None:
+        self._at_least(1, "top", "batch_size")
+
+
+FLAGS = command_line.flags_by_argument(Options)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the predictions; returns the exit status."""
-    parser = own_pictures.parser(__doc__)
-    parser.add_argument("--top", type=refusal.at_least_one, default=5, help="classes per picture (default: 5)")
-    parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
-    parser.add_argument("--batch-size", type=refusal.at_least_one, default=32, help="pictures at a time (default: 32)")
-    return refusal.answer(predict, parser.parse_args(arguments))
+    return program.answer(predict, command_line.read(Options, __doc__, arguments), flags=FLAGS)
 
 
-def predict(options: argparse.Namespace) -> int:
+def predict(options: Options) -> int:
     """Prints what the network sees."""
-    own_names = own_pictures.read_class_names(options.class_names)
-    trained = own_pictures.load(options)
-    from keras_resnet.inference import pictures
+    own_names = pictures.read_class_names(options.class_names)
+    trained = pictures.load(options, options.pictures)
+    from keras_resnet.inference.pictures import find
 
-    names = own_pictures.class_names(trained, own_names)
-    paths = dict.fromkeys(path for given in options.pictures for path in pictures.find(given))
+    names = pictures.class_names(trained, own_names)
+    paths = dict.fromkeys(path for given in options.pictures for path in find(given))
     faults: list[str] = []
     found = predictions(trained, list(paths), names, options.top, options.batch_size, faults)
     if options.json:
@@ -78,7 +91,7 @@ def predictions(
     images = tf.TensorSpec([None, *network.image_shape], tf.uint8)
     # Of any number of images, so that the last batch is not traced again.
     scores = tf.function(lambda batch: tf.nn.softmax(network(batch, training=False)), [images], autograph=False)
-    for usable, batch in own_pictures.seen(trained, paths, batch_size, faults):
+    for usable, batch in pictures.batches(trained, paths, batch_size, faults):
         found = scores(batch).numpy()
         if not np.isfinite(found).all():
             raise ValueError(f"{trained.source} is a broken network: its scores are not numbers")
@@ -97,4 +110,4 @@ def as_object(path: Path, best: list[Prediction]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

@@ -18,17 +18,20 @@ Exit status: 0 done, or verified; 1 failed while running, or damage was found; 2
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import startup
+from tyro.conf import Positional, arg
+
+from cli import command_line, program, refusal, startup
+from cli.options import Options as AnyOptions
+from cli.progress import ShardProgress
+from keras_resnet import validation
 from keras_resnet.host import processors
-from refusal import Parser, refuse
-from shard_progress import Progress
 
 if TYPE_CHECKING:
     from keras_resnet.data.preparation import Entry, Plan
@@ -37,43 +40,65 @@ FULL_SHARDS = {"train": 1024, "validation": 128}
 SHARD_BYTES = 135e6
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(AnyOptions):
+    """Options of this program."""
+
+    directories: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="SOURCE DESTINATION", help_behavior_hint="(required)")
+    ]
+    """With --verify, DESTINATION alone."""
+    verify: bool = False
+    """Read all that was prepared again."""
+    shorter_side: int | None = None
+    """Pixels; larger images are made smaller. None: no limit."""
+    quality: int = 95
+    """Of the JPEGs that are made smaller."""
+    shards: tuple[int, ...] = ()
+    """Numbers of shards, of the training and of the validation images."""
+    workers: int = processors.count()
+    """Processes; all cores if not given."""
+    allow_unreadable: bool = False
+    """Leave unusable images out, and list them."""
+    allow_incomplete: bool = False
+    """Accept 1,000 classes with images missing."""
+
+    def _check(self) -> None:
+        for name, lowest, highest in (("shorter_side", 1, 65_535), ("quality", 1, 100), ("workers", 1, 1024)):
+            if (value := getattr(self, name)) is not None and not lowest <= value <= highest:
+                validation.refuse(name, f"from {lowest} to {highest:,}", value)
+        if self.shards and (len(self.shards) != 2 or min(self.shards) < 1):
+            validation.refuse("shards", "two numbers of at least 1, for training and validation", self.shards)
+        if len(self.directories) not in ((1, 2) if self.verify else (2,)):
+            raise ValueError("two directories are needed, SOURCE and DESTINATION (with --verify, DESTINATION alone)")
+
+    @property
+    def source(self) -> Path:
+        """What is read."""
+        return self.directories[0]
+
+    @property
+    def destination(self) -> Path:
+        """Where the shards are."""
+        return self.directories[-1]
+
+
+FLAGS = command_line.flags_by_argument(Options)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prepares or verifies; returns the exit status."""
-    options = read_options(arguments)
+    options = command_line.read(Options, __doc__, arguments)
     try:
         return verify(options) if options.verify else prepare(options)
     except KeyboardInterrupt:
         more = "" if options.verify else "; the same command goes on from the finished shards"
         print(f"\nstopped{more}", file=sys.stderr)
-        return 130
+        return program.INTERRUPTED
 
 
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = Parser(__doc__)
-    parser.add_argument("directories", nargs="*", type=Path, metavar="SOURCE DESTINATION")
-    parser.add_argument("--verify", action="store_true", help="read all that was prepared again")
-    parser.add_argument("--shorter-side", type=int, help="pixels; larger images are made smaller. Defaults to no limit")
-    parser.add_argument("--quality", type=int, default=95, help="of the JPEGs that are made smaller")
-    parser.add_argument("--shards", type=int, nargs=2, metavar=("TRAIN", "VALIDATION"), help="number of shards")
-    parser.add_argument("--workers", type=int, default=processors.count(), help="defaults to all cores")
-    parser.add_argument("--allow-unreadable", action="store_true", help="leave unusable images out, and list them")
-    parser.add_argument("--allow-incomplete", action="store_true", help="accept 1,000 classes with images missing")
-    options = parser.parse_args(arguments)
-    for name, lowest, highest in (("shorter_side", 1, 65_535), ("quality", 1, 100), ("workers", 1, 1024)):
-        value = getattr(options, name)
-        if value is not None and not lowest <= value <= highest:
-            parser.error(f"--{name.replace('_', '-')} must be from {lowest} to {highest:,}. Received: {value}")
-    if options.shards and min(options.shards) < 1:
-        parser.error(f"--shards must be at least 1. Received: {options.shards}")
-    if len(options.directories) not in ((1, 2) if options.verify else (2,)):
-        parser.error("two directories are needed, SOURCE and DESTINATION (with --verify, DESTINATION alone)")
-    options.source, options.destination = options.directories[0], options.directories[-1]
-    return options
-
-
-def make_plan(options: argparse.Namespace) -> Plan:
-    """What is to be done; refuses what cannot be, and writes nothing.
+def make_plan(options: Options) -> Plan:
+    """The plan of a preparation; writes nothing.
 
     Raises:
         ValueError, OSError: saying what to change.
@@ -84,7 +109,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     if destination.is_relative_to(source):
         raise ValueError(f"DESTINATION must lie outside SOURCE. Received: {options.destination} in {options.source}")
     if options.shorter_side and importlib.util.find_spec("PIL") is None:
-        raise ValueError("--shorter-side needs Pillow: pip install pillow")
+        raise ValueError("`shorter_side` needs Pillow: pip install pillow")
     preparation.check_destination(options.destination)
     class_names, splits = preparation.read_source(options.source, tell)
     check_complete(options, class_names, splits)
@@ -101,7 +126,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     return plan
 
 
-def check_complete(options: argparse.Namespace, class_names: Sequence[str], splits: dict[str, list[Entry]]) -> None:
+def check_complete(options: Options, class_names: Sequence[str], splits: dict[str, list[Entry]]) -> None:
     """Refuses a source with all classes of ILSVRC2012, and not all of its images."""
     from keras_resnet.data import preparation
 
@@ -119,15 +144,15 @@ def check_complete(options: argparse.Namespace, class_names: Sequence[str], spli
         )
 
 
-def prepare(options: argparse.Namespace) -> int:
-    """Does it; returns the exit status."""
+def prepare(options: Options) -> int:
+    """Makes the shards; returns the exit status."""
     from keras_resnet.data import preparation
 
     try:
         plan = make_plan(options)
     except (ValueError, OSError) as error:
-        refuse(error)
-    progress = Progress(sum(plan.shards.values()))
+        refusal.refuse(error, FLAGS)
+    progress = ShardProgress(sum(plan.shards.values()))
     try:
         manifest = preparation.prepare(
             plan,
@@ -139,7 +164,7 @@ def prepare(options: argparse.Namespace) -> int:
         )
     except (ValueError, OSError) as error:
         progress.end()
-        print(f"error: {error}", file=sys.stderr)
+        refusal.show(error, FLAGS)
         return 1
     progress.end()
     print(summary(manifest))
@@ -158,7 +183,7 @@ def summary(manifest: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def verify(options: argparse.Namespace) -> int:
+def verify(options: Options) -> int:
     """Reads everything again; returns the exit status."""
     from keras_resnet.data import preparation
 
@@ -166,8 +191,8 @@ def verify(options: argparse.Namespace) -> int:
     try:
         shards = preparation.read_manifest(directory)["shards"]
     except (ValueError, OSError) as error:
-        refuse(error)
-    progress = Progress(sum(map(len, shards.values())))
+        refusal.refuse(error, FLAGS)
+    progress = ShardProgress(sum(map(len, shards.values())))
     try:
         problems = preparation.verify(
             directory, workers=options.workers, start_worker=load_tensorflow, progress=progress
@@ -176,7 +201,7 @@ def verify(options: argparse.Namespace) -> int:
         problems = [str(error)]
     progress.end()
     for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
+        refusal.show(problem, FLAGS)
     if problems:
         print(
             f"{len(problems)} problems. To make damaged shards again, remove them, and give the command that prepared "
@@ -203,4 +228,4 @@ def load_tensorflow() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(main)

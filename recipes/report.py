@@ -11,29 +11,40 @@ Exit status: 0 written; 2 refused, and nothing was changed.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-import refusal
-from keras_resnet.host import files
+from tyro.conf import Positional, arg
+
+from cli import command_line, program
+from cli.options import OfOverwriting
+from keras_resnet.host import files, outputs
 from keras_resnet.reporting.html import document, reading
 
-REMEDY = "Choose another --output"
+
+@dataclass(frozen=True, kw_only=True)
+class Options(OfOverwriting):
+    """Options of this program."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN …", help_behavior_hint="(one or more)")]
+    """Directories of runs."""
+    output: Path = Path("report.html")
+    """The page."""
+    title: str = "Training runs"
+    """What stands above the page."""
+
+
+FLAGS = command_line.flags_by_argument(Options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes a page; returns the exit status."""
-    parser = refusal.Parser(__doc__)
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="directory of a run")
-    parser.add_argument("--output", type=Path, default=Path("report.html"), help="the page (default: %(default)s)")
-    parser.add_argument("--title", default="Training runs", help="above the page (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
-    return refusal.answer(write, parser.parse_args(arguments))
+    return program.answer(write, command_line.read(Options, __doc__, arguments), flags=FLAGS)
 
 
-def write(options: argparse.Namespace) -> int:
+def write(options: Options) -> int:
     """Writes a page.
 
     Raises:
@@ -41,15 +52,12 @@ def write(options: argparse.Namespace) -> int:
         ValueError: if a file of a run is damaged.
     """
     page = options.output
-    if page.is_dir():
-        raise IsADirectoryError(f"{page} is a directory. {REMEDY}")
-    if page.exists() and not options.overwrite:
-        raise FileExistsError(f"{page} is there already. {REMEDY}, or replace it with --overwrite")
+    outputs.check_file(page, overwrite=options.overwrite)
     content = document.page(reading.read(options.runs), options.title)
-    files.write(page, content.encode(), REMEDY)
+    files.write(page, content.encode(), outputs.remedy())
     print(page)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

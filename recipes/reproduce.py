@@ -22,57 +22,79 @@ Exit status: 0 done; 1 a training or a measurement failed, and the rest was writ
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import shlex
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, Literal
 
-import refusal
-import study_pages
+from tyro.conf import Positional, arg
+
+import layer_responses
 from catalog import RECIPES
+from cli import command_line, program, refusal, startup
+from cli.child_process import run
+from cli.options import OfOverwriting
+from keras_resnet import validation
 from keras_resnet.config.recipe import Precision
-from keras_resnet.reproduction import findings, kept_files, plan
+from keras_resnet.facts import architectures
+from keras_resnet.host import outputs
+from keras_resnet.reporting.architecture_table import Column
+from keras_resnet.reproduction import findings, pages, plan
 from keras_resnet.reproduction.items import ITEMS, Attempt, Item, attempts
 from keras_resnet.reproduction.known_runs import KnownRuns, find_runs
 from keras_resnet.reproduction.plan import Training
+from keras_resnet.runs.directory import RunDirectory
 
 NAMES = ("table1", *ITEMS)
 SCRIPTS = Path(__file__).parent
-AGAIN, INTERRUPTED = 75, 130
-"""Exit statuses of a training that was asked to stop, and has saved a checkpoint."""
+RESPONSE_IMAGES, RESPONSE_BATCH = 1000, 100
+"""Images that the layers' responses are taken over, as recipes/layer_responses.py does unasked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(OfOverwriting):
+    """Options of this program."""
+
+    item: Annotated[Positional[str], arg(metavar="ITEM")]
+    """table1 to table6, figure1, figure4, figure6, figure7, or all."""
+    runs: Path = Path("runs")
+    """The directory of the trainings."""
+    output: Path = Path("reports")
+    """The directory for the pages."""
+    data_directory: str | None = None
+    """Where the images are. None: a training that is continued knows its own."""
+    networks: tuple[str, ...] = ()
+    """Train only these; others count if they are there."""
+    seeds: int = 1
+    """Trainings of each network, from seed 0 on."""
+    scale: float = 1.0
+    """Part of the schedule, such as 0.125."""
+    precision: Precision | None = None
+    """Of the activations. None: the recipe's."""
+    strategy: Literal["one_device", "mirrored", "tpu"] | None = None
+    """The devices of new trainings. None: one."""
+    dry_run: bool = False
+    """Only print the plan."""
+    train: bool = True
+    """Train what is missing."""
+
+    def _check(self) -> None:
+        validation.one_of("item", self.item, (*NAMES, "all"))
+        self._at_least(1, "seeds")
+
+
+FLAGS = command_line.flags_by_argument(Options)
+FLAGS |= {"directory": FLAGS["output"]}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Makes the items that the command line asks for; returns the exit status."""
-    return refusal.answer(work, read_options(arguments))
+    return program.answer(work, command_line.read(Options, __doc__, arguments), flags=FLAGS)
 
 
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = refusal.Parser(__doc__)
-    parser.add_argument("item", choices=(*NAMES, "all"))
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where trainings are; defaults to %(default)s")
-    parser.add_argument("--output", type=Path, default=Path("reports"), help="defaults to %(default)s")
-    parser.add_argument("--data-directory", help="of the images; a training that is continued knows its own")
-    parser.add_argument(
-        "--networks", nargs="+", metavar="NAME", help="train only these; others count if they are there"
-    )
-    parser.add_argument("--seeds", type=refusal.at_least_one, default=1, help="trainings of each network, from seed 0")
-    parser.add_argument("--scale", type=float, default=1.0, help="part of the schedule, such as 0.125")
-    parser.add_argument("--precision", choices=get_args(Precision), help="of the activations; defaults to the recipe's")
-    parser.add_argument("--strategy", choices=("one_device", "mirrored", "tpu"), help="the devices of new trainings")
-    parser.add_argument("--dry-run", action="store_true", help="only print the plan")
-    parser.add_argument("--train", action=argparse.BooleanOptionalAction, default=True, help="train what is missing")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
-    return parser.parse_args(arguments)
-
-
-def work(options: argparse.Namespace) -> int:
+def work(options: Options) -> int:
     """Plans, trains, measures and writes; returns the exit status.
 
     Raises:
@@ -91,51 +113,98 @@ def work(options: argparse.Namespace) -> int:
             rows = wanted.get(name, [])
             try:
                 todo = to_train.get(name, [])
-                if todo and options.train and (stopped := carry_out(ITEMS[name], todo, options, failed)):
+                if todo and options.train and (stopped := train_and_measure(ITEMS[name], todo, options, failed)):
                     print("stopped; the same command continues", file=sys.stderr)
                     return stopped
-                study_pages.write(name, rows, options)
+                write(name, rows, options)
             except (ValueError, OSError) as error:
-                print(f"error: {name}: {error}", file=sys.stderr)
+                refusal.show(f"{name}: {error}", FLAGS)
                 failed.add(name)
     except KeyboardInterrupt:
         print("\nstopped; what is finished is kept, and the same command continues", file=sys.stderr)
-        return INTERRUPTED
+        return program.INTERRUPTED
     return 1 if failed else 0
 
 
-def rows_of(item: Item, options: argparse.Namespace) -> list[list[Attempt]]:
+def rows_of(item: Item, options: Options) -> list[list[Attempt]]:
     """What has to be trained, for each row of an item."""
     asked = {name: getattr(options, name) for name in ("seeds", "scale", "precision")}
     return [attempts(item, row, RECIPES, **asked) for row in item.rows]
 
 
-def chosen(item: Item, rows: list[list[Attempt]], networks: Sequence[str] | None) -> list[list[Attempt]]:
+def chosen(item: Item, rows: list[list[Attempt]], networks: Sequence[str]) -> list[list[Attempt]]:
     """What is to be trained of the attempts of each row: all, or those of the networks with these names."""
     return [each for row, each in zip(item.rows, rows, strict=True) if not networks or row.paper.name in networks]
 
 
-def check(names: Sequence[str], options: argparse.Namespace) -> None:
+def check(names: Sequence[str], options: Options) -> None:
     """Refuses what would only fail after hours.
 
     Raises:
         ValueError, OSError: saying what to change.
     """
-    if options.runs.exists() and not options.runs.is_dir():
-        raise NotADirectoryError(f"{options.runs} is a file. Choose another --runs")
+    outputs.check_directory(options.runs, "runs")
     data = options.data_directory
     if data and "://" not in data and not Path(data).expanduser().is_dir():
-        raise NotADirectoryError(f"--data-directory must be a directory. Received: {data}")
+        raise NotADirectoryError(f"`data_directory` must be a directory. Received: {data}")
     known = list(
         dict.fromkeys(row.paper.name for name in names if name in ITEMS for row in ITEMS[name].rows if row.networks)
     )
-    if unknown := [name for name in options.networks or () if name not in known]:
-        raise ValueError(f"--networks must be some of {', '.join(known) or 'none'}. Received: {', '.join(unknown)}")
+    if unknown := [name for name in options.networks if name not in known]:
+        raise ValueError(f"`networks` must be some of {', '.join(known) or 'none'}. Received: {', '.join(unknown)}")
     for name in names:
-        kept_files.check(options.output, name, overwrite=options.overwrite)
+        pages.check(options.output, name, overwrite=options.overwrite)
 
 
-def plan_in_words(wanted: dict[str, list[list[Attempt]]], runs: KnownRuns, options: argparse.Namespace) -> str:
+def write(name: str, rows: Sequence[Sequence[Attempt]], options: Options) -> None:
+    """Writes an item, and prints its page.
+
+    Args:
+        name: Of the item.
+        rows: The attempts of each of its rows.
+        options: Of the command line.
+
+    Raises:
+        ValueError, OSError: if a file of a run is damaged, if images that a figure needs are not there, or if a file
+            cannot be written; those of an earlier call are left as they are, unless it is the last.
+        FileExistsError: if files were changed since the program began, or show measurements that there are no more.
+    """
+
+    def responses(first: Mapping[str, RunDirectory]) -> dict[str, list[float]]:
+        return measure_responses(first, options.data_directory)
+
+    if name in ITEMS:
+        page, beside = pages.study(ITEMS[name], rows, options.runs, scale=options.scale, measure_responses=responses)
+    else:
+        page, beside = pages.architectures(table_1())
+    if not options.overwrite:
+        pages.check(options.output, name)
+        pages.check_nothing_lost(options.output, name, beside)
+    pages.write(options.output, name, page, beside)
+    print(f"\n{page}\n{', '.join(str(file) for file in pages.there(options.output, name))}", flush=True)
+
+
+def table_1() -> list[Column]:
+    """The networks of Table 1, with the shortcuts that the paper's own sizes are of."""
+    shortcuts = {depth: RECIPES[f"imagenet-resnet{depth}"].model.shortcut for depth in architectures.IMAGENET}
+    return [Column(architectures.imagenet(depth), shortcut) for depth, shortcut in shortcuts.items()]
+
+
+def measure_responses(first: Mapping[str, RunDirectory], data_directory: str | None) -> dict[str, list[float]]:
+    """The responses of the layers of each network."""
+    with startup.loading():
+        from keras_resnet.inference import trained_network
+    responses = {}
+    for name, directory in first.items():
+        networks = [trained_network.load(directory.path)]
+        [layers] = layer_responses.measure(
+            networks, images=RESPONSE_IMAGES, batch_size=RESPONSE_BATCH, data_directory=data_directory
+        ).values()
+        responses[name] = [deviation for _, deviation in layers]
+    return responses
+
+
+def plan_in_words(wanted: dict[str, list[list[Attempt]]], runs: KnownRuns, options: Options) -> str:
     """What there is, what is missing, and how long that will take."""
     lines = [f"left out: {line}" for line in runs.unreadable]
     every: dict[str, Training] = {}
@@ -186,7 +255,7 @@ def unmeasured(item: Item, rows: Sequence[Sequence[Attempt]], runs: KnownRuns, p
     return [one for attempt, one in later if one and not findings.measured(item, attempt, runs, path)]
 
 
-def carry_out(item: Item, rows: Sequence[Sequence[Attempt]], options: argparse.Namespace, failed: set[str]) -> int:
+def train_and_measure(item: Item, rows: Sequence[Sequence[Attempt]], options: Options, failed: set[str]) -> int:
     """Trains and measures what is missing for an item, one after the other.
 
     Args:
@@ -220,45 +289,13 @@ def attempt_once(script: str, words: Sequence[str], what: str, failed: set[str])
     command = [sys.executable, str(SCRIPTS / script), *words]
     print(f"\n$ {shlex.join(command)}", flush=True)
     status = run(command)
-    if status in (AGAIN, INTERRUPTED):
+    if status in (program.AGAIN, program.INTERRUPTED):
         return status
     if status:
-        print(f"error: failed with exit status {status}: {shlex.join(command)}", file=sys.stderr, flush=True)
+        refusal.show(f"failed with exit status {status}: {shlex.join(command)}")
         failed.add(what)
     return 0
 
 
-def run(command: Sequence[str]) -> int:
-    """Runs a command to its end; returns its exit status, or `INTERRUPTED` or `AGAIN` where it was asked to stop."""
-    with passing_signals_on() as (started, received):
-        # In a group of its own, so that Ctrl-C reaches it once: by way of this process.
-        started.append(subprocess.Popen(command, process_group=0))
-        if received:
-            started[0].send_signal(received[0])
-        status = started[0].wait()
-    if received:
-        return INTERRUPTED if received[0] == signal.SIGINT else AGAIN
-    return status
-
-
-@contextlib.contextmanager
-def passing_signals_on() -> Iterator[tuple[list[subprocess.Popen], list[int]]]:
-    """While open, Ctrl-C and SIGTERM go to the processes in the first list, and are noted in the second."""
-    started: list[subprocess.Popen] = []
-    received: list[int] = []
-
-    def pass_on(number: int, _: object) -> None:
-        received.append(number)
-        for process in started:
-            process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield started, received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

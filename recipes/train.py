@@ -18,14 +18,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import command_line
-import startup
+from cli import program, recipe_line, refusal, startup
 from keras_resnet.runs.directory import RunDirectory
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Trains what the command line asks for; returns the exit status."""
-    recipe, run = command_line.read(arguments, usage=__doc__.strip())
+    recipe, run = recipe_line.read(sys.argv[1:] if arguments is None else arguments, __doc__)
     directory = RunDirectory(run.directory_for(recipe))
     try:
         if run.strategy not in ("multi_worker", "auto"):  # where there are other processes, only worker 0 looks
@@ -42,17 +41,17 @@ def main(arguments: Sequence[str]) -> int:
         return train(recipe, run)
     except KeyboardInterrupt:
         print("stopped at once; --run.resume continues from the last checkpoint", file=sys.stderr)
-        return 130
+        return program.INTERRUPTED
     except ModuleNotFoundError as error:
-        command_line.fail(
-            f"{error.name} is not installed. To install all that recipes need: pip install -e '.[recipes]'"
-        )
+        refusal.refuse(refusal.missing(error))
+    except BrokenPipeError:
+        raise
     except TimeoutError as error:  # of workers that wait for another
-        print(f"error: {error}", file=sys.stderr)
-        return 75
+        refusal.show(error, recipe_line.FLAGS)
+        return program.AGAIN
     except (ValueError, OSError) as error:
-        command_line.fail(error)
+        refusal.refuse(error, recipe_line.FLAGS)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(main)

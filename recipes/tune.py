@@ -24,124 +24,146 @@ Exit status: 0 searched; 1 nothing could be trained; 2 refused; 75 or 130 stoppe
 
 from __future__ import annotations
 
-import argparse
+import itertools
 import math
 import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import axes
-import command_line
-import startup
-import trials
-import tuning_report
 from catalog.studies import STUDIES
-from keras_resnet.config.recipe import Recipe
+from cli import command_line, program, recipe_line, refusal, startup
+from keras_resnet import validation
 from keras_resnet.config.run import Run
-from refusal import Parser, answer, at_least_one, refuse
+from keras_resnet.host import outputs
+from keras_resnet.search import axes, report, trials
 
-SEARCHES = ("grid", "random", "hyperband", "bayesian")
-TRIALS = 10
-"""Points of a random or bayesian search, unless somebody says otherwise."""
+TRAIN = Path(__file__).with_name("train.py")
+TRIALS, RUNGS = 10, 3
+"""Points of a random or bayesian search, and lengths of hyperband's trainings, unless they are given."""
 DECIDED = ("directory", "checkpoint_directory", "resume", "accept_changes")
 """What the search decides for each run."""
 SHARED = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
 
 
-def main(arguments: Sequence[str]) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(recipe_line.Overrides):
+    """Options of a search, beside those of the recipe and its run."""
+
+    axes: tuple[str, ...] = ()
+    """Fields and their values, NAME=VALUE,VALUE or NAME=LOW..HIGH; a study has its own."""
+    search: Literal["grid", "random", "hyperband", "bayesian"] = "grid"
+    """How points are chosen."""
+    trials: int | None = None
+    """The most points. None: all of a grid, otherwise 10."""
+    rungs: int | None = None
+    """hyperband: lengths of training, each 3 times the last. None: 3."""
+    seeds: int = 1
+    """Trainings of each point."""
+    directory: Path | None = None
+    """Of the search. None: runs/tune-RECIPE."""
+
+    def _check(self) -> None:
+        self._at_least(1, "trials", "rungs", "seeds")
+        if self.rungs and self.search != "hyperband":
+            raise ValueError(f"`rungs` is for search='hyperband'. Received: search={self.search!r}")
+        if self.trials and self.search == "hyperband":
+            raise ValueError("`trials` is not for search='hyperband': its `rungs` decide")
+        for field in fields(Run):
+            if field.name in DECIDED and getattr(self.run, field.name) != field.default:
+                raise ValueError(
+                    f"`run.{field.name}` is for one run: each run of a search has a directory of its own below that of "
+                    "the search"
+                )
+        if self.run.strategy == "multi_worker":
+            validation.refuse("strategy", "that of one process", self.run.strategy)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that can be made."""
+
+    plan: trials.Plan
+    axes: list[axes.Axis]
+    kind: str
+    trials: int | None
+    rungs: int
+    command: str
+    """What was typed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Searches as the command line asks; returns the exit status."""
-    if list(arguments) == ["--list"]:
-        print(listing())
-        return 0
-    options, flags = parser().parse_known_args(arguments)
-    options.command = shlex.join(["python", "recipes/tune.py", *arguments])
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name, words = recipe_line.first_word(arguments, __doc__, listing())
     try:
-        name, options.axes = named(options.recipe, options.axes)
-        recipe, run = command_line.override(*command_line.find(name), flags, f"python recipes/tune.py {name}")
-        check_run(run)
-        check_search(options, recipe)
+        asked = read(name, words, shlex.join([*program.invocation().split(), *arguments]))
     except (ValueError, OSError) as error:
-        refuse(error)
-    options.plan = trials.Plan(name, tuple(flags), recipe, options.seeds, options.directory)
-    return answer(search, options, "To install all that searches need: pip install -e '.[recipes,tuning]'")
+        refusal.refuse(error, command_line.flags_by_argument(Options, words))
+    return program.answer(search, asked, flags=FLAGS, extras=("recipes", "tuning"))
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line; what it does not know are flags of the recipe."""
-    parser = Parser(__doc__.strip())
-    parser.add_argument("recipe", metavar="RECIPE", help="a study, a recipe, or the recipe.json of a run")
-    parser.add_argument("--axes", nargs="+", metavar="NAME=VALUES", help="the axes; a study has its own")
-    parser.add_argument("--search", choices=SEARCHES, default="grid", help="default: %(default)s")
-    parser.add_argument(
-        "--trials", type=at_least_one, metavar="N", help=f"the most points; default: all of a grid, otherwise {TRIALS}"
-    )
-    parser.add_argument(
-        "--rungs",
-        type=at_least_one,
-        metavar="N",
-        help="hyperband: lengths of training, each 3 times the last; default: 3",
-    )
-    parser.add_argument(
-        "--seeds", type=at_least_one, default=1, metavar="N", help="trainings of each point; default: %(default)s"
-    )
-    parser.add_argument("--directory", type=Path, metavar="DIR", help="default: runs/tune-RECIPE")
-    return parser
+FLAGS = command_line.flags_by_argument(Options)
+
+
+def read(name: str, words: Sequence[str], command: str) -> Search:
+    """The search that a command line asks for.
+
+    Args:
+        name: Of a study or a recipe.
+        words: The flags after it.
+        command: What was typed, for the report.
+
+    Raises:
+        ValueError, OSError: if it cannot be made; nothing was changed.
+    """
+    study = STUDIES.get(name)
+    base = study.recipe if study else name
+    recipe, run = recipe_line.find(base)
+    options = recipe_line.override(Options, recipe, run, words, name)
+    recipe = recipe_line.changed(recipe, options)
+    texts = options.axes or (study.axes if study else ())
+    if not texts:
+        raise ValueError("`axes` must name at least one field, such as model.shortcut=A,B. Only studies have axes")
+    directory = options.directory or Path("runs") / f"tune-{name.replace(os.sep, '-')}"
+    flags = {name: given for name, given in command_line.given(Options, words).items() if "." in name}
+    plan = trials.Plan((sys.executable, str(TRAIN)), base, flags, recipe, options.seeds, directory)
+    most = options.trials or (TRIALS if options.search in ("random", "bayesian") else None)
+    asked = Search(plan, axes.read(texts), options.search, most, options.rungs or RUNGS, command)
+    check(asked)
+    return asked
 
 
 def listing() -> str:
     """The studies, then the recipes."""
     width = max(map(len, STUDIES))
     studies = [f"  {name:{width}}  {study.description}: {' '.join(study.axes)}" for name, study in STUDIES.items()]
-    return "\n".join(["Studies:", *studies, command_line.listing()])
+    return "\n".join(["Studies:", *studies, recipe_line.listing()])
 
 
-def named(name: str, texts: Sequence[str] | None) -> tuple[str, list[axes.Axis]]:
-    """The recipe and the axes of a study, or of the command line."""
-    study = STUDIES.get(name)
-    texts = texts or (study and study.axes)
-    if not texts:
-        raise ValueError("`--axes` must name at least one field, such as model.shortcut=A,B. Only studies have axes")
-    return study.recipe if study else name, axes.read(texts)
+def check(asked: Search) -> None:
+    """Refuses a search that cannot be made.
 
-
-def check_run(run: Run) -> None:
-    """Refuses what the search decides itself."""
-    for field in fields(Run):
-        if field.name in DECIDED and getattr(run, field.name) != field.default:
-            flag = f"--run.{field.name.replace('_', '-')}"
-            raise ValueError(f"{flag} is for one run: each run of a search has a directory below --directory")
-    if run.strategy == "multi_worker":
-        raise ValueError("`--run.strategy` must be that of one process. Received: multi_worker")
-
-
-def check_search(options: argparse.Namespace, recipe: Recipe) -> None:
-    """Refuses a search that cannot be; fills in what was not said."""
-    options.directory = options.directory or Path("runs") / f"tune-{options.recipe.replace(os.sep, '-')}"
-    axes.check(recipe, options.axes)
-    ranges = [axis.name for axis in options.axes if axis.ends]
-    if ranges and options.search == "grid":
-        raise ValueError(f"`--axes {ranges[0]}` must be values with --search grid: only the other searches take ranges")
-    if options.rungs and options.search != "hyperband":
-        raise ValueError(f"`--rungs` is for --search hyperband. Received: --search {options.search}")
-    options.rungs = options.rungs or 3
-    if options.search == "hyperband":
-        if options.trials:
-            raise ValueError("`--trials` is not for --search hyperband: its `--rungs` decide")
-        least, points = hyperband_points(options.rungs), axes.points(options.axes)
+    Raises:
+        ValueError, OSError: saying what to change.
+    """
+    axes.check(asked.plan.recipe, asked.axes)
+    ranges = [axis.name for axis in asked.axes if axis.ends]
+    if ranges and asked.kind == "grid":
+        raise ValueError(f"`axes` {ranges[0]} must be values with search='grid': only the other searches take ranges")
+    if asked.kind == "hyperband":
+        least, points = hyperband_points(asked.rungs), axes.points(asked.axes)
         if points < least:
-            rule = f"{least} points or more with {options.rungs} rungs of hyperband"
-            raise ValueError(f"`--axes` must have {rule}. Received: {points} points")
-    elif options.search != "grid":
-        options.trials = options.trials or TRIALS
+            rule = f"{least} points or more with {asked.rungs} rungs of hyperband"
+            raise ValueError(f"`axes` must have {rule}. Received: {points} points")
     known = [name for name in SHARED if name in os.environ]
     if known and len(known) < len(SHARED):
         missing = ", ".join(name for name in SHARED if name not in known)
         raise ValueError(f"a search of several processes needs {', '.join(SHARED)}. Not set: {missing}")
-    check_directory(options.directory)
+    check_directory(asked.plan.directory)
 
 
 def hyperband_points(rungs: int) -> int:
@@ -150,54 +172,58 @@ def hyperband_points(rungs: int) -> int:
 
 
 def check_directory(directory: Path) -> None:
-    """Refuses a directory that holds something else than a search."""
-    if directory.exists() and not directory.is_dir():
-        raise NotADirectoryError(f"{directory} is a file. Choose another --directory")
+    """Refuses a directory that holds something else than a search.
+
+    Raises:
+        ValueError, OSError: if it does.
+    """
+    outputs.check_directory(directory, "directory")
     if directory.is_dir() and any(directory.iterdir()) and not (directory / "trials").is_dir():
-        raise ValueError(f"{directory} has files but no trials: it holds no search. Choose another --directory")
+        raise ValueError(f"{directory} has files but no trials: it holds no search. Choose another `directory`")
 
 
-def search(options: argparse.Namespace) -> int:
+def search(asked: Search) -> int:
     """Trains the points that the search chooses, and reports; returns the exit status."""
     # KerasTuner loads TensorFlow, which takes seconds: everything that can be refused without it has been by now.
     with startup.loading():
         from keras_resnet.search import oracles
 
-    plan, found = options.plan, {axis.name: axis for axis in options.axes}
+    plan, found = asked.plan, {axis.name: axis for axis in asked.axes}
     (plan.directory / "trials").mkdir(parents=True, exist_ok=True)
 
-    def read(values: Mapping[str, Any]) -> dict[str, Any]:
+    def values_of(values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: found[name].value(values[name]) for name in found}
 
     def measure(values: Mapping[str, Any], share: float) -> float | None:
-        told = " ".join(axes.flags(read(values))) + (f", {share:.3g} of the schedule" if share != 1 else "")
+        words = itertools.chain.from_iterable(axes.flags(values_of(values)).values())
+        told = " ".join(words) + (f", {share:.3g} of the schedule" if share != 1 else "")
         print(f"{told} …", flush=True)
-        outcome = trials.train(plan, read(values), share)
+        outcome = trials.train(plan, values_of(values), share)
         print(f"{told}: {outcome.reason or f'{outcome.mean():.2f}% error'}", flush=True)
         return None if outcome.reason else outcome.mean()
 
     try:
         chosen = oracles.search(
             measure,
-            {axis.name: axis.words for axis in options.axes if axis.words},
-            {axis.name: (*axis.ends, "log" if axis.log else "linear") for axis in options.axes if axis.ends},
-            kind=options.search,
-            trials=options.trials,
-            rungs=options.rungs,
+            {axis.name: axis.words for axis in asked.axes if axis.words},
+            {axis.name: (*axis.ends, "log" if axis.log else "linear") for axis in asked.axes if axis.ends},
+            kind=asked.kind,
+            trials=asked.trials,
+            rungs=asked.rungs,
         )
     except (KeyboardInterrupt, SystemExit) as stop:
         print("stopped; the same command continues", file=sys.stderr)
-        return stop.code if isinstance(stop, SystemExit) else 130
+        return stop.code if isinstance(stop, SystemExit) else program.INTERRUPTED
     except ImportError as error:  # bayesian alone needs scikit-learn
         raise ValueError(str(error)) from error
     if chosen is None:
         print("the search is over; its chief writes the report")
         return 0
-    outcomes = [trials.outcome(plan, read(values), share) for values, share in chosen]
-    print(tuning_report.write(plan.directory, options.command, plan.recipe, outcomes))
+    outcomes = [trials.outcome(plan, values_of(values), share) for values, share in chosen]
+    print(report.write(plan.directory, asked.command, plan.recipe, outcomes))
     print(f"all of it is in {plan.directory}")
     return 0 if any(outcome.results for outcome in outcomes) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(main)

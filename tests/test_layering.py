@@ -39,8 +39,8 @@ class Room:
 
 HOUSE = (
     Room("experiment"),
-    Room("reproduction", STANDARD_LIBRARY),
     Room("search", STANDARD_LIBRARY),
+    Room("reproduction", STANDARD_LIBRARY),
     Room("reporting", STANDARD_LIBRARY),
     Room("inference"),
     Room("export"),
@@ -70,6 +70,7 @@ MODULES_APART: dict[str, frozenset[str] | None] = {
     "evaluation.ensembles": STANDARD_LIBRARY,
     "evaluation.intervals": STANDARD_LIBRARY,
     "export.formats": STANDARD_LIBRARY,
+    "inference.labelled_images": STANDARD_LIBRARY,
 }
 """Modules that differ from their room in what their top level may import."""
 

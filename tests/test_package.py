@@ -5,10 +5,13 @@ from __future__ import annotations
 import configparser
 import importlib
 import inspect
+import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -111,6 +114,51 @@ def test_types_are_shipped():
     metadata.read(ROOT / "setup.cfg")
     assert "py.typed" in metadata["options.package_data"]["keras_resnet"]
     assert (ROOT / "keras_resnet" / "py.typed").is_file()
+
+
+def test_every_package_is_installed_and_the_programs_are_one_of_them():
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    options = metadata["options"]
+    assert options["package_dir"].split() == ["keras_resnet_recipes", "=", "recipes"]
+    folders = {
+        file.parent.relative_to(ROOT) for room in ("keras_resnet", "recipes") for file in (ROOT / room).rglob("*.py")
+    }
+    names = {".".join(folder.parts) for folder in folders}
+    assert set(options["packages"].split()) == {re.sub(r"^recipes\b", "keras_resnet_recipes", name) for name in names}
+    assert all((ROOT / folder / "__init__.py").is_file() for folder in folders)
+    assert metadata["options.entry_points"]["console_scripts"].split() == [
+        "keras-resnet",
+        "=",
+        "keras_resnet_recipes.cli.launcher:main",
+    ]
+
+
+@pytest.mark.slow
+def test_a_wheel_has_the_programs_and_its_command_runs_them(tmp_path):
+    pytest.importorskip("setuptools", minversion="77", reason="it builds the wheel")
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not in a repository")
+    for name in filter(None, tracked.stdout.split("\0")):
+        if not name.startswith("recipes/reports/") and (ROOT / name).is_file():
+            (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, tmp_path / "source" / name)
+    build = f"from setuptools.build_meta import build_wheel; print(build_wheel({str(tmp_path)!r}))"
+    built = subprocess.run(
+        [sys.executable, "-c", build], cwd=tmp_path / "source", capture_output=True, text=True, check=True
+    )
+    with zipfile.ZipFile(tmp_path / built.stdout.splitlines()[-1]) as wheel:
+        wheel.extractall(tmp_path / "installed")
+    assert not list((tmp_path / "installed").rglob("reports")) + list((tmp_path / "installed").rglob("cluster"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    code = "import sys; from keras_resnet_recipes.cli.launcher import main; sys.exit(main())"
+    words = ["summarize", "20", "--no-built"]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "269,722" in ran.stdout
 
 
 def test_the_version_is_in_the_changelog_and_the_citation():

@@ -48,8 +48,8 @@ def in_parallel(
         yield (future.result() for future in as_completed(futures))
     except BrokenProcessPool as error:
         raise OSError(
-            "A worker was killed, or could not start (out of memory?). Start the same command again, with fewer "
-            "--workers: finished shards are kept"
+            "A worker was killed, or could not start (out of memory?). Start the same again, with fewer `workers`: "
+            "finished shards are kept"
         ) from error
     except KeyboardInterrupt:
         hold.close()

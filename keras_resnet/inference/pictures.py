@@ -1,4 +1,4 @@
-"""Pictures in files of anyone's, without labels: found, and seen one by one as evaluation sees them."""
+"""Pictures in any files, without labels: found, and turned into what evaluation shows a network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -14,10 +15,14 @@ from keras_resnet.data.augmentation.any_size import center_crop
 from keras_resnet.data.datasets.folder import SUFFIXES, find_fault
 from keras_resnet.data.encoded_images import EncodedImage, Photograph
 from keras_resnet.data.splits import PARALLEL_CALLS
+from keras_resnet.facts.datasets import DATASETS
+
+if TYPE_CHECKING:
+    from keras_resnet.inference.trained_network import TrainedNetwork
 
 
 def find(path: Path) -> list[Path]:
-    """A file itself, whatever its name; of a folder the JPEG and PNG files at any depth, sorted.
+    """The file itself, whatever its name; of a folder, the JPEG and PNG files at any depth, sorted.
 
     Hidden files and folders are passed over.
 
@@ -57,19 +62,19 @@ def center_square(photograph: Photograph, size: int) -> tf.Tensor:
 
 
 def viewer(image_shape: tuple[int | None, ...], *, whole: bool) -> Callable[[Path], np.ndarray]:
-    """The function that sees a picture as evaluation does.
+    """A function that reads a picture as evaluation does.
 
     Args:
         image_shape: (height, width, channels) of the network: square, of 1 or 3 channels.
-        whole: Whether evaluation shows the network whole images (CIFAR, digits): then the largest square in the middle
-            is seen. Otherwise, for photographs, it is `center_crop`.
+        whole: Whether evaluation shows the network whole images (CIFAR, digits): then it is the largest square in the
+            middle. Otherwise, for photographs, it is `center_crop`.
 
     Returns:
         Function from the path of a file to uint8 [height, width, channels]. It raises a `ValueError` that names the
         file if it cannot be used.
 
     Raises:
-        ValueError: if there is no such view.
+        ValueError: if there is no such image.
     """
     size, width, channels = image_shape
     if size is None or size != width or channels not in (1, 3):
@@ -97,10 +102,30 @@ def viewer(image_shape: tuple[int | None, ...], *, whole: bool) -> Callable[[Pat
     return see
 
 
+def viewer_of(trained: TrainedNetwork) -> Callable[[Path], np.ndarray]:
+    """A function that reads a picture as evaluation shows it to a trained network.
+
+    A network of any size is shown the size that its architecture is for.
+
+    Raises:
+        ValueError: if it does not take such images.
+    """
+    height, width, channels = trained.network.image_shape
+    size = trained.network.spec.architecture.image_size
+    return viewer((height or size, width or size, channels), whole=takes_whole_images(trained))
+
+
+def takes_whole_images(trained: TrainedNetwork) -> bool:
+    """Whether evaluation shows a network whole images: those of one size, as CIFAR's, and not crops of photographs."""
+    if trained.recipe is not None:
+        return DATASETS[trained.recipe.data.dataset].image_shape is not None
+    return trained.network.spec.family == "cifar"
+
+
 def batches(
     paths: Sequence[Path], see: Callable[[Path], np.ndarray], batch_size: int
 ) -> Iterator[tuple[list[Path], np.ndarray, list[str]]]:
-    """Pictures in their order, seen in parallel; one that cannot be used is left out of its batch.
+    """Pictures in their order, read in parallel; one that cannot be used is left out of its batch.
 
     Args:
         paths: Of the pictures.
@@ -122,6 +147,6 @@ def batches(
         for start in range(0, len(paths), batch_size):
             part = paths[start : start + batch_size]
             tried = list(zip(part, pool.map(attempt, part), strict=True))
-            seen = [(path, image) for path, image in tried if not isinstance(image, ValueError)]
+            usable = [(path, image) for path, image in tried if not isinstance(image, ValueError)]
             faults = [str(error) for _, error in tried if isinstance(error, ValueError)]
-            yield [path for path, _ in seen], np.array([image for _, image in seen], np.uint8), faults
+            yield [path for path, _ in usable], np.array([image for _, image in usable], np.uint8), faults

@@ -16,13 +16,13 @@ import keras
 import numpy as np
 
 from keras_resnet.evaluation.error_rates import ErrorRates
-from keras_resnet.host.progress_line import Progress
 from keras_resnet.host.signals import Stopped, noting_signals
 from keras_resnet.optimization.schedules import Schedule
 from keras_resnet.runs.history import History, Row
 from keras_resnet.training import restoring
 from keras_resnet.training.backend import Backend, MultiStep
 from keras_resnet.training.intervals import Intervals
+from keras_resnet.training.progress import Progress
 from keras_resnet.training.state import State
 from keras_resnet.training.summaries import summary_writer
 

@@ -390,7 +390,7 @@ def test_verification_needs_a_finished_preparation(tmp_path):
 
 def test_a_killed_worker_is_an_error_that_says_what_to_do():
     with (
-        pytest.raises(OSError, match="A worker was killed.* fewer --workers: finished shards are kept"),
+        pytest.raises(OSError, match="A worker was killed.* fewer `workers`: finished shards are kept"),
         in_parallel(os._exit, [9, 9, 9], 2, os.getpid) as results,
     ):
         list(results)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resnet.config.recipe import DataConfig, Recipe
 from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.encoded_images import decode
 from keras_resnet.data.encoded_splits import FileSplit
@@ -124,3 +126,21 @@ def test_a_batch_may_be_empty(tmp_path):
     [(seen, images, faults)] = picture_files.batches([tmp_path / "0.png"], see, 4)
     assert not seen and not len(images)
     assert faults == [f"{tmp_path / '0.png'}: neither JPEG nor PNG"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "family", "whole"),
+    [
+        (None, "cifar", True),
+        (None, "imagenet", False),
+        (
+            Recipe("small", "", data=DataConfig("digits", augmentation="none", normalization="per-channel")),
+            "cifar",
+            True,
+        ),
+        (Recipe("own", "", data=DataConfig("folder", augmentation="none", image_size=32)), "cifar", False),
+    ],
+)
+def test_pictures_are_seen_as_the_data_set_of_the_network_was(recipe, family, whole):
+    trained = SimpleNamespace(recipe=recipe, network=SimpleNamespace(spec=SimpleNamespace(family=family)))
+    assert picture_files.takes_whole_images(trained) is whole

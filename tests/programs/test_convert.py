@@ -40,7 +40,7 @@ def test_round_and_round_to_the_bit(theirs, tmp_path, capsys):
     """From PyTorch to us and back by every kind of file."""
     source = theirs
     for file in ("a.weights.h5", "b.keras", "c.safetensors", "d.pth"):
-        assert convert.main([str(source), "--to", str(tmp_path / file)]) == 0
+        assert convert.main([str(source), "--output", str(tmp_path / file)]) == 0
         source = tmp_path / file
     first, last = read_state_dict(theirs), read_state_dict(source)
     assert first.keys() == last.keys()
@@ -53,10 +53,10 @@ def test_round_and_round_to_the_bit(theirs, tmp_path, capsys):
 
 
 def test_what_was_written_can_be_used(theirs, tmp_path):
-    assert convert.main([str(theirs), "--to", str(tmp_path / "n.weights.h5")]) == 0
+    assert convert.main([str(theirs), "--output", str(tmp_path / "n.weights.h5")]) == 0
     network = keras_resnet.CifarResNet(8, weights=tmp_path / "n.weights.h5")
     assert network.preprocessing == "torch"
-    assert convert.main([str(theirs), "--to", str(tmp_path / "n.keras")]) == 0
+    assert convert.main([str(theirs), "--output", str(tmp_path / "n.keras")]) == 0
     whole = keras.saving.load_model(tmp_path / "n.keras")
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
     np.testing.assert_allclose(whole(images), network(images), rtol=1e-5)
@@ -70,7 +70,7 @@ def test_logits_that_differ_write_nothing(theirs, tmp_path, capsys, monkeypatch)
         return reference_logits.torch_logits(state_dict, layout, spec, images + 0.01)
 
     monkeypatch.setitem(reference_logits.REFERENCES, "akamaster", shifted)
-    assert convert.main([str(theirs), "--to", str(tmp_path / "n.weights.h5")]) == 1
+    assert convert.main([str(theirs), "--output", str(tmp_path / "n.weights.h5")]) == 1
     assert "the logits differ too much; " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -82,7 +82,7 @@ def test_a_missing_framework_is_said(theirs, tmp_path, capsys, monkeypatch):
         raise ModuleNotFoundError(name="torch")
 
     monkeypatch.setitem(reference_logits.REFERENCES, "akamaster", missing)
-    assert convert.main([str(theirs), "--to", str(tmp_path / "n.weights.h5")]) == 0
+    assert convert.main([str(theirs), "--output", str(tmp_path / "n.weights.h5")]) == 0
     assert "not compared, since torch is not installed" in capsys.readouterr().out
 
 
@@ -91,7 +91,7 @@ def test_photographs_of_a_folder_are_taken(theirs, tmp_path, capsys):
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 50, 3), np.uint8)
     for number, image in enumerate(images):
         keras.utils.save_img(tmp_path / "pictures" / f"{number}.png", image)
-    arguments = [str(theirs), "--to", str(tmp_path / "n.weights.h5"), "--images"]
+    arguments = [str(theirs), "--output", str(tmp_path / "n.weights.h5"), "--images"]
     assert convert.main([*arguments, str(tmp_path / "pictures")]) == 0
     assert "logits of 3 views differ" in capsys.readouterr().out
     (tmp_path / "empty").mkdir()
@@ -102,19 +102,27 @@ def test_photographs_of_a_folder_are_taken(theirs, tmp_path, capsys):
 def test_bad_command_lines_are_refused_and_nothing_is_touched(theirs, tmp_path, capsys):
     target = tmp_path / "n.weights.h5"
     target.write_bytes(b"precious")
-    assert "is there already. Choose another --to, or add --overwrite" in refused([theirs, "--to", target], capsys)
+    assert "is there already. Choose another `output`, or replace it with `overwrite=True`" in refused(
+        [theirs, "--output", target], capsys
+    )
     assert target.read_bytes() == b"precious"
-    assert "--to must end in one of .weights.h5, .keras" in refused([theirs, "--to", tmp_path / "n.onnx"], capsys)
-    assert "There is no directory" in refused([theirs, "--to", tmp_path / "no" / "n.keras"], capsys)
-    assert "There is no file or directory" in refused([tmp_path / "no.pth", "--to", tmp_path / "n.keras"], capsys)
-    assert "the following arguments are required" in refused([theirs], capsys)
-    error = refused([theirs, "--to", tmp_path / "n.pth", "--as", "keras"], capsys)
-    assert "--as must be one of torchvision, akamaster with --to" in error
-    error = refused([theirs, "--to", tmp_path / "n.pth", "--as", "torchvision"], capsys)
+    assert "`output` must end in one of .weights.h5, .keras" in refused(
+        [theirs, "--output", tmp_path / "n.onnx"], capsys
+    )
+    assert "There is no directory" in refused([theirs, "--output", tmp_path / "no" / "n.keras"], capsys)
+    assert "There is no file or directory" in refused([tmp_path / "no.pth", "--output", tmp_path / "n.keras"], capsys)
+    assert "what must be given is missing: --output" in refused([theirs], capsys)
+    error = refused([theirs, "--output", tmp_path / "n.pth", "--as", "keras"], capsys)
+    assert "`as` must be one of torchvision, akamaster with the `output`" in error
+    error = refused([theirs, "--output", tmp_path / "n.pth", "--as", "torchvision"], capsys)
     assert "`family` must be 'imagenet', as in the networks of torchvision. Received: family='cifar'" in error
-    assert "--as must be absent with --to" in refused([theirs, "--to", tmp_path / "n.keras", "--as", "keras"], capsys)
+    assert "`as` must be absent with the `output`" in refused(
+        [theirs, "--output", tmp_path / "n.keras", "--as", "keras"], capsys
+    )
     (tmp_path / "cut.pth").write_bytes(theirs.read_bytes()[:1000])
-    assert "is no file of PyTorch, or damaged" in refused([tmp_path / "cut.pth", "--to", tmp_path / "n.keras"], capsys)
+    assert "is no file of PyTorch, or damaged" in refused(
+        [tmp_path / "cut.pth", "--output", tmp_path / "n.keras"], capsys
+    )
     assert [path.name for path in tmp_path.iterdir()] != [] and not (tmp_path / "n.keras").exists()
 
 
@@ -126,7 +134,7 @@ def test_a_run_gives_its_weights(theirs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         trained_network, "load", lambda path: trained_network._of_weights(theirs, weights_loading.read(theirs), None)
     )
-    assert convert.main([str(tmp_path / "run"), "--to", str(tmp_path / "n.safetensors")]) == 0
+    assert convert.main([str(tmp_path / "run"), "--output", str(tmp_path / "n.safetensors")]) == 0
     assert "ours, ResNet-8, shortcut A, 10 classes, images by its own normalization" in capsys.readouterr().out
     first, last = read_state_dict(theirs), read_state_dict(tmp_path / "n.safetensors")
     np.testing.assert_array_equal(first["layer1.0.conv1.weight"], last["layer1.0.conv1.weight"])

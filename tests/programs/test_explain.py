@@ -15,6 +15,8 @@ from keras_resnet.analysis import grad_cam, grad_cam_figure
 
 NAMES = ("cat", "dog", "crane", "fox", "crane", "owl")
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory) -> SimpleNamespace:
@@ -93,12 +95,15 @@ def test_a_class_without_a_name_is_a_number(tmp_path, images, drawn):
 @pytest.mark.parametrize(
     ("flags", "wrong"),
     [
-        (["--class", "6"], "`--class` must be a number from 0 to 5 or the name of a class. Received: --class='6'"),
-        (["--class", "-1"], "--class='-1'"),
+        (
+            ["--class", "6"],
+            "`class` must be a number from 0 to 5 or the name of a class. Received: class='6' (--",
+        ),
+        (["--class", "-1"], "class='-1'"),
         (["--class", "fux"], "Did you mean 'fox'?"),
         (
             ["--class", "crane"],
-            "`--class` must be a number, one of 2, 4, which have one name. Received: --class='crane'",
+            "`class` must be a number, one of 2, 4, which have one name. Received: class='crane'",
         ),
         (["--layer", "conv4_block2_out"], "`layer` must be a feature map of the network, such as conv2_block1_out"),
         (["--class-names", "/missing"], "/missing"),
@@ -125,7 +130,10 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(capsys, tmp_path, netw
     theirs.write_text("theirs")
     arguments = [network.file, str(tmp_path / "pictures"), "--output", str(output)]
     assert explain.main(arguments) == 2
-    assert f"{theirs} is there already. Choose another --output, or add --overwrite" in capsys.readouterr().err
+    assert (
+        f"{theirs} is there already. Choose another `output`, or replace it with `overwrite=True`"
+        in capsys.readouterr().err
+    )
     assert files(output) == ["deep/9.png.png"]
     assert theirs.read_text() == "theirs"
     assert explain.main([*arguments, "--overwrite"]) == 0
@@ -157,7 +165,7 @@ def test_a_damaged_picture_is_named_and_the_others_are_drawn(capsys, tmp_path, n
 def test_an_output_that_is_a_file_is_refused(capsys, tmp_path, network, images, drawn):
     (tmp_path / "heat").write_text("theirs")
     assert explain.main([network.file, str(tmp_path / "pictures"), "--output", str(tmp_path / "heat")]) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert "is a file. Choose another `output` (--output)" in capsys.readouterr().err
     assert (tmp_path / "heat").read_text() == "theirs"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import asked_networks
 import export
+from commands import status
 from keras_resnet.export import comparison, formats, runtimes, writers
 from tiers import slow
 
@@ -46,13 +47,11 @@ def stand_in(network, monkeypatch):
 
 
 def run(source, name, output, *flags) -> int:
-    return export.main([str(source), "--format", name, "--output", str(output), *flags])
+    return status(export.main, source, "--format", name, "--output", output, *flags)
 
 
 def refused(capsys, *arguments) -> str:
-    with pytest.raises(SystemExit) as ended:
-        run(*arguments)
-    assert ended.value.code == 2
+    assert run(*arguments) == 2
     [line] = capsys.readouterr().err.strip().splitlines()
     return line
 
@@ -80,7 +79,7 @@ def test_a_network_is_exported_and_compared(source, tmp_path, capsys, name, file
 @pytest.mark.slow
 def test_the_file_may_take_normalized_images_of_another_size_in_batches_and_return_scores(source, tmp_path, capsys):
     output = tmp_path / "network.tflite"
-    flags = ("--no-preprocessing", "--scores", "--batch-size", "2", "--image-size", "12")
+    flags = ("--no-normalization", "--scores", "--batch-size", "2", "--image-size", "12")
     assert run(source, "litert", output, *flags) == 0
     report = json.loads((tmp_path / "network.tflite.json").read_text())
     assert report["input"]["shape"] == [2, 12, 12, 3] and report["input"]["dtype"] == "float32"
@@ -122,7 +121,9 @@ def test_what_is_there_is_replaced_only_when_told_so(source, tmp_path, capsys):
     output = tmp_path / "served"
     assert run(source, "saved-model", output) == 0
     (output / "old").touch()
-    assert f"{output} is there already. To replace it: --overwrite" in refused(capsys, "none", "saved-model", output)
+    assert f"{output} is there already. Choose another `output`, or replace it with `overwrite=True`" in refused(
+        capsys, "none", "saved-model", output
+    )
     assert (output / "old").exists()
     assert run(source, "saved-model", output, "--overwrite", "--scores") == 0
     assert not (output / "old").exists()
@@ -133,7 +134,7 @@ def test_what_is_there_is_replaced_only_when_told_so(source, tmp_path, capsys):
 def test_a_folder_of_something_else_is_not_replaced(source, tmp_path, capsys):
     (tmp_path / "photographs").mkdir()
     told = refused(capsys, source, "saved-model", tmp_path / "photographs", "--overwrite")
-    assert "photographs is no export of --format saved-model, and is not replaced" in told
+    assert "photographs has no saved_model.pb, and is not replaced" in told
 
 
 def test_the_weights_of_openvino_are_not_replaced_either(source, tmp_path, capsys, monkeypatch):
@@ -150,7 +151,7 @@ def test_a_package_that_is_missing_is_named_before_anything_is_written(tmp_path,
     monkeypatch.setattr(formats, "find_spec", lambda name: None if name in missing else True)
     told = refused(capsys, "none", name, tmp_path / f"network{formats.FORMATS[name].suffix}")
     assert (
-        f"--format {name} needs {', '.join(missing)}, which is not installed: pip install {' '.join(missing)}" in told
+        f"`format` {name} needs {', '.join(missing)}, which is not installed: pip install {' '.join(missing)}" in told
     )
     assert not contents(tmp_path)
 
@@ -158,12 +159,17 @@ def test_a_package_that_is_missing_is_named_before_anything_is_written(tmp_path,
 @pytest.mark.parametrize(
     ("name", "file", "flags", "told"),
     [
-        ("litert", "network.onnx", (), "--output must end in .tflite for --format litert. Received: "),
-        ("litert", "none/network.tflite", (), "--output must be in a folder that is there. Received: "),
-        ("litert", "network.tflite", ("--batch-size", "0"), "must be a whole number of at least 1. Received: '0'"),
-        ("litert", "network.tflite", ("--image-size", "few"), "must be a whole number of at least 1. Received: 'few'"),
+        ("litert", "network.onnx", (), "`output` must end in .tflite for `format` litert. Received: "),
+        ("litert", "none/network.tflite", (), "Make it, or choose another `output` (--output)"),
+        ("litert", "network.tflite", ("--batch-size", "0"), "`batch_size` must be at least 1. Received: batch_size=0"),
+        (
+            "litert",
+            "network.tflite",
+            ("--image-size", "few"),
+            "`image_size` must be a whole number or None. Received: image_size='few'",
+        ),
         ("litert", "network.tflite", ("--image-size", "3"), "`image_size` must be at least 4 in this network."),
-        ("tflite", "network.tflite", (), "invalid choice: 'tflite'"),
+        ("tflite", "network.tflite", (), "Received: format='tflite'. Did you mean 'litert'? (--format)"),
     ],
 )
 def test_what_cannot_be_done_is_refused(source, tmp_path, capsys, name, file, flags, told):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import benchmark
-from input_speed import NETWORK, REMEDIES, WHOLE, slowest, table, verdict
-from rivals import AREA, ASPECT_RATIO, Pictures
+from benchmarks.baselines import AREA, ASPECT_RATIO, Pictures
+from benchmarks.input_speed import NETWORK, REMEDIES, WHOLE, slowest, table, verdict
+from commands import status
 
 STAGES = {"read": 8000.0, "decode": 1000.0, "augment": 800.0, WHOLE: 750.0}
 
@@ -66,19 +67,21 @@ def test_the_table_adds_up():
     ("words", "told"),
     [
         (["imagenet-resnet51"], "is no recipe. Did you mean 'imagenet-resnet50'?"),
-        (["--rounds", "0"], "--images and --rounds must be at least 1. Received: 1024, 0"),
-        (["digits-resnet8", "--run.strategy", "multi_worker"], "choose --run.strategy one_device, not multi_worker"),
+        (["--rounds", "0"], "`rounds` must be at least 1. Received: rounds=0 (--rounds)"),
+        (
+            ["digits-resnet8", "--run.strategy", "multi_worker"],
+            "`strategy` must be one_device or mirrored",
+        ),
         ([], "The data set 'imagenet' needs the directory of its files"),
     ],
 )
 def test_a_bad_command_line_is_refused(words, told, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        benchmark.main(["input", *words])
+    assert status(benchmark.main, "input", *words) == 2
     assert told in capsys.readouterr().err
 
 
-def test_the_crops_of_the_rival_are_those_of_torchvision():
-    pytest.importorskip("torch", reason="the rival is a DataLoader of torch")
+def test_the_crops_of_the_baseline_are_those_of_torchvision():
+    pytest.importorskip("torch", reason="the baseline is a DataLoader of torch")
     windows = np.array([Pictures.window((640, 480)) for _ in range(500)])
     widths, heights = windows[:, 2] - windows[:, 0], windows[:, 3] - windows[:, 1]
     assert (windows[:, :2] >= 0).all() and (windows[:, 2] <= 640).all() and (windows[:, 3] <= 480).all()
@@ -94,8 +97,7 @@ def test_damaged_photographs_are_named(tmp_path, capsys):
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.jpg").write_bytes(b"\xff\xd8\xff" + bytes(100) + b"\xff\xd9")
     words = ["folder-resnet18", "--run.data-directory", str(tmp_path), "--data.holdout", "1", "--data.image-size", "32"]
-    with pytest.raises(SystemExit, match="2"):
-        benchmark.main(["input", *words, "--images", "2", "--rounds", "1"])
+    assert benchmark.main(["input", *words, "--images", "2", "--rounds", "1"]) == 2
     told = capsys.readouterr().err
     assert "2 of 2 images cannot be used; repair or remove them:" in told
     assert f"{tmp_path / 'dog' / '0.jpg'}: damaged" in told

@@ -62,7 +62,7 @@ def test_runs_are_measured_on_their_own_test_images_drawn_and_told(runs, tmp_pat
 def test_a_saved_network_needs_the_name_of_the_data_set(runs, tmp_path, capsys):
     output = tmp_path / "figure"
     assert command.main([str(runs[0].model), "--output", str(output)]) == 2
-    assert "--dataset must be one of digits, cifar10" in capsys.readouterr().err
+    assert "`dataset` must be one of digits, cifar10" in capsys.readouterr().err
     assert not output.exists()
     one, other = tmp_path / "one", tmp_path / "other"
     for directory in (one, other):
@@ -84,7 +84,7 @@ def refused(capsys, *arguments: object) -> str:
 def test_what_makes_no_sense_is_refused_before_anything_is_written(runs, tmp_path, capsys):
     run, output = runs[0].path, tmp_path / "figure"
     output.write_text("a letter")
-    assert refused(capsys, run, "--output", output) == f"{output} is a file. Choose another --output"
+    assert refused(capsys, run, "--output", output) == f"{output} is a file. Choose another `output` (--output)"
     output.unlink()
     assert "Received several times" in refused(capsys, run, run, "--output", output)
     assert "There is no file or directory" in refused(
@@ -93,11 +93,11 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(runs, tmp_pat
     for flag in ("--images", "--batch-size"):
         with pytest.raises(SystemExit, match="2"):
             command.main([str(run), "--output", str(output), flag, "0"])
-        assert f"{flag} must be at least 1. Received: 0" in capsys.readouterr().err
+        assert f"must be at least 1. Received: {flag[2:].replace('-', '_')}=0 ({flag})" in capsys.readouterr().err
     assert not output.exists()
     output.mkdir()
     (output / "responses.csv").write_text("kept")
-    assert "would be replaced. Choose another --output, or allow it with --overwrite" in refused(
+    assert "responses.csv is there already. Choose another `output`, or replace it with `overwrite=True`" in refused(
         capsys, run, "--output", output
     )
     assert (output / "responses.csv").read_text() == "kept"

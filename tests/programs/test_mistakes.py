@@ -158,7 +158,10 @@ def test_files_that_are_there_are_replaced_only_when_asked(capsys, tmp_path, run
     output.mkdir()
     (output / "classes.csv").write_text("theirs")
     assert ask(run, output) == 2
-    assert f"{output} has classes.csv already. Choose another --output, or add --overwrite" in capsys.readouterr().err
+    assert (
+        f"{output / 'classes.csv'} is there already. Choose another `output`, or replace it with"
+        in capsys.readouterr().err
+    )
     assert [path.name for path in output.iterdir()] == ["classes.csv"]
     assert (output / "classes.csv").read_text() == "theirs"
     assert ask(run, output, "--overwrite") == 0
@@ -224,15 +227,19 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(capsys, tmp_path, n
     asked_networks.save(fewer, channels=1, names=DIGITS[:9])
     (tmp_path / "file").touch()
     for arguments, wrong in [
-        ([network], "--dataset must be one of digits, cifar10, cifar100, imagenet, folder"),
+        ([network], "`dataset` must be one of digits, cifar10, cifar100, imagenet, folder"),
         ([other, "--dataset", "digits"], "The shape of the images must be the same. Received: (8, 8, 3) in"),
         ([fewer, "--dataset", "digits"], "The number of classes must be the same. Received: 9 in"),
-        ([network, "--dataset", "digits", "--split", "test"], "`--split` must be one of train, validation"),
+        ([network, "--dataset", "digits", "--split", "test"], "`split` must be one of train, validation"),
         ([network, "--dataset", "digits", "--holdout", "1437"], "`holdout` must be at least 0 and below 1437"),
         ([network, "--dataset", "folder"], "needs a directory of class folders"),
-        ([run.path, "--data-directory", tmp_path, "--output", tmp_path / "file"], "is a file. Choose another --output"),
+        (
+            [run.path, "--data-directory", tmp_path, "--output", tmp_path / "file"],
+            "is a file. Choose another `output` (--output)",
+        ),
         ([tmp_path / "missing"], f"There is no file or folder {tmp_path / 'missing'}"),
     ]:
-        assert mistakes.main(["--output", str(tmp_path / "out"), *map(str, arguments)]) == 2
+        output = [] if "--output" in arguments else ["--output", tmp_path / "out"]
+        assert mistakes.main([*map(str, [*arguments, *output])]) == 2
         assert wrong in capsys.readouterr().err
         assert not (tmp_path / "out").exists()

@@ -66,19 +66,22 @@ def refused(capsys, *arguments: object) -> str:
 def test_the_network_of_the_run_is_not_replaced_unasked(run, capsys):
     before = contents(run.path)
     told = refused(capsys, run.path, "--output", run.model)
-    assert told == f"{run.model} is there. Choose another --output, or replace it with --overwrite"
+    assert told == (
+        f"{run.model} is there already. Choose another `output`, or replace it with `overwrite=True` "
+        "(--output, --overwrite)"
+    )
     assert contents(run.path) == before
 
 
 def test_what_makes_no_sense_is_refused_before_anything_is_written(run, tmp_path, capsys):
     before = contents(run.path)
-    assert refused(capsys, run.path, "--output", "new.h5") == "--output must end in .keras. Received: new.h5"
+    assert refused(capsys, run.path, "--output", "new.h5") == "`output` must end in .keras. Received: new.h5 (--output)"
     assert refused(capsys, run.path, "--output", tmp_path / "no" / "new.keras").startswith("There is no directory")
     assert refused(capsys, tmp_path) == f"{tmp_path} must be the directory of a run. It has no recipe.json"
     for flag in ("--images", "--batch-size"):
         with pytest.raises(SystemExit, match="2"):
             precise_bn.main([str(run.path), flag, "0"])
-        assert f"{flag} must be at least 1. Received: 0" in capsys.readouterr().err
+        assert f"must be at least 1. Received: {flag[2:].replace('-', '_')}=0 ({flag})" in capsys.readouterr().err
     assert contents(run.path) == before
     assert list(tmp_path.iterdir()) == []
 

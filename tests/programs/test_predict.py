@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,12 +11,12 @@ import pytest
 import tensorflow as tf
 
 import asked_networks
-import own_pictures
 import predict
-from keras_resnet.config.recipe import DataConfig, Recipe
+from cli import pictures
 
-PREDICT = Path(__file__).parents[2] / "recipes" / "predict.py"
 NAMES = ("cat", "dog", "fish", "fox", "owl", "rat", "yak")
+
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +110,7 @@ def test_names_from_a_file_come_before_those_of_the_network(capsys, tmp_path, ne
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        (b"cat\ndog\n", "`--class-names` must have 7 lines, one for each class. Received: 2 lines"),
+        (b"cat\ndog\n", "`class_names` must have 7 lines, one for each class. Received: 2 lines (--class-names)"),
         (b"a\nb\nc\nd\ne\nf\ng\nh", "Received: 8 lines"),
         (b"a\nb\nc\n\ne\nf\ng", "must name a class in every line"),
         (b"\xff\xfe", "must be a text in UTF-8"),
@@ -152,7 +150,9 @@ def test_a_number_below_one_is_refused(capsys, flag, value):
     with pytest.raises(SystemExit) as refusal:
         predict.main(["network", "picture", f"{flag}={value}"])
     assert refusal.value.code == 2
-    assert f"{flag}: must be a whole number, at least 1. Received: {value}" in capsys.readouterr().err
+    told, name = capsys.readouterr().err, flag[2:].replace("-", "_")
+    rule = "at least 1" if value.lstrip("-").isdecimal() else "a whole number"
+    assert told.startswith(f"error: `{name}` must be {rule}. Received: {name}=") and told.endswith(f" ({flag})\n")
 
 
 def test_a_broken_network_is_refused(capsys, tmp_path, images):
@@ -178,39 +178,21 @@ def test_a_network_of_any_size_sees_the_size_of_its_architecture(capsys, tmp_pat
 
 
 def test_ctrl_c_ends_without_a_traceback(capsys, monkeypatch, network, images):
-    def interrupted(options):
+    def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(own_pictures, "load", interrupted)
+    monkeypatch.setattr(pictures, "load", interrupted)
     assert predict.main([network.file, next(iter(images))]) == 130
     assert "stopped" in capsys.readouterr().err
 
 
 def test_a_package_that_is_missing_is_named(capsys, monkeypatch, network, images):
-    def lacking(options):
+    def lacking(*arguments):
         raise ModuleNotFoundError(name="safetensors")
 
-    monkeypatch.setattr(own_pictures, "load", lacking)
+    monkeypatch.setattr(pictures, "load", lacking)
     assert predict.main([network.file, next(iter(images))]) == 2
     assert "error: safetensors is not installed. To install" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("recipe", "family", "whole"),
-    [
-        (None, "cifar", True),
-        (None, "imagenet", False),
-        (
-            Recipe("small", "", data=DataConfig("digits", augmentation="none", normalization="per-channel")),
-            "cifar",
-            True,
-        ),
-        (Recipe("own", "", data=DataConfig("folder", augmentation="none", image_size=32)), "cifar", False),
-    ],
-)
-def test_pictures_are_seen_as_the_data_set_of_the_network_was(recipe, family, whole):
-    trained = SimpleNamespace(recipe=recipe, network=SimpleNamespace(spec=SimpleNamespace(family=family)))
-    assert own_pictures.sees_whole_images(trained) is whole
 
 
 @pytest.mark.slow
@@ -227,25 +209,3 @@ def test_the_real_cifar10(capsys, tmp_path, shared_data):
     found = read(capsys, weights, tmp_path, "--preprocessing", "torch", "--top", 1)
     seen = [entry["scores"][0]["class"] for entry in found]
     assert (seen != test.labels[:100]).sum() < 15  # of 1,000 there were 85
-
-
-@pytest.mark.parametrize("script", ["predict.py", "explain.py", "mistakes.py"])
-def test_the_help_and_a_refusal_take_no_framework(script):
-    program = f"import sys, runpy; sys.argv = [{script!r}, *sys.argv[1:]]\n"
-    program += f"try: runpy.run_path({str(PREDICT.with_name(script))!r}, run_name='__main__')\n"
-    program += "finally: assert not {'tensorflow', 'keras'} & set(sys.modules)"
-    needed = {"predict.py": ["x"], "explain.py": ["x", "--output", "y"], "mistakes.py": []}[script]
-    for arguments, code in ([["--help"], 0], [["/missing", *needed], 2]):
-        run = subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            capture_output=True,
-            text=True,
-            cwd=PREDICT.parent,
-            env={"PYTHONPATH": f"{PREDICT.parent}:{PREDICT.parents[1]}"},
-        )
-        assert run.returncode == code
-        assert (
-            "--preprocessing" in run.stdout
-            if code == 0
-            else run.stderr == "error: There is no file or folder /missing\n"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -114,10 +115,13 @@ SHARDS = ("--shards", "12", "2")
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    status, out, err = run(folders(folder / "from"), folder / "to", *SHARDS, "--workers", "1")
-    assert status == 0, err
-    assert "60 train images, 9 validation images of 3 classes: not the complete ILSVRC2012" in out
+    """A whole preparation, in this process, whose TensorFlow has begun to work and cannot be told how to."""
+    folder, out = tmp_path_factory.mktemp("undisturbed"), io.StringIO()
+    words = [folders(folder / "from"), folder / "to", *SHARDS, "--workers", "1"]
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(prepare_imagenet, "load_tensorflow", lambda: None)
+        assert prepare_imagenet.main([str(word) for word in words]) == 0
+    assert "60 train images, 9 validation images of 3 classes: not the complete ILSVRC2012" in out.getvalue()
     return folder / "to"
 
 
@@ -395,9 +399,9 @@ def test_a_bad_destination_is_refused(tmp_path, capsys, monkeypatch):
     ("words", "expected"),
     [
         (["a"], "two directories are needed"),
-        (["a", "b", "--quality", "101"], "--quality must be from 1 to 100"),
-        (["a", "b", "--shards", "0", "1"], "--shards must be at least 1"),
-        (["a", "b", "--shorter", "1"], "--help shows the usage"),
+        (["a", "b", "--quality", "101"], "`quality` must be from 1 to 100. Received: quality=101 (--quality)"),
+        (["a", "b", "--shards", "0", "1"], "`shards` must be two numbers of at least 1"),
+        (["a", "b", "--shorter", "1"], "There is no --shorter. Did you mean --shorter-side?"),
         (["--verify", "nowhere"], "holds no finished preparation"),
     ],
 )

@@ -79,19 +79,25 @@ def test_a_page_is_replaced_only_if_it_may_be(capsys, tmp_path, run):
     output.write_text("mine")
     assert report.main([str(run), "--output", str(output)]) == 2
     assert capsys.readouterr().err == (
-        f"error: {output} is there already. Choose another --output, or replace it with --overwrite\n"
+        f"error: {output} is there already. Choose another `output`, or replace it with `overwrite=True` "
+        "(--output, --overwrite)\n"
     )
     assert output.read_text() == "mine"
     assert report.main([str(run), "--output", str(output), "--overwrite"]) == 0
     assert output.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
-@pytest.mark.parametrize(("output", "wrong"), [("runs", "is a directory"), ("no/page.html", "cannot be written")])
+@pytest.mark.parametrize(
+    ("output", "wrong"),
+    [
+        ("runs", "runs is a directory. Choose another"),
+        ("no/page.html", "There is no directory no. Make it, or choose another"),
+    ],
+)
 def test_where_no_page_can_be_is_refused(capsys, monkeypatch, tmp_path, run, output, wrong):
     monkeypatch.chdir(tmp_path)
     assert report.main([str(run), "--output", output, "--overwrite"]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: {output} {wrong}") and "Choose another --output" in error
+    assert capsys.readouterr().err == f"error: {wrong} `output` (--output)\n"
 
 
 def test_a_directory_without_a_run_is_refused(capsys, tmp_path, run):

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
-import command_line
 import layer_responses
 import reproduce
 import train
 from catalog import RECIPES
+from cli import child_process, program, recipe_line
 from commands import status
 from invented_runs import invented_evaluation, invented_run
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.reproduction import pages
 from keras_resnet.reproduction.items import ITEMS
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.runs.history import Row
@@ -45,7 +46,7 @@ class Trainings:
             view, directory = (words[words.index(flag) + 1] for flag in ("--view", "--output"))
             invented_evaluation(Path(directory), members, view, 20.0)
             return 0
-        recipe, run = command_line.read(words, usage="")
+        recipe, run = recipe_line.read(words, "")
         self.recipes.append(recipe)
         if recipe.name in self.statuses:
             return self.statuses[recipe.name]
@@ -58,11 +59,19 @@ class Trainings:
 
 
 @pytest.fixture
-def trainings(monkeypatch, tmp_path) -> Trainings:
+def trainings(monkeypatch, tmp_path, request) -> Trainings:
+    """The stand-in; figures are drawn only where a test asks for `drawing`."""
     monkeypatch.chdir(tmp_path)
     made = Trainings()
+    if "drawing" not in request.fixturenames:
+        monkeypatch.setattr(pages, "drawn", lambda draw: {".png": b"picture", ".svg": b"picture"})
     monkeypatch.setattr(reproduce, "run", made)
     return made
+
+
+@pytest.fixture
+def drawing() -> None:
+    """Has figures drawn."""
 
 
 def there(path: Path = Path()) -> dict[str, bytes]:
@@ -133,7 +142,7 @@ def test_what_failed_for_one_item_is_not_tried_again_for_the_next(trainings, mon
     assert len(there(Path("reports"))) == 2 + 4 + 4
 
 
-@pytest.mark.parametrize("code", [reproduce.INTERRUPTED, reproduce.AGAIN])
+@pytest.mark.parametrize("code", [program.INTERRUPTED, program.AGAIN])
 def test_a_training_that_was_stopped_stops_all_and_the_same_command_continues(trainings, code, capsys):
     trainings.statuses = {"cifar10-plain56": code}
     assert status(reproduce.main, "figure1") == code
@@ -154,13 +163,13 @@ def test_only_the_networks_that_are_named_are_trained_and_the_others_show_as_not
     assert status(reproduce.main, "figure6", "--networks", "ResNet-20") == 0
     assert "| plain-20 |  | 8.00 |" in Path("reports/figure6.md").read_text(), "what is there counts all the same"
     capsys.readouterr()
-    assert "--networks must be some of plain-20, plain-56. Received: resnet20" in refused(
+    assert "`networks` must be some of plain-20, plain-56. Received: resnet20 (--networks)" in refused(
         capsys, "figure1", "--networks", "plain-20", "resnet20"
     )
-    assert "--networks must be some of none" in refused(capsys, "table1", "--networks", "ResNet-18")
+    assert "`networks` must be some of none" in refused(capsys, "table1", "--networks", "ResNet-18")
 
 
-def test_curves_are_drawn_and_a_scaled_study_is_marked(trainings, capsys):
+def test_curves_are_drawn_and_a_scaled_study_is_marked(drawing, trainings, capsys):
     assert status(reproduce.main, "figure1", "--scale", "0.125", "--precision", "mixed_bfloat16") == 0
     assert {recipe.schedule.scale for recipe in trainings.recipes} == {0.125}
     assert {recipe.training.precision for recipe in trainings.recipes} == {"mixed_bfloat16"}
@@ -223,11 +232,11 @@ def test_a_run_that_is_continued_keeps_its_devices(trainings, monkeypatch):
     assert new[-2:] == ["--run.strategy", "mirrored"]
 
 
-def test_figure_7_measures_the_networks_of_the_runs(trainings, monkeypatch):
+def test_figure_7_measures_the_networks_of_the_runs(drawing, trainings, monkeypatch):
     from keras_resnet.inference import trained_network
 
     monkeypatch.setattr(trained_network, "load", lambda path: path)
-    monkeypatch.setattr(layer_responses, "measure", lambda paths, asked: {str(paths[0]): [("a", 1.0), ("b", 3.0)]})
+    monkeypatch.setattr(layer_responses, "measure", lambda paths, **asked: {str(paths[0]): [("a", 1.0), ("b", 3.0)]})
     invented_run(Path("runs/one"), RECIPES["cifar10-plain20"], 9.0)
     assert status(reproduce.main, "figure7", "--no-train") == 0
     page = Path("reports/figure7.md").read_text()
@@ -252,15 +261,17 @@ def test_what_makes_no_sense_is_refused_before_anything_is_trained(trainings, ca
     Path("file").write_text("mine")
     Path("reports").mkdir()
     Path("reports/figure1.md").write_text("mine")
-    assert "invalid choice: 'table7'" in refused(capsys, "table7")
-    assert "must be a whole number, at least 1. Received: 0" in refused(capsys, "figure1", "--seeds", "0")
+    assert "Did you mean 'table1'?" in refused(capsys, "table7")
+    assert "`seeds` must be at least 1. Received: seeds=0 (--seeds)" in refused(capsys, "figure1", "--seeds", "0")
     assert "`scale` must be positive" in refused(capsys, "table6", "--scale", "-1")
     assert "`scale` must be a finite number" in refused(capsys, "table6", "--scale", "nan")
     assert "`scaled_boundaries` must be increasing" in refused(capsys, "table6", "--scale", "0.00002")
-    assert refused(capsys, "table6", "--runs", "file") == "file is a file. Choose another --runs"
-    assert refused(capsys, "table6", "--output", "file") == "file is a file. Choose another --output"
-    assert "file is a file. Choose another --output" in refused(capsys, "table6", "--output", "file/below/it")
-    assert "--data-directory must be a directory. Received: no" in refused(capsys, "table6", "--data-directory", "no")
+    assert refused(capsys, "table6", "--runs", "file") == "file is a file. Choose another `runs` (--runs)"
+    assert refused(capsys, "table6", "--output", "file") == "file is a file. Choose another `directory` (--output)"
+    assert "file is a file. Choose another `directory`" in refused(capsys, "table6", "--output", "file/below/it")
+    assert "`data_directory` must be a directory. Received: no (--data-directory)" in refused(
+        capsys, "table6", "--data-directory", "no"
+    )
     assert "reports/figure1.md would be replaced" in refused(capsys, "figure1")
     assert "reports/figure1.md would be replaced" in refused(capsys, "all")
     run = invented_run(Path("runs/damaged"), RECIPES["cifar10-resnet20"])
@@ -289,7 +300,7 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize(
-    ("number", "expected"), [(signal.SIGINT, reproduce.INTERRUPTED), (signal.SIGTERM, reproduce.AGAIN)]
+    ("number", "expected"), [(signal.SIGINT, program.INTERRUPTED), (signal.SIGTERM, program.AGAIN)]
 )
 def test_a_signal_is_passed_on_and_the_training_may_save_its_checkpoint(tmp_path, number, expected):
     saved, begun = tmp_path / "saved", tmp_path / "saved.begun"
@@ -302,14 +313,14 @@ def test_a_signal_is_passed_on_and_the_training_may_save_its_checkpoint(tmp_path
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    assert reproduce.run([sys.executable, "-c", CHILD, str(saved)]) == expected
+    assert child_process.run([sys.executable, "-c", CHILD, str(saved)]) == expected
     thread.join()
     assert saved.read_text() == "saved"
     assert signal.getsignal(number) == before
 
 
 def test_a_command_that_ends_by_itself_has_its_own_status():
-    assert reproduce.run([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+    assert child_process.run([sys.executable, "-c", "raise SystemExit(3)"]) == 3
 
 
 @pytest.mark.slow

@@ -15,19 +15,16 @@ from pathlib import Path
 import keras
 import pytest
 
-import axes
-import command_line
 import commands
-import trials
 import tune
-import tuning_report
 from catalog import RECIPES
 from catalog.studies import STUDIES
+from cli import recipe_line
 from invented_runs import invented_result
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.facts import architectures
 from keras_resnet.runs.directory import RunDirectory
-from keras_resnet.search import oracles
+from keras_resnet.search import axes, oracles, report, trials
 from ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -40,8 +37,8 @@ def trained(monkeypatch, tmp_path) -> list:
     """(recipe, run) of every training that a search starts; its error follows from its shortcut and seed."""
     calls = []
 
-    def start(words, stream):
-        recipe, run = command_line.read(words, "")
+    def start(command, stream):
+        recipe, run = recipe_line.read(command[2:], "")
         calls.append((recipe, run))
         directory = RunDirectory(run.directory_for(recipe))
         directory.create(recipe.to_json(), {}, resume=run.resume)
@@ -237,8 +234,8 @@ def test_differences_are_held_against_the_noise(trained, monkeypatch):
 def test_equal_errors_of_all_seeds_are_compared_as_they_are():
     results = ({"splits": {"validation": {"top1_error": error}}} for error in (5.0, 5.0, 6.0, 6.0))
     best, other = (trials.Outcome({"model.depth": 8}, 1.0, (), "", (next(results), next(results))) for _ in range(2))
-    assert tuning_report.comparison(best, other, 0.95)["beyond the noise"] == "yes"
-    assert tuning_report.comparison(best, best, 0.95)["beyond the noise"] == "no"
+    assert report.comparison(best, other, 0.95)["beyond the noise"] == "yes"
+    assert report.comparison(best, best, 0.95)["beyond the noise"] == "no"
 
 
 def test_other_axes_have_no_layout_in_the_paper(trained):
@@ -253,7 +250,7 @@ def test_a_study_has_a_recipe_and_axes_that_it_accepts(study):
 
 
 def test_studies_and_recipes_are_listed(capsys):
-    assert tune.main(["--list"]) == 0
+    assert commands.status(tune.main, "--list") == 0
     listed = capsys.readouterr().out
     assert all(f"  {name} " in listed for name in (*STUDIES, *RECIPES))
 
@@ -279,7 +276,7 @@ def test_two_processes_do_not_train_the_same(trained, monkeypatch):
         return going(*parts)
 
     monkeypatch.setattr(trials, "start", slowly)
-    plan = trials.Plan("digits-resnet8", (), RECIPES["digits-resnet8"], 1, Path("found"))
+    plan = trials.Plan(("python", "train.py"), "digits-resnet8", {}, RECIPES["digits-resnet8"], 1, Path("found"))
     Path("found/trials").mkdir(parents=True)
     [trial] = plan.trials({"model.shortcut": "B"})
     threads = [threading.Thread(target=trial.train) for _ in range(2)]
@@ -299,27 +296,28 @@ def test_two_processes_do_not_train_the_same(trained, monkeypatch):
             "--axes data.augmentation=crop,crop-flop",
             "Received: data.augmentation='crop-flop'. Did you mean 'crop-flip'?",
         ),
-        ("--axes model.shortcut", "`--axes` must be NAME=VALUE,VALUE… such as model.shortcut=A,B"),
+        ("--axes model.shortcut", "`axes` must be NAME=VALUE,VALUE… such as model.shortcut=A,B"),
         ("--axes model.shortcut=A model.shortcut=B", "must name each field once. Received: model.shortcut twice"),
         ("--axes model.depth=8,08", "must have different values. Received: 8, 08"),
-        ("--axes model.depth=8,21", "`--axes model.depth=21` is never possible: `depth` must be 6n+2"),
-        ("--axes optimizer.momentum=0.5..2 --search random", "`--axes optimizer.momentum=2.0` is never possible"),
-        ("--axes optimizer.momentum=0.5..0.9", "`--axes optimizer.momentum` must be values with --search grid"),
+        ("--axes model.depth=8,21", "`axes` model.depth=21 is never possible: `depth` must be 6n+2"),
+        ("--axes optimizer.momentum=0.5..2 --search random", "`axes` optimizer.momentum=2.0 is never possible"),
+        ("--axes optimizer.momentum=0.5..0.9", "`axes` optimizer.momentum must be values with search='grid'"),
         ("--axes optimizer.momentum=0.9..0.5 --search random", "must be LOW..HIGH with LOW below HIGH"),
         ("--axes optimizer.momentum=0..0.5:log --search random", "LOW below HIGH, and above 0 with :log"),
         ("--axes model.shortcut=A..C --search random", "it is no field of numbers"),
         ("--axes optimizer.global_clipnorm=None..1 --search random", "must be a range of numbers. Received: None"),
-        ("", "`--axes` must name at least one field"),
-        ("--axes model.shortcut=A,B --search gird", "invalid choice: 'gird'"),
-        ("--axes model.shortcut=A,B --trials 0", "must be a whole number, at least 1. Received: 0"),
-        ("--axes model.shortcut=A,B --rungs 2", "`--rungs` is for --search hyperband"),
+        ("", "`axes` must name at least one field, such as model.shortcut=A,B. Only studies have axes (--axes)"),
+        ("--axes model.shortcut=A,B --search gird", "Did you mean 'grid'? (--search)"),
+        ("--axes model.shortcut=A,B --trials 0", "`trials` must be at least 1. Received: trials=0 (--trials)"),
+        ("--axes model.shortcut=A,B --rungs 2", "`rungs` is for search='hyperband'. Received: search='grid' (--rungs)"),
         ("--axes model.shortcut=A,B --search hyperband", "must have 17 points or more with 3 rungs of hyperband"),
-        ("--axes optimizer.momentum=0.5..0.9 --search hyperband --trials 3", "`--trials` is not for"),
-        ("--axes model.shortcut=A,B --run.directory here", "--run.directory is for one run"),
-        ("--axes model.shortcut=A,B --run.resume", "--run.resume is for one run"),
+        ("--axes optimizer.momentum=0.5..0.9 --search hyperband --trials 3", "`trials` is not for"),
+        ("--axes model.shortcut=A,B --run.directory here", "`run.directory` is for one run"),
+        ("--axes model.shortcut=A,B --run.resume", "`run.resume` is for one run"),
         ("--axes model.shortcut=A,B --run.strategy multi_worker", "must be that of one process"),
         ("--axes model.shortcut=A,B --data.holdout 5000", "below the 1437 training images of digits"),
-        ("--axes model.shortcut=A,B --model.dept 8", "--model.dept"),
+        ("--axes model.shortcut=A,B --model.dept 8", "There is no --model.dept. Did you mean --model.depth?"),
+        ("--axes model.shortcut=A,B --axes model.depth=8", "--axes must be given once. Received: twice"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_anything_is_written(trained, capsys, words, told):
@@ -344,7 +342,7 @@ def test_a_directory_of_something_else_is_left_alone(trained, capsys, kind):
         Path("found").mkdir()
         Path("found/report.md").write_text("mine")
     assert searched("--axes", "model.shortcut=A,B") == 2
-    assert "Choose another --directory" in capsys.readouterr().err
+    assert "Choose another `directory` (--directory)" in capsys.readouterr().err
     assert (Path("found") if kind == "file" else Path("found/report.md")).read_text() == "mine"
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-import command_line
 from catalog import RECIPES
+from cli import recipe_line
 from invented_runs import invented_run
 from keras_resnet.reproduction import plan
 from keras_resnet.reproduction.items import ITEMS, attempts
@@ -82,7 +82,7 @@ def test_the_command_line_trains_the_recipe_that_was_asked_for(name, tmp_path):
         for attempt in attempts(ITEMS[name], row, RECIPES, seeds=2, scale=0.01, precision="mixed_float16")
     )
     for needed in plan.trainings(every, find_runs(tmp_path), tmp_path):
-        recipe, run = command_line.read(needed.arguments(RECIPES[needed.recipe.name]), usage="")
+        recipe, run = recipe_line.read(needed.arguments(RECIPES[needed.recipe.name]), "")
         assert recipe.fingerprint == needed.recipe.fingerprint
         assert run.resume and run.directory == str(needed.directory.path)
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import statistics
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import axes
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.search import axes
 
-TRAIN = Path(__file__).with_name("train.py")
 STOPPED = (75, 130)
 """Exit statuses of a training that was asked to stop: the search stops as well."""
 
@@ -27,7 +26,7 @@ class Trial:
 
     Args:
         recipe: What is trained.
-        command: The words after `recipes/train.py`, without the directory.
+        command: What trains it, without the directory.
         directory: Of the run.
     """
 
@@ -37,7 +36,7 @@ class Trial:
 
     @property
     def log(self) -> Path:
-        """What the training says."""
+        """The output of the training."""
         return self.directory.path.with_name(f"{self.directory.path.name}.log")
 
     def train(self) -> bool:
@@ -65,7 +64,7 @@ class Trial:
         return self.directory.finished
 
     def failure(self) -> str:
-        """Why it came to no end, as far as its log tells."""
+        """The reason for which it came to no end, as far as its log tells."""
         if not self.log.exists():
             return "not trained"
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -74,14 +73,14 @@ class Trial:
         return ": ".join([*status[-1:], *errors[-1:]]) or f"unfinished; see {self.log}"
 
 
-def start(words: Sequence[str], stream: BinaryIO) -> int:
-    """Trains what a command line asks for in a process of its own; returns its exit status.
+def start(command: Sequence[str], stream: BinaryIO) -> int:
+    """Runs a training in a process of its own; returns its exit status.
 
     Args:
-        words: What follows `recipes/train.py`.
+        command: What is run.
         stream: Where its output goes.
     """
-    with subprocess.Popen([sys.executable, str(TRAIN), *words], stdout=stream, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -92,18 +91,20 @@ def start(words: Sequence[str], stream: BinaryIO) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search trains.
+    """The trainings of a search.
 
     Args:
-        name: The recipe, as `recipes/train.py` knows it.
-        flags: What changes it and its run, as on the command line.
+        program: What trains a recipe, such as `("python", "recipes/train.py")`.
+        name: The recipe, as that program knows it.
+        flags: What changes it and its run: by field, such as `model.depth`, the words of the command line.
         recipe: Both together.
         seeds: Trainings of each point.
         directory: Of the search.
     """
 
+    program: tuple[str, ...]
     name: str
-    flags: tuple[str, ...]
+    flags: Mapping[str, tuple[str, ...]]
     recipe: Recipe
     seeds: int
     directory: Path
@@ -128,12 +129,14 @@ class Plan:
     def _trial(self, values: dict[str, Any]) -> Trial:
         recipe = axes.changed(self.recipe, values)
         directory = self.directory / "trials" / f"{recipe.name}-{recipe.fingerprint}"
-        return Trial(recipe, (self.name, *self.flags, *axes.flags(values)), RunDirectory(directory))
+        flags = {**self.flags, **axes.flags(values)}  # a flag is given once
+        words = itertools.chain.from_iterable(flags.values())
+        return Trial(recipe, (*self.program, self.name, *words), RunDirectory(directory))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a point.
+    """The outcome of a point.
 
     Args:
         values: Of the fields that are axes.
@@ -163,7 +166,7 @@ class Outcome:
 
 
 def outcome(plan: Plan, values: dict[str, Any], share: float = 1.0) -> Outcome:
-    """What became of a point, from what lies in the directory of the search."""
+    """The outcome of a point, from the directory of the search."""
     blank = Outcome(values, share)
     try:
         trials = plan.trials(values, share)

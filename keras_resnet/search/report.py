@@ -13,7 +13,7 @@ from keras_resnet.facts import architectures
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.host import files
 from keras_resnet.reproduction.findings import scale_in_words
-from trials import Outcome
+from keras_resnet.search.trials import Outcome
 
 Row = dict[str, Any]
 
@@ -28,8 +28,8 @@ def write(directory: Path, command: str, recipe: Recipe, outcomes: Sequence[Outc
 
     Args:
         directory: Of the search.
-        command: What was typed.
-        recipe: What the axes change.
+        command: The command line of the search.
+        recipe: The recipe that the axes change.
         outcomes: In any order.
     """
     ordered = sorted(outcomes, key=rank)
@@ -45,7 +45,7 @@ def rank(outcome: Outcome) -> tuple[float, ...]:
 
 
 def row(outcome: Outcome, every: Sequence[Outcome]) -> Row:
-    """What is known of a point, under the names of the columns."""
+    """The cells of a point, by the names of the columns."""
     shares = {"share of the schedule": f"{outcome.share:.3g}"} if any(other.share != 1 for other in every) else {}
     measured: Row = dict.fromkeys(("error", "sd", "trainings", "images", "parameters", "multiply-adds"), "")
     if outcome.results:
@@ -78,7 +78,7 @@ def counts(recipe: Recipe, classes: int) -> architectures.Counts:
 
 
 def markdown(command: str, recipe: Recipe, ordered: Sequence[Outcome]) -> str:
-    """The report for people: what was measured, then what could not be."""
+    """The report for people: points with an error, then those without."""
     rows = [row(outcome, ordered) for outcome in ordered]
     measured = [without(row, "reason") for row in rows if not row["reason"]]
     failed = [row for row in rows if row["reason"]]
@@ -112,7 +112,7 @@ def about(recipe: Recipe) -> str:
     if not recipe.data.holdout and DATASETS[recipe.data.dataset].test:
         text += (
             " The validation images are the test images, and the smallest of several errors on them flatters: with "
-            "`--data.holdout` it is chosen on others."
+            "a `holdout` it is chosen on others."
         )
     return text
 

@@ -1,25 +1,25 @@
-"""How fast images come from the disk to the network, stage by stage, and whether the network waits for them.
+"""Measure how fast images come from the disk to the network, stage by stage, and whether the network waits for them.
 
-Flags are those of train.py; --run.cache keeps the images in memory, encoded or decoded. All of it is measured in turns
-on the training images of RECIPE (imagenet-resnet50 unless said), --images of them in each of --rounds.
+    python recipes/benchmark.py input [RECIPE] --run.data-directory DIR [--images 1024] [--rounds 5] [flags of train.py]
+
+--run.cache keeps the images in memory, encoded or decoded. Measurements are interleaved, on the training images of
+RECIPE (imagenet-resnet50 unless said), --images of them in each of --rounds.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import command_line
-import startup
-from rivals import rivals
-from turns import Contender, measure, ratio
+from benchmarks.baselines import baselines
+from benchmarks.interleaved import Task, measure, ratio
+from cli import command_line, program, recipe_line, refusal, startup
+from keras_resnet import validation
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -50,23 +50,40 @@ REMEDIES = {
 """What helps where a stage takes most of the time."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(recipe_line.Overrides):
+    """Options of the measurement, beside those of the recipe and its run."""
+
+    images: int = 1024
+    """Images in a round."""
+    rounds: int = 5
+    """Measurements of each; one more comes before, uncounted."""
+
+    def _check(self) -> None:
+        self._at_least(1, "images", "rounds")
+
+
+FLAGS = command_line.flags_by_argument(Options)
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Prints what was measured, and what follows from it."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--images", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=5)
-    options, words = parser.parse_known_args(arguments)
-    if min(options.images, options.rounds) < 1:
-        command_line.fail(f"--images and --rounds must be at least 1. Received: {options.images}, {options.rounds}")
-    if not words or (words[0].startswith("--") and words[0] not in ("--help", "--list")):
-        words = ["imagenet-resnet50", *words]
-    recipe, run = command_line.read(words, usage=__doc__.strip())
-    if run.strategy not in ("one_device", "mirrored"):
-        command_line.fail(f"the input of one host is measured: choose --run.strategy one_device, not {run.strategy}")
+    """Prints what was measured, and what follows from it; returns the exit status."""
+    arguments = list(arguments)
+    if not arguments or (arguments[0].startswith("--") and arguments[0] not in ("--help", "--list")):
+        arguments = ["imagenet-resnet50", *arguments]
+    name, words = recipe_line.first_word(arguments, __doc__, recipe_line.listing())
     try:
-        return report(recipe, run, options.images, options.rounds)
+        recipe, run = recipe_line.find(name)
+        options = recipe_line.override(Options, recipe, run, words, name)
+        if options.run.strategy not in ("one_device", "mirrored"):
+            rule = "one_device or mirrored, as the input of one host is measured"
+            validation.refuse("strategy", rule, options.run.strategy)
     except (ValueError, OSError) as error:
-        command_line.fail(error)
+        refusal.refuse(error, command_line.flags_by_argument(Options, words))
+    recipe = recipe_line.changed(recipe, options)
+    return program.answer(
+        lambda options: report(recipe, options.run, options.images, options.rounds), options, flags=FLAGS
+    )
 
 
 def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
@@ -83,29 +100,29 @@ def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
         from keras_resnet.training.tensorflow import strategies
 
     strategy = strategies.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
-    data = build.load_data(recipe, run, tell)
+    data = build.load_data(recipe, run, print)
     split, batch = data.train, min(recipe.training.global_batch_size, images)
     images = images // batch * batch
     cores = processors.count()
-    tell(f"{recipe.name}: {describe(split)}; {images:,} images in a round, {rounds} rounds, {cores} cores")
+    print(f"{recipe.name}: {describe(split)}; {images:,} images in a round, {rounds} rounds, {cores} cores")
 
-    with tempfile.TemporaryDirectory(prefix="keras_resnet-") as folder, naming_damaged_images(data, tell):
-        contenders = stages(split, recipe, batch, images)
-        compared: dict[str, Contender] = {}
+    with tempfile.TemporaryDirectory(prefix="keras_resnet-") as folder, naming_damaged_images(data, print):
+        tasks = stages(split, recipe, batch, images)
+        compared: dict[str, Task] = {}
         if isinstance(split, EncodedSplit):
             files = as_files(split, Path(folder))
-            others = rivals(files.paths, size=split.image_size, batch=batch, images=images, cores=cores)
+            others = baselines(files.paths, size=split.image_size, batch=batch, images=images, cores=cores)
             if others:
                 compared = {SAME_VIEW: consumer(whole(files, "crop-flip", batch, images, 0), images), **others}
         with strategy.scope():
-            contenders[NETWORK] = network(recipe, run, data, strategy)
-        speeds = measure(contenders | compared, rounds)
+            tasks[NETWORK] = network(recipe, run, data, strategy)
+        speeds = measure(tasks | compared, rounds)
 
     medians = {name: statistics.median(measured) for name, measured in speeds.items()}
-    print(table({name: medians[name] for name in contenders}, cores))
+    print(table({name: medians[name] for name in tasks}, cores))
     for name in compared:
         print(f"{name:46}{medians[name]:9,.0f} images/s   {ratio(speeds[SAME_VIEW], speeds[name]):.2f}")
-    print("\n".join(verdict({name: medians[name] for name in contenders}, cores=cores, shared=on_cpu(strategy))))
+    print("\n".join(verdict({name: medians[name] for name in tasks}, cores=cores, shared=on_cpu(strategy))))
     return 0
 
 
@@ -116,16 +133,13 @@ def on_cpu(strategy: tf.distribute.Strategy) -> bool:
     return "CPU" in strategies.device_names(strategy)[0].upper()
 
 
-tell = print
-
-
 def describe(split: Split) -> str:
     """The images in words."""
     height, width, _ = split.image_shape
     return f"{split.size:,} training images, seen as {width}x{height}"
 
 
-def stages(split: Split, recipe: Recipe, batch: int, images: int) -> dict[str, Contender]:
+def stages(split: Split, recipe: Recipe, batch: int, images: int) -> dict[str, Task]:
     """The pipeline up to each of its stages, the last being the whole one; all of a stage but its result is dropped."""
     from keras_resnet.data.encoded_splits import EncodedSplit
 
@@ -179,7 +193,7 @@ def whole(split: Split, augmentation: str, batch: int, images: int, padding: int
     return made.prefetch(2).with_options(batches.options())
 
 
-def consumer(dataset: tf.data.Dataset, images: int) -> Contender:
+def consumer(dataset: tf.data.Dataset, images: int) -> Task:
     """Takes all images of a pipeline."""
 
     def run() -> int:
@@ -201,7 +215,7 @@ def as_files(split: EncodedSplit, folder: Path) -> FileSplit:
     return FileSplit(tuple(map(str, paths)), split.labels[:count], split.image_size)
 
 
-def network(recipe: Recipe, run: Run, data: Data, strategy: tf.distribute.Strategy) -> Contender:
+def network(recipe: Recipe, run: Run, data: Data, strategy: tf.distribute.Strategy) -> Task:
     """Trains the network of a recipe on noise that is on the devices already."""
     import tensorflow as tf
 
@@ -287,7 +301,3 @@ def verdict(medians: dict[str, float], *, cores: int, shared: bool) -> list[str]
         f"{much}: {degree}{waits}. What takes most of the input's time is: {slowest(medians)}",
         f"to change it, {REMEDIES[slowest(medians)]}; or have {needed} cores instead of {cores}",
     ]
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -46,3 +46,8 @@ def loading() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def tell(line: str) -> None:
+    """Says on standard error what takes long."""
+    print(f"{line} …", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""Other ways to read photographs, which a user would have instead: a `DataLoader` with PIL, and libjpeg-turbo alone.
+"""Baselines of the input: a `DataLoader` with PIL, and libjpeg-turbo alone.
 
-Each reads files, and is left out where its library is not installed.
+Each reads photographs from files, and is left out where its library is not installed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from turns import Contender, elsewhere
+from benchmarks.interleaved import Task, in_own_process
 
 AREA, ASPECT_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 """Of a random crop, as torchvision's RandomResizedCrop has them by default."""
 
 
-def rivals(paths: Sequence[str], *, size: int, batch: int, images: int, cores: int) -> dict[str, Contender]:
-    """Everyone who can be measured here, by what it does.
+def baselines(paths: Sequence[str], *, size: int, batch: int, images: int, cores: int) -> dict[str, Task]:
+    """The baselines that can be measured here, by their names.
 
     Args:
         paths: JPEG or PNG files.
@@ -30,14 +30,14 @@ def rivals(paths: Sequence[str], *, size: int, batch: int, images: int, cores: i
     found = {}
     if importlib.util.find_spec("torch") and importlib.util.find_spec("PIL"):
         # In a process of its own: the DataLoader forks, and TensorFlow's threads do not survive that.
-        found["PIL DataLoader"] = elsewhere(data_loader, paths, size, batch, images, cores)
+        found["PIL DataLoader"] = in_own_process(data_loader, paths, size, batch, images, cores)
     jpegs = [path for path in paths if Path(path).read_bytes().startswith(b"\xff\xd8")]
     if jpegs and importlib.util.find_spec("simplejpeg"):
         found["libjpeg-turbo, decoding alone"] = decoding_alone(jpegs, images, cores)
     return found
 
 
-def data_loader(paths: Sequence[str], size: int, batch: int, images: int, workers: int) -> Contender:
+def data_loader(paths: Sequence[str], size: int, batch: int, images: int, workers: int) -> Task:
     """torch's DataLoader over files that PIL decodes, crops at random, resizes and mirrors, to batches of uint8."""
     from torch.utils.data import DataLoader, RandomSampler
 
@@ -87,7 +87,7 @@ class Pictures:
         return left, top, left + max(1, across), top + max(1, down)
 
 
-def decoding_alone(jpegs: Sequence[str], images: int, threads: int) -> Contender:
+def decoding_alone(jpegs: Sequence[str], images: int, threads: int) -> Task:
     """libjpeg-turbo, through simplejpeg: whole images are decoded, and nothing else is done with them."""
     from simplejpeg import decode_jpeg
 
