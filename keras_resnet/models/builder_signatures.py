@@ -80,6 +80,7 @@ def _hint(name: str, signature: inspect.Signature) -> str:
 
 def _docstring(doc: str, summary: str, without: set[str]) -> str:
     """A docstring with another first line, without some of its arguments."""
+    doc = inspect.cleandoc(doc)
     for argument in without:
-        doc = re.sub(rf"^        {argument}: .*\n(?:            .*\n)*", "", doc, flags=re.MULTILINE)
+        doc = re.sub(rf"^    {argument}: .*\n(?:        .*\n)*", "", doc, flags=re.MULTILINE)
     return f"{summary}\n{doc.partition(chr(10))[2]}"
