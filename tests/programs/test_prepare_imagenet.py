@@ -93,15 +93,20 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def start(*words: object, before: tuple[str, ...] = ()) -> subprocess.Popen:
-    command = [*before, sys.executable, str(ROOT / "recipes" / "prepare_imagenet.py"), *map(str, words)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+FILE = (str(ROOT / "recipes" / "prepare_imagenet.py"),)
+LAUNCHER = ("-m", "cli.launcher", "prepare_imagenet")
+"""The program as Python runs the file, and as the command of an installation does."""
+
+
+def start(*words: object, before: tuple[str, ...] = (), program: tuple[str, ...] = FILE) -> subprocess.Popen:
+    command = [*before, sys.executable, *program, *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'recipes'}:{ROOT}" if program == LAUNCHER else str(ROOT)}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # so that the recipe keeps TensorFlow quiet itself
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(*words: object, before: tuple[str, ...] = ()) -> tuple[int, str, str]:
-    process = start(*words, before=before)
+def run(*words: object, **how: tuple[str, ...]) -> tuple[int, str, str]:
+    process = start(*words, **how)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
@@ -130,9 +135,10 @@ ENDS = ("terminated", "killed")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", ["kaggle", "archives"])
-def test_every_layout_gives_the_same_bytes(undisturbed, tmp_path, layout):
-    status, _, err = run(LAYOUTS[layout](tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
+@pytest.mark.parametrize(("layout", "program"), [("kaggle", FILE), ("archives", LAUNCHER)])
+def test_every_layout_gives_the_same_bytes(undisturbed, tmp_path, layout, program):
+    words = (LAYOUTS[layout](tmp_path / "from"), tmp_path / "to", *SHARDS, "--workers", "2")
+    status, _, err = run(*words, program=program)
     assert status == 0, err
     assert contents(tmp_path / "to") == contents(undisturbed)
 
