@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from keras_resnet.data.datasets.loading import Data
     from keras_resnet.data.splits import Split
     from keras_resnet.evaluation.scoring import Scored
-    from keras_resnet.evaluation.test_views import View
+    from keras_resnet.evaluation.test_views import EvaluationView
     from keras_resnet.inference.trained_network import TrainedNetwork
 
 VIEW_FLAGS = {"center": ("batch_size",), "10-crop": ("batch_size",), "multi-scale": ("shorter_sides", "mirror")}
@@ -111,7 +111,7 @@ def carry_out(options: argparse.Namespace) -> int:
     return 0
 
 
-def look(models: list, view: View, data: Data, images: int) -> Scored:
+def look(models: list, view: EvaluationView, data: Data, images: int) -> Scored:
     """What the networks make of the images; tells how far they are.
 
     Raises:
@@ -172,7 +172,12 @@ def choose_split(data: Data, options: argparse.Namespace) -> Split:
 
 
 def result(
-    plan: Plan, options: argparse.Namespace, networks: list[TrainedNetwork], data: Data, view: View, scored: Scored
+    plan: Plan,
+    options: argparse.Namespace,
+    networks: list[TrainedNetwork],
+    data: Data,
+    view: EvaluationView,
+    scored: Scored,
 ) -> dict[str, Any]:
     """What was measured, and how, fit for JSON."""
     from keras_resnet.models.fully_convolutional import normalization

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import axes
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.run import directory_in
 from keras_resnet.runs.directory import RunDirectory
 
 TRAIN = Path(__file__).with_name("train.py")
@@ -127,7 +128,7 @@ class Plan:
 
     def _trial(self, values: dict[str, Any]) -> Trial:
         recipe = axes.changed(self.recipe, values)
-        directory = self.directory / "trials" / f"{recipe.name}-{recipe.fingerprint}"
+        directory = directory_in(self.directory / "trials", recipe)
         return Trial(recipe, (self.name, *self.flags, *axes.flags(values)), RunDirectory(directory))
 
 

@@ -23,8 +23,9 @@ class Run(Checked):
     data_directory: str | None = None
     """Where the images are: a tensorflow-datasets directory, or the folder with the pictures."""
     cache: Cache | None = None
-    """Keep photographs in memory once they were read: encoded, for a slow or distant disk; or decoded, which takes
-    several times the memory and spares the cores most of their work. None: read them anew in every epoch."""
+    """Keep the images of imagenet or folder in memory once they were read: encoded, for a slow or distant disk; or
+    decoded, which takes several times the memory and spares the cores most of their work. None: read them anew in every
+    epoch."""
     strategy: Strategy = "one_device"
     """The devices, and how they share the work; auto takes the most that there are."""
     replicas: int | None = None
@@ -75,4 +76,10 @@ class Run(Checked):
 
     def directory_for(self, recipe: Recipe) -> Path:
         """Where a recipe's run is kept."""
-        return Path(self.directory or f"runs/{recipe.name}-{recipe.fingerprint}")
+        return Path(self.directory) if self.directory else directory_in(Path("runs"), recipe)
+
+
+def directory_in(folder: Path, recipe: Recipe) -> Path:
+    """Where a folder of runs keeps that of a recipe, perhaps since an earlier version named it: NAME-FINGERPRINT."""
+    places = [folder / f"{recipe.name}-{fingerprint}" for fingerprint in recipe.fingerprints]
+    return next((place for place in places if place.exists()), places[0])

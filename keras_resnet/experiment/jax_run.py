@@ -11,9 +11,10 @@ import tensorflow as tf
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.config.run import Run
 from keras_resnet.data import order
-from keras_resnet.data.augmentation.jax_fixed_size import AUGMENTATIONS
+from keras_resnet.data.augmentation.jax_fixed_size import augment
 from keras_resnet.data.splits import ArraySplit
 from keras_resnet.experiment.run import Experiment
+from keras_resnet.facts.augmentation import draws
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.training.jax.evaluator import evaluator
 from keras_resnet.training.jax.multi_step import iterations
@@ -60,20 +61,19 @@ class JaxExperiment(Experiment):
 
     def _training(self, callbacks: Iterable[keras.callbacks.Callback]) -> Training:
         recipe, train = self.recipe, self.data.train
-        assert isinstance(train, ArraySplit)  # `check` refuses photographs
-        apply, padding = AUGMENTATIONS[recipe.data.augmentation], recipe.data.padding
-        draws = train.augmentations[recipe.data.augmentation].draws
+        assert isinstance(train, ArraySplit)  # `check` refuses encoded images
+        augmentation, padding = recipe.data.augmentation, recipe.data.padding
         batch_size, seed = recipe.training.global_batch_size, recipe.training.seed
         training = super()._training(callbacks)
         training.iterate = iterations(
             self.replica,
             train.images,
             train.labels,
-            lambda images, numbers: apply(images, numbers, padding),
+            lambda images, numbers: augment(images, numbers, augmentation, padding),
             most=training.intervals.call,
         )
         training.batches = lambda first: order.batches(
-            train.size, draws, seed=seed, batch_size=batch_size, first_iteration=first
+            train.size, draws(augmentation), seed=seed, batch_size=batch_size, first_iteration=first
         )
         return training
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import signal
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -14,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet import validation
-from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.recipe import Recipe, hyperparameters_of
 from keras_resnet.config.run import Run
 from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
@@ -108,7 +107,7 @@ def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, strategy: tf.
     """Whether there is nothing left to do, which is then said; refuses a directory that is not for this recipe."""
 
     def check() -> bool:
-        directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes)
+        directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes, read=hyperparameters_of)
         return directory.finished
 
     finished = strategies.on_chief(strategy, check)
@@ -247,7 +246,7 @@ class Experiment:
                 f"{self.run.checkpoint_directory} already holds checkpoints: add --run.resume to continue from them, "
                 "or choose another --run.checkpoint-directory"
             )
-        changes = validation.differences(about["recipe"], json.loads(json.dumps(self.recipe.hyperparameters())))
+        changes = validation.differences(hyperparameters_of(about["recipe"]), self.recipe.hyperparameters())
         if changes and not self.run.accept_changes:
             listed = "\n  ".join(changes)
             raise ValueError(f"the checkpoints are of another recipe. {ELSEWHERE}. What differs:\n  {listed}")
@@ -261,7 +260,11 @@ class Experiment:
             run=self.run.remembered(),
         )
         self.directory.create(
-            self.recipe.to_json(), start, resume=self.run.resume, accept_changes=self.run.accept_changes
+            self.recipe.to_json(),
+            start,
+            resume=self.run.resume,
+            accept_changes=self.run.accept_changes,
+            read=hyperparameters_of,
         )
 
     def _introduction(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keras_resnet.facts.augmentation import Images
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -20,6 +22,11 @@ class Dataset:
     """In the order of the labels."""
     source: str
     """Where the images come from."""
+
+    @property
+    def images(self) -> Images:
+        """Whether the images have one size and lie in memory, or stay JPEG and PNG files."""
+        return "encoded" if self.image_shape is None else "fixed-size"
 
 
 DIGITS_CLASSES = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")

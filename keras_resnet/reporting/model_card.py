@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from keras_resnet import validation
+from keras_resnet.config.recipe import Recipe
 from keras_resnet.evaluation.intervals import wilson
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.reporting.departures import departures
@@ -25,16 +27,16 @@ Values = Mapping[str, Any]
 """What a JSON file of a run holds."""
 
 
-def _photographs(recipe: Values) -> bool:
-    return DATASETS[recipe["data"]["dataset"]].image_shape is None
+def _encoded(recipe: Values) -> bool:
+    return DATASETS[recipe["data"]["dataset"]].images == "encoded"
 
 
 def _padded(recipe: Values) -> bool:
-    return not _photographs(recipe) and recipe["data"]["augmentation"] != "none"
+    return "pad-crop" in recipe["data"]["augmentation"]
 
 
-def _mean_image_of_photographs(recipe: Values) -> bool:
-    return _photographs(recipe) and recipe["data"]["normalization"] == "per-pixel-mean"
+def _mean_image_of_encoded_images(recipe: Values) -> bool:
+    return _encoded(recipe) and recipe["data"]["normalization"] == "per-pixel-mean"
 
 
 def _cifar_by_replica(recipe: Values) -> bool:
@@ -42,10 +44,10 @@ def _cifar_by_replica(recipe: Values) -> bool:
 
 
 APPLIES: dict[str, Callable[[Values], bool]] = {
-    "keras_resnet.data.statistics.mean_and_deviation": _photographs,
-    "keras_resnet.data.augmentation.fixed_size.crop": _padded,
-    "keras_resnet.data.augmentation.any_size.squared": _photographs,
-    "keras_resnet.models.fully_convolutional.fully_convolutional": _mean_image_of_photographs,
+    "keras_resnet.data.statistics.mean_and_deviation": _encoded,
+    "keras_resnet.data.augmentation.fixed_size.pad_crop": _padded,
+    "keras_resnet.data.augmentation.crops.resized": _encoded,
+    "keras_resnet.models.fully_convolutional.fully_convolutional": _mean_image_of_encoded_images,
     "keras_resnet.experiment.run.train": _cifar_by_replica,
     "keras_resnet.models.layers.batch_normalization.BatchNormalization": lambda r: (
         not r["training"].get("precise_statistics")
@@ -72,7 +74,7 @@ def write(directory: RunDirectory, result: Values) -> Path:
         ValueError: if a file is damaged.
         OSError: if the page cannot be written.
     """
-    recipe = _read(directory.recipe)
+    recipe = asdict(Recipe.from_dict(_read(directory.recipe)))
     evaluations = [_read(file) for file in sorted((directory.path / "evaluation").glob("result-*.json"))]
     sections = (
         _title(recipe, result),

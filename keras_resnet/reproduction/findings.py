@@ -158,9 +158,12 @@ def evaluated(file: Path, item: Item, attempt: Attempt) -> dict[str, Any] | None
         return None
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
-        asked = (item.dataset, "validation", item.view, [recipe.fingerprint for recipe in attempt])
         networks = [network["fingerprint"] for network in result["networks"]]
-        if (result["dataset"], result["split"], result["view"], networks) != asked:
+        if (result["dataset"], result["split"], result["view"]) != (item.dataset, "validation", item.view):
+            return None
+        if len(networks) != len(attempt):
+            return None
+        if any(name not in recipe.fingerprints for name, recipe in zip(networks, attempt, strict=True)):
             return None
         return {**checked(result), "seen": tuple(seen(item, result["protocol"]))}
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -6,6 +6,7 @@ A recipe is plain JSON text here, so that any program can keep its runs this way
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from keras_resnet.host import files
 
 LABELS = ("name", "description")
 """The keys of a recipe that cannot change its result."""
+
+Read = Callable[[Any], dict[str, Any]]
+"""From the JSON values of a recipe to the part of it that may change its result."""
 
 ELSEWHERE = "Choose another --run.directory"
 """The remedy that every refusal ends with."""
@@ -109,13 +113,16 @@ class RunDirectory:
                 f"python recipes/train.py {self.recipe}"
             )
 
-    def check(self, recipe: str, *, resume: bool = False, accept_changes: bool = False) -> None:
+    def check(
+        self, recipe: str, *, resume: bool = False, accept_changes: bool = False, read: Read | None = None
+    ) -> None:
         """Refuses a directory that this recipe may not be run in; changes nothing.
 
         Args:
             recipe: The recipe as JSON.
             resume: Whether a run of the same recipe may be continued.
             accept_changes: Whether a run of another recipe may be, unless it is finished.
+            read: From the JSON values of a recipe to its hyperparameters, where earlier versions wrote them otherwise.
 
         Raises:
             ValueError: if the directory holds another recipe, or files of something else.
@@ -127,7 +134,7 @@ class RunDirectory:
         if not self.recipe.exists():
             self._check_vacant()
             return
-        changes = self._changes(recipe)
+        changes = self._changes(recipe, read or hyperparameters)
         if changes and not (accept_changes and not self.finished):
             listed = "\n  ".join(changes)
             remedy = (
@@ -139,7 +146,13 @@ class RunDirectory:
             raise FileExistsError(f"{self.path} already holds this recipe, {state}. {ELSEWHERE}")
 
     def create(
-        self, recipe: str, environment: dict[str, Any], *, resume: bool = False, accept_changes: bool = False
+        self,
+        recipe: str,
+        environment: dict[str, Any],
+        *,
+        resume: bool = False,
+        accept_changes: bool = False,
+        read: Read | None = None,
     ) -> None:
         """Writes the recipe and adds an entry to the environment, which lists the changes to an earlier recipe.
 
@@ -148,15 +161,16 @@ class RunDirectory:
             environment: The entry; see the function of that name.
             resume: Whether a run of the same recipe may be continued.
             accept_changes: Whether a run of another recipe may be.
+            read: As in `check`.
 
         Raises:
             ValueError, FileExistsError, NotADirectoryError: as `check` does.
         """
-        self.check(recipe, resume=resume, accept_changes=accept_changes)
+        self.check(recipe, resume=resume, accept_changes=accept_changes, read=read)
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.recipe.exists():
             write(self.recipe, recipe)  # first, as a directory of files without a recipe is nobody's run
-        changes = self._changes(recipe)
+        changes = self._changes(recipe, read or hyperparameters)
         if changes:
             environment = {**environment, "changes": changes}
         files.write(self.environment, files.as_json([*self.starts(), environment]), AGAIN)
@@ -185,11 +199,15 @@ class RunDirectory:
             raise ValueError(f"{self.result} is damaged: it must be an object. {ELSEWHERE}")
         return result
 
-    def _changes(self, recipe: str) -> list[str]:
-        """What differs from the recipe that is kept, if there is one."""
+    def _changes(self, recipe: str, read: Read) -> list[str]:
+        """The differences from the recipe that is kept, if there is one."""
         if not self.recipe.exists():
             return []
-        return validation.differences(hyperparameters(self._read(self.recipe)), hyperparameters(json.loads(recipe)))
+        kept = self._read(self.recipe)
+        try:
+            return validation.differences(read(kept), read(json.loads(recipe)))
+        except ValueError as error:
+            raise ValueError(f"{self.recipe}: {error}. {ELSEWHERE}") from error
 
     def _check_vacant(self) -> None:
         # Hidden files, of a desktop or left by a crash before the recipe was written, are nobody's results.

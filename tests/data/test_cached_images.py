@@ -19,7 +19,7 @@ from tiers import slow
 
 
 def first(data, count: int) -> list[np.ndarray]:
-    batches = training_batches(data.train, global_batch_size=4, augmentation="crop-flip", seed=1)
+    batches = training_batches(data.train, global_batch_size=4, augmentation=("random-resized-crop", "flip"), seed=1)
     return [part for batch in batches.take(count).as_numpy_iterator() for part in batch]
 
 
@@ -95,8 +95,12 @@ def test_images_in_memory_need_no_cache():
 def test_records_are_cached_as_well(shared_data, cache):
     data = loading.load("imagenet", shared_data / "tfds", image_size=200, cache=cache)
     assert data.train.encoded_bytes() > 200 * 50_000
-    batches = training_batches(data.train, global_batch_size=8, augmentation="scale-flip-colour", seed=0)
+    batches = training_batches(
+        data.train, global_batch_size=8, augmentation=("random-scale-crop", "flip", "color-noise"), seed=0
+    )
     plain = loading.load("imagenet", shared_data / "tfds", image_size=200)
-    others = training_batches(plain.train, global_batch_size=8, augmentation="scale-flip-colour", seed=0)
+    others = training_batches(
+        plain.train, global_batch_size=8, augmentation=("random-scale-crop", "flip", "color-noise"), seed=0
+    )
     for one, other in zip(batches.take(30).as_numpy_iterator(), others.take(30).as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(one[0], other[0])

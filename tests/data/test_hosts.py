@@ -22,7 +22,7 @@ def numbered(size: int) -> ArraySplit:
 
 def training(split: ArraySplit, size: int, first: int = 0, replicas: int = 1, host: int = 0, hosts: int = 1, **options):
     """(images, labels) [iterations, replicas of the host, batch, …] of some iterations."""
-    options = {"augmentation": "crop-flip", "padding": 0, "seed": 3, **options}
+    options = {"augmentation": ("pad-crop", "flip"), "padding": 0, "seed": 3, **options}
     where = {"replicas": replicas, "host": host, "hosts": hosts}
     batches = training_batches(split, global_batch_size=size, first_iteration=first, **where, **options)
     parts = zip(*itertools.islice(batches.as_numpy_iterator(), ITERATIONS * replicas), strict=True)
@@ -73,7 +73,7 @@ def test_the_parts_of_the_hosts_are_the_batches_of_one_augmented_alike(hosts, re
 
 def test_training_batches_say_that_they_never_end():
     """Or the hosts would ask each other at each iteration."""
-    batches = training_batches(numbered(5), global_batch_size=4, augmentation="none", seed=0, host=1, hosts=2)
+    batches = training_batches(numbered(5), global_batch_size=4, augmentation=(), seed=0, host=1, hosts=2)
     assert batches.cardinality().numpy() == -1
 
 
@@ -107,6 +107,6 @@ def test_one_host_evaluates_no_more_batches_than_it_needs(replicas):
 def test_hosts_share_images_that_are_not_augmented():
     """`Dataset.unbatch` would end the process."""
     split = numbered(12)
-    expected = training(split, 4, augmentation="none")
-    for part, whole in zip(together(split, 4, 1, 2, augmentation="none"), expected, strict=True):
+    expected = training(split, 4, augmentation=())
+    for part, whole in zip(together(split, 4, 1, 2, augmentation=()), expected, strict=True):
         np.testing.assert_array_equal(part, whole.reshape(part.shape))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet.data.augmentation.any_size import center_crop
+from keras_resnet.data.center_crop import center_crop
 from keras_resnet.data.datasets import imagenet
 from keras_resnet.data.encoded_images import DecodedImage, EncodedImage
 from keras_resnet.evaluation import test_crops
@@ -89,7 +89,7 @@ def test_what_is_cached_is_seen_as_what_is_read(split, cache):
     cached = EncodedInMemory(split.encoded, split.labels, SIZE, cache)
     for make in (
         lambda part: test_crops.ten_crop_batches(part, 2),
-        lambda part: test_crops.scaled_photographs(part, [30, 50]),
+        lambda part: test_crops.multi_scale_batches(part, [30, 50]),
     ):
         for plain, first, again in zip(make(split), make(cached), make(cached), strict=True):
             for seen in (first, again):
@@ -97,14 +97,14 @@ def test_what_is_cached_is_seen_as_what_is_read(split, cache):
 
 
 def test_photographs_come_whole_at_every_size(split, photographs):
-    elements = list(test_crops.scaled_photographs(split, [30, 64], mirror=True))
+    elements = list(test_crops.multi_scale_batches(split, [30, 64], mirror=True))
     assert [label.numpy().tolist() for _, label in elements] == [[label] for label in split.labels]
     for (scales, _), image in zip(elements, photographs, strict=True):
         for seen, side in zip(scales, (30, 64), strict=True):
             height, width = (round(extent * side / min(image.shape[:2])) for extent in image.shape[:2])
             assert seen.shape == (1, 2, height, width, 3)
             np.testing.assert_array_equal(seen[0, 1], seen[0, 0].numpy()[:, ::-1])
-    plain = next(iter(test_crops.scaled_photographs(split, [30, 64])))
+    plain = next(iter(test_crops.multi_scale_batches(split, [30, 64])))
     tf.nest.map_structure(lambda one, both: np.testing.assert_array_equal(one, both[:, :1]), plain[0], elements[0][0])
 
 

@@ -30,7 +30,10 @@ from pictures import smooth
 SIZE = 32
 CLASSES = ("cat", "cow", "dog", "eel", "fox", "gnu")
 RECIPE = Recipe(
-    "tiny", "for tests", ModelConfig(depth=8), DataConfig("folder", image_size=SIZE, normalization="per-channel")
+    "tiny",
+    "for tests",
+    ModelConfig(depth=8),
+    DataConfig("folder", augmentation=(), image_size=SIZE, normalization="per-channel"),
 )
 
 

@@ -18,7 +18,7 @@ from keras_resnet.data.datasets import loading
 from keras_resnet.runs.directory import RunDirectory
 
 DIGITS = tuple(map(str, range(10)))
-RECIPE = Recipe("digits", "", data=DataConfig("digits", holdout=37, augmentation="none", normalization="per-channel"))
+RECIPE = Recipe("digits", "", data=DataConfig("digits", holdout=37, augmentation=(), normalization="per-channel"))
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def own(tmp_path) -> RunDirectory:
     """A run on a folder of the user's, remembered by the run."""
     write_folder(tmp_path / "data", ("cat", "dog", "fox"))
     asked_networks.save(tmp_path / "network.keras", names=("cat", "dog", "fox"))
-    recipe = Recipe("own", "", data=DataConfig("folder", augmentation="none", image_size=8))
+    recipe = Recipe("own", "", data=DataConfig("folder", augmentation=(), image_size=8))
     return finished(
         tmp_path / "run",
         tmp_path / "network.keras",

@@ -16,7 +16,7 @@ from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.runs.history import HEADER, Row
 
 REPORT = Path(report.__file__)
-DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation="crop"))
+DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation=("pad-crop",)))
 ERRORS = {"images": 360, "loss": 0.5, "top1_error": 2.5, "top5_error": 0.0}
 RESULT = {
     "fingerprint": DIGITS.fingerprint,

@@ -147,7 +147,7 @@ def test_an_image_damaged_after_loading_is_named(pictures, name):
     data = loading.load("folder", pictures, image_size=16)
     path = pictures / "train" / "cat" / name
     truncate(path, 0.5)
-    batches = training_batches(data.train, global_batch_size=12, augmentation="none", seed=0)
+    batches = training_batches(data.train, global_batch_size=12, augmentation=(), seed=0)
     named = pytest.raises(ValueError, match="1 of 17 images cannot be used")
     with named as error, loading.naming_damaged_images(data):
         next(iter(batches))

@@ -140,7 +140,9 @@ def test_class_folders_are_read_as_a_folder(pictures):
 
 
 def test_training_reads_every_image_once_in_an_epoch(directory):
-    batches = training_batches(imagenet.load(directory, 8)[0], global_batch_size=5, augmentation="crop-flip", seed=0)
+    batches = training_batches(
+        imagenet.load(directory, 8)[0], global_batch_size=5, augmentation=("random-resized-crop", "flip"), seed=0
+    )
     labels = np.concatenate([labels for _, labels in batches.take(3)])
     assert np.bincount(labels).tolist() == [4, 4, 4, 3]
 

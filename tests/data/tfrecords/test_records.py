@@ -55,7 +55,7 @@ def split(tmp_path) -> RecordSplit:
     return index(write_shards(tmp_path))
 
 
-def read(split, indices, batch_size=5, augmentation="crop-flip"):
+def read(split, indices, batch_size=5, augmentation=("random-resized-crop", "flip")):
     draws = np.random.default_rng(1).random((len(indices), 5), np.float32)
     elements = tf.data.Dataset.from_tensor_slices((np.asarray(indices, np.int64), draws))
     batches = split.batches(elements, batch_size, augmentation, padding=0, drop_remainder=False)
@@ -126,7 +126,7 @@ def test_the_scan_tells_its_progress(split):
 
 
 def first_batches(split, iteration, count):
-    options = {"global_batch_size": BATCH, "augmentation": "crop", "seed": 3}
+    options = {"global_batch_size": BATCH, "augmentation": ("random-resized-crop",), "seed": 3}
     batches = training_batches(split, first_iteration=iteration, **options)
     return np.concatenate([indices(images.numpy()) for images, _ in batches.take(count)]).tolist()
 
@@ -153,7 +153,7 @@ def test_what_is_garbage_would_be_noticed(half_consumed):
 
 @pytest.mark.parametrize("hosts", [2, *slow([1, 4])])
 def test_hosts_together_read_every_image_once_in_an_epoch(split, hosts):
-    options = {"global_batch_size": BATCH, "augmentation": "crop-flip", "seed": 5, "hosts": hosts}
+    options = {"global_batch_size": BATCH, "augmentation": ("random-resized-crop", "flip"), "seed": 5, "hosts": hosts}
     per_host = []
     for host in range(hosts):
         batches = training_batches(split, host=host, **options).take(SIZE // BATCH)
@@ -167,7 +167,7 @@ def test_a_host_reads_no_image_of_another(split, noise):
     for place in order[:, 1].ravel():
         start, stop = bounds(split, place)
         overwrite(split.paths[split.shard[place]], start, noise.bytes(stop - start))
-    options = {"global_batch_size": BATCH, "augmentation": "none", "seed": 5, "hosts": 2}
+    options = {"global_batch_size": BATCH, "augmentation": (), "seed": 5, "hosts": 2}
     read = [indices(images.numpy()) for images, _ in training_batches(split, host=0, **options).take(len(order))]
     np.testing.assert_array_equal(np.stack(read), order[:, 0])
 
