@@ -130,7 +130,7 @@ def _encoded(split: Split, view: str) -> EncodedSplit:
         return split
     height, width, _ = split.image_shape
     raise ValueError(
-        f"`view` must be 'center' for images of one size: the paper's tests on them see the whole {height}x{width} "
+        f"`view` must be 'center' for images of one size: the paper's tests on them score the whole {height}x{width} "
         f"image, once. Received: view='{view}'"
     )
 

@@ -54,7 +54,15 @@ DATASETS: dict[str, Dataset] = {
         Dataset("digits", 10, (8, 8, 1), 1437, 360, DIGITS_CLASSES, "scikit-learn, `load_digits`: no download"),
         Dataset("cifar10", 10, (32, 32, 3), 50_000, 10_000, CIFAR10_CLASSES, "tensorflow-datasets, `cifar10`"),
         Dataset("cifar100", 100, (32, 32, 3), 50_000, 10_000, CIFAR100_CLASSES, "tensorflow-datasets, `cifar100`"),
-        Dataset("imagenet", 1000, None, 1_281_167, 50_000, None, "image-net.org, then recipes/prepare_imagenet.py"),
+        Dataset(
+            "imagenet",
+            1000,
+            None,
+            1_281_167,
+            50_000,
+            None,
+            "image-net.org, prepared as TFRecord shards or as class folders",
+        ),
         Dataset("folder", None, None, None, None, None, "your own JPEG and PNG files, one folder for each class"),
     )
 }

@@ -9,9 +9,15 @@ import pytest
 
 from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.splits import ArraySplit
+from tiers import slow
 
 ITERATIONS = 12
-HOSTS_AND_REPLICAS = list(itertools.product((1, 2, 3, 4), (1, 2, 3)))
+HOSTS_AND_REPLICAS = [
+    (1, 1),
+    (2, 3),
+    (4, 1),
+    *slow(set(itertools.product((1, 2, 3, 4), (1, 2, 3))) - {(1, 1), (2, 3), (4, 1)}),
+]
 
 
 def numbered(size: int) -> ArraySplit:
@@ -91,10 +97,10 @@ def test_evaluation_counts_every_image_once_whatever_the_hosts(hosts, replicas, 
     read = [evaluation(split, 2 * hosts * replicas, host=host, **where) for host in range(hosts)]
     [count] = {len(images) for images, _ in read}  # or some hosts would wait for others for ever
     assert count % replicas == 0
-    seen = np.concatenate([indices(images).reshape(-1) for images, _ in read])
+    read_indices = np.concatenate([indices(images).reshape(-1) for images, _ in read])
     labels = np.concatenate([labels.reshape(-1) for _, labels in read])
-    np.testing.assert_array_equal(seen[seen >= 0], range(split.size))
-    np.testing.assert_array_equal(labels, np.where(seen < 0, -1, seen % 7))
+    np.testing.assert_array_equal(read_indices[read_indices >= 0], range(split.size))
+    np.testing.assert_array_equal(labels, np.where(read_indices < 0, -1, read_indices % 7))
 
 
 @pytest.mark.parametrize("replicas", [1, 3])

@@ -219,7 +219,7 @@ def test_a_batch_that_the_replicas_do_not_divide_is_refused_before_anything_is_w
 
 
 def test_data_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"cifar10 is not in .* --run\.data-directory"):
+    with pytest.raises(FileNotFoundError, match=r"cifar10 is not in .* another `data_directory`"):
         experiment.train(RECIPES["cifar10-resnet20"], run(tmp_path / "run", data_directory=str(tmp_path)))
     assert not (tmp_path / "run").exists()
 

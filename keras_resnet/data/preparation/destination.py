@@ -30,11 +30,13 @@ def check_destination(destination: Path) -> None:
     if not destination.exists():
         return
     if not destination.is_dir():
-        raise ValueError(f"DESTINATION {destination} is a file. Choose a directory")
+        raise ValueError(f"`destination` must be a directory. It is a file: {destination}")
     for entry in destination.iterdir():
         known = entry.name == NAME or entry.name[0] == "." or any(any(entry.glob(pattern)) for pattern in DATA_SETS)
         if not known:
-            raise ValueError(f"DESTINATION {destination} holds something else: {entry.name}. Choose an empty directory")
+            raise ValueError(
+                f"`destination` must be empty, or hold data sets. {destination} holds something else: {entry.name}"
+            )
 
 
 def check_space(plan: Plan, directory: Path) -> None:
@@ -52,5 +54,5 @@ def check_space(plan: Plan, directory: Path) -> None:
     if needed > free:
         raise ValueError(
             f"{directory} needs about {needed / 1e9:.1f} GB more, and {free / 1e9:.1f} GB are free there. Make room, "
-            "choose another DESTINATION, or add --shorter-side 500"
+            "choose another `destination`, or `shorter_side=500`"
         )

@@ -27,7 +27,7 @@ class Prepared(NamedTuple):
     """An image as training will read it.
 
     Attributes:
-        data: A JPEG, grey or YCbCr.
+        data: A JPEG, gray or YCbCr.
         repaired: What it was if it had to be encoded again: `"PNG"` or `"CMYK"`.
         resized: Whether it was made smaller.
     """
@@ -46,7 +46,7 @@ def prepare(data: bytes, shorter_side: int | None = None, quality: int = 95) -> 
         quality: Of the JPEGs that are made smaller, from 1 to 100.
 
     Raises:
-        UnreadableError: if training could not read it, or would see something else than a person.
+        UnreadableError: if training could not read it, or would read another image than a viewer shows.
     """
     pixels, repaired = decode(data)
     if shorter_side is not None and min(pixels.shape[:2]) > shorter_side:
@@ -92,7 +92,7 @@ def find_fault(data: bytes) -> str | None:
 
 
 def resize(pixels: np.ndarray, shorter_side: int, quality: int) -> bytes:
-    """A JPEG whose shorter side has a number of pixels; grey stays grey.
+    """A JPEG whose shorter side has a number of pixels; gray stays gray.
 
     A note of a camera about rotation (EXIF) is dropped, as TensorFlow's decoder ignores it.
     """

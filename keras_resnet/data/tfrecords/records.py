@@ -49,10 +49,10 @@ SCHEMAS = (
 
 @dataclass(frozen=True, eq=False)
 class RecordSplit(EncodedSplit):
-    """Photographs in TFRecord shards.
+    """Encoded images in TFRecord shards.
 
-    A record is read when its image is wanted, and checked: its checksum, its schema, and that its label is the one
-    given here, for a label that belongs to another record would never crash, only ruin the training.
+    A record is read when its image is wanted, and its checksum, its schema and its label are checked: the label of
+    another record would never crash, only ruin the training.
 
     Args:
         paths: The shards.

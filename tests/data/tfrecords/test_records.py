@@ -22,7 +22,7 @@ TFDS, OLDER = SCHEMAS
 
 
 def example(index, schema=TFDS, image=None):
-    """A flat image of grey level 10 x index, of class index % 7."""
+    """A flat image of gray level 10 x index, of class index % 7."""
     if image is None:
         image = tf.io.encode_png(tf.fill([8 + index % 5, 9, 3], tf.constant(10 * index, tf.uint8))).numpy()
     texts = {schema.image: image, schema.file_name: f"{index}.png".encode()}
@@ -51,7 +51,7 @@ def index(paths, schema=TFDS):
 
 @pytest.fixture
 def split(tmp_path) -> RecordSplit:
-    """24 images in three shards, which carry their index as grey level."""
+    """24 images in three shards, which carry their index as gray level."""
     return index(write_shards(tmp_path))
 
 
@@ -174,13 +174,13 @@ def test_a_host_reads_no_image_of_another(split, noise):
 
 @pytest.mark.parametrize("hosts", [1, 3])
 def test_evaluation_counts_every_image_once_and_in_order(split, hosts):
-    seen, labels = [], []
+    found, labels = [], []
     for host in range(hosts):
         for images, classes in evaluation_batches(split, batch_size=15, host=host, hosts=hosts).as_numpy_iterator():
             real = classes >= 0
-            seen += indices(images[real]).tolist()
+            found += indices(images[real]).tolist()
             labels += classes[real].tolist()
-    assert seen == list(range(SIZE)) and labels == split.labels.tolist()
+    assert found == list(range(SIZE)) and labels == split.labels.tolist()
 
 
 @pytest.mark.parametrize("place", ["length", "its checksum", "data", "checksum of the data"])
@@ -277,7 +277,7 @@ def test_arrays_of_another_kind_are_refused(split, name):
         RecordSplit(split.paths, **arrays, image_size=8)
 
 
-def test_every_photograph_of_the_real_sample(shared_data):
+def test_every_image_of_the_real_sample(shared_data):
     paths = tuple(map(str, sorted(shared_data.glob("tfds/imagenet2012/*/imagenet2012-*.tfrecord-*"))))
     if not paths:
         pytest.skip(f"no imagenet2012 in {shared_data}/tfds")
