@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ ALL_VIEWS = {
 }
 
 
+@functools.cache
 def make_simple(seed: int = 0, classes: int = 12) -> keras.Model:
     """A network of one size, quickly traced, with a normalization of its own."""
     keras.utils.set_random_seed(seed)
@@ -65,7 +68,7 @@ def array_split() -> ArraySplit:
     return ArraySplit(np.kron(coarse, np.ones((1, 8, 8, 1), np.uint8)), noise.integers(0, 12, 11))
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 11, 20])
+@pytest.mark.parametrize("batch_size", [4, *slow([1, 11, 20])])
 def test_the_center_is_what_a_training_measures(array_split, batch_size):
     network = make_simple()
     measured = scored([network], array_split, "center", batch_size=batch_size)
@@ -81,7 +84,7 @@ def test_the_center_of_encoded_images_is_what_a_training_measures(split):
     assert vars(scored([network], split, "center").errors) == pytest.approx(vars(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 7, 9])
+@pytest.mark.parametrize("batch_size", [4, *slow([1, 7, 9])])
 def test_ten_crops_average_scores(split, photographs, batch_size):
     network = make_simple()
     crops = [test_crops.ten_crops(DecodedImage(tf.constant(image)), SIZE) for image in photographs]
@@ -166,8 +169,7 @@ def test_fewer_than_five_classes_are_never_wrong_among_five(array_split):
     assert measured.errors.top5_error == 0
 
 
-@pytest.mark.parametrize("name", ["center", "10-crop"])
-@pytest.mark.parametrize("images", [6, 8])
+@pytest.mark.parametrize(("name", "images"), [("center", 6), ("10-crop", 8), *slow([("center", 8), ("10-crop", 6)])])
 def test_a_wrong_count_is_an_error(split, name, images):
     view = VIEWS[name](split, **ALL_VIEWS[name])
     with pytest.raises(RuntimeError, match=f"7 images were evaluated, but the split has {images}"):

@@ -55,10 +55,9 @@ def split(tmp_path) -> RecordSplit:
     return index(write_shards(tmp_path))
 
 
-def read(split, indices, batch_size=5, augmentation=("random-resized-crop", "flip")):
-    draws = np.random.default_rng(1).random((len(indices), 5), np.float32)
-    elements = tf.data.Dataset.from_tensor_slices((np.asarray(indices, np.int64), draws))
-    batches = split.batches(elements, batch_size, augmentation, padding=0, drop_remainder=False)
+def read(split, indices, batch_size=5):
+    elements = tf.data.Dataset.from_tensor_slices((np.asarray(indices, np.int64), np.zeros((len(indices), 0), "f")))
+    batches = split.batches(elements, batch_size, (), padding=0, drop_remainder=False)
     return (np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True))
 
 
@@ -126,7 +125,7 @@ def test_the_scan_tells_its_progress(split):
 
 
 def first_batches(split, iteration, count):
-    options = {"global_batch_size": BATCH, "augmentation": ("random-resized-crop",), "seed": 3}
+    options = {"global_batch_size": BATCH, "augmentation": (), "seed": 3}
     batches = training_batches(split, first_iteration=iteration, **options)
     return np.concatenate([indices(images.numpy()) for images, _ in batches.take(count)]).tolist()
 
@@ -153,7 +152,7 @@ def test_what_is_garbage_would_be_noticed(half_consumed):
 
 @pytest.mark.parametrize("hosts", [2, *slow([1, 4])])
 def test_hosts_together_read_every_image_once_in_an_epoch(split, hosts):
-    options = {"global_batch_size": BATCH, "augmentation": ("random-resized-crop", "flip"), "seed": 5, "hosts": hosts}
+    options = {"global_batch_size": BATCH, "augmentation": (), "seed": 5, "hosts": hosts}
     per_host = []
     for host in range(hosts):
         batches = training_batches(split, host=host, **options).take(SIZE // BATCH)
@@ -183,7 +182,7 @@ def test_evaluation_counts_every_image_once_and_in_order(split, hosts):
     assert found == list(range(SIZE)) and labels == split.labels.tolist()
 
 
-@pytest.mark.parametrize("place", ["length", "its checksum", "data", "checksum of the data"])
+@pytest.mark.parametrize("place", ["length", "data", *slow(["its checksum", "checksum of the data"])])
 def test_a_flipped_bit_is_noticed_and_named(split, place):
     index, path = 9, split.paths[1]
     start, stop = bounds(split, index)
@@ -202,7 +201,7 @@ def test_a_flipped_bit_is_noticed_and_named(split, place):
         records.scan(split.paths, TFDS)
 
 
-@pytest.mark.parametrize("left", [1, HEADER - 1, HEADER, HEADER + 30, -FOOTER, -1])
+@pytest.mark.parametrize("left", [1, HEADER, -1, *slow([HEADER - 1, HEADER + 30, -FOOTER])])
 def test_a_cut_shard_is_named_with_the_byte(split, left):
     path = split.paths[1]
     start, stop = bounds(split, 11)
