@@ -22,7 +22,7 @@ KINDS: dict[Any, str] = {
     float | None: "a finite number or None",
     tuple[int, ...]: "a list of whole numbers",
 }
-"""What a type is called in an error, for every type that a configuration uses beside `Literal`."""
+"""The names of types in errors, for every type that a configuration uses beside `Literal`."""
 
 
 def refuse(name: str, rule: str, value: object, hint: str = "") -> NoReturn:
@@ -82,7 +82,7 @@ def fitting(name: str, value: Any, hint: Any) -> Any:
 
     Args:
         name: The argument, for the error.
-        value: What was received.
+        value: The value received.
         hint: A class, a `Literal`, or one of the types in `KINDS`.
 
     Raises:
@@ -139,7 +139,7 @@ def keys(received: object, known: Iterable[str], required: Iterable[str] = (), w
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What changes from one nested mapping to another, as `"model.shortcut: 'A' -> 'B'"`."""
+    """The changes from one nested mapping to another, as `"model.shortcut: 'A' -> 'B'"`."""
     old, new = dict(leaves(before)), dict(leaves(after))
     return [
         f"{key}: {repr(old[key]) if key in old else 'absent'} -> {repr(new[key]) if key in new else 'absent'}"

@@ -1,5 +1,8 @@
 """Everything that may change the result of a training, as values that check themselves.
 
+A recipe can grow: its fingerprint covers the fields that differ from their defaults, and a recipe.json may leave the
+others out. Hence a default never changes, and the default of a new field does what was done before it.
+
 The fingerprint of a `Recipe` names the experiment. One vocabulary: the field `ModelConfig.shortcut` is the flag
 `--model.shortcut`, the JSON `{"model": {"shortcut": …}}`, and the tuner's axis `"model.shortcut"`.
 """
@@ -72,7 +75,7 @@ class ModelConfig(Checked):
 
 @dataclass(frozen=True)
 class DataConfig(Checked):
-    """The images, and what is done to them."""
+    """The images, their augmentation and their normalization."""
 
     dataset: DatasetName = "cifar10"
     """The data set; folder is a directory with one folder of pictures for each class."""
@@ -110,7 +113,7 @@ class DataConfig(Checked):
 
 @dataclass(frozen=True)
 class OptimizerConfig(Checked):
-    """How a gradient becomes an update."""
+    """The optimizer: from a gradient to an update."""
 
     name: OptimizerName = "sgd"
     """Stochastic gradient descent with momentum; in lars each kernel has a rate of its own, for very large batches."""

@@ -26,11 +26,11 @@ class ScheduleConfig(Checked):
     boundaries: tuple[int, ...] = (32_000, 48_000)
     """The iterations at which the learning rate drops; read by steps and error-gate."""
     factor: float = 0.1
-    """What a drop multiplies the learning rate by."""
+    """The factor of a drop of the learning rate."""
     warmup_iterations: int = 0
     """Iterations over which the learning rate grows linearly to where the schedule has got by then."""
     warmup_learning_rate: float = 0.0
-    """Where the warm-up starts; below learning_rate."""
+    """The first learning rate of the warm-up; below learning_rate."""
     gate_learning_rate: float = 0.01
     """error-gate: the learning rate until the training error is below gate_error."""
     gate_error: float = 80.0

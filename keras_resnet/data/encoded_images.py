@@ -7,7 +7,7 @@ import functools
 import tensorflow as tf
 
 RATIOS = (2, 4, 8)
-"""How many times smaller a JPEG can be decoded, at less cost."""
+"""The factors by which a JPEG can be decoded smaller, at less cost."""
 MARGIN = 4
 """Pixels around a window of a JPEG whose colors its own depend on."""
 

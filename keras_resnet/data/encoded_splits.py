@@ -42,7 +42,7 @@ class EncodedSplit(Split):
 
     @abstractmethod
     def describe(self, index: int) -> str:
-        """Where an image that cannot be used lies, and what is known of the reason."""
+        """The place of an image that cannot be used, and the reason as far as it is known."""
 
     @abstractmethod
     def encoded_bytes(self) -> int:
@@ -66,7 +66,7 @@ class EncodedSplit(Split):
 
     @cached_property
     def memory(self) -> tf.lookup.experimental.MutableHashTable:
-        """What stays of the images that were read, by index; all pipelines of this split share it."""
+        """The cache, by index; all pipelines of this split share it."""
         with tf.init_scope(), tf.device("CPU:0"):
             return tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, default_value="")
 
@@ -84,7 +84,7 @@ class EncodedSplit(Split):
         return tf.cond(tf.strings.length(found) > 0, lambda: found, first_time)
 
     def keep(self, content: tf.Tensor) -> tf.Tensor:
-        """What the cache keeps of a file."""
+        """The content of the cache for a file."""
         if self.cache == "encoded":
             return content
         full = has_full_resolution(EncodedImage(content).shape, self.image_size)

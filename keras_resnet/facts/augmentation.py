@@ -18,7 +18,7 @@ Images = Literal["fixed-size", "encoded"]
 
 @dataclass(frozen=True)
 class OperationFacts:
-    """What is known of an operation without any image."""
+    """Facts of an operation."""
 
     draws: int
     """Uniform random numbers that it takes for each image."""

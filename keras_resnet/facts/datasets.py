@@ -21,7 +21,7 @@ class Dataset:
     class_names: tuple[str, ...] | None
     """In the order of the labels."""
     source: str
-    """Where the images come from."""
+    """The origin of the images."""
 
     @property
     def images(self) -> Images:

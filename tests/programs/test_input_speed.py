@@ -68,7 +68,7 @@ def test_the_table_adds_up():
         (["imagenet-resnet51"], "is no recipe. Did you mean 'imagenet-resnet50'?"),
         (["--rounds", "0"], "--images and --rounds must be at least 1. Received: 1024, 0"),
         (["digits-resnet8", "--run.strategy", "multi_worker"], "choose --run.strategy one_device, not multi_worker"),
-        ([], "The data set 'imagenet' needs the directory of its files"),
+        ([], "must be the directory of ImageNet's files"),
     ],
 )
 def test_a_bad_command_line_is_refused(words, told, capsys):

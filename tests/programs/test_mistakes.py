@@ -228,7 +228,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(capsys, tmp_path, n
         ([fewer, "--dataset", "digits"], "The number of classes must be the same. Received: 9 in"),
         ([network, "--dataset", "digits", "--split", "test"], "`--split` must be one of train, validation"),
         ([network, "--dataset", "digits", "--holdout", "1437"], "`holdout` must be at least 0 and below 1437"),
-        ([network, "--dataset", "folder"], "needs a directory of class folders"),
+        ([network, "--dataset", "folder"], "must be a directory of class folders"),
         ([run.path, "--data-directory", tmp_path, "--output", tmp_path / "file"], "is a file. Choose another --output"),
         ([tmp_path / "missing"], f"There is no file or folder {tmp_path / 'missing'}"),
     ]:

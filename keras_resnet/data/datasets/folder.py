@@ -105,7 +105,7 @@ def describe_faults(faults: list[str], images: int) -> str:
 
 
 def find_fault(path: str) -> str | None:
-    """What is wrong with an image file, if its ends tell."""
+    """The fault of an image file, if its first or last bytes show one."""
     try:
         with Path(path).open("rb") as file:
             start = file.read(len(PNG_START))

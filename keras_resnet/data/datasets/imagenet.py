@@ -46,7 +46,7 @@ def load(
 
 
 def find_directory(directory: str) -> str:
-    """Where the shards lie: the directory itself, or the newest version of `imagenet2012` in it.
+    """The directory of the shards: the given one, or the newest version of `imagenet2012` in it.
 
     Raises:
         FileNotFoundError: if there is no such directory, or it holds no shards of a split.

@@ -1,4 +1,4 @@
-"""From the name of a data set to its splits."""
+"""Loading of a data set by its name."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ LOADERS: dict[str, Loader] = {
     "imagenet": lambda directory, size, tell: imagenet.load(directory, size, progress=_telling_scan(tell)),
     "folder": lambda directory, size, tell: folder.load(directory, size),
 }
-"""From data directory, image size and a way to tell what takes long, to the training split, the test split if there is
-one, and the class names."""
+"""From data directory, image size and a function for lines of progress to the training split, the test split if there
+is one, and the class names."""
 
 REMOTE = ("imagenet",)
 """The data sets that are read with TensorFlow's file systems, hence also from gs:// and the like."""

@@ -1,4 +1,4 @@
-"""What lies beside the shards: the manifest, the index of every image, and what tensorflow-datasets wants to read."""
+"""The files beside the shards: the manifest, the index of every image, and the descriptions of tensorflow-datasets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from keras_resnet.host.files import as_json, write
 MANIFEST = "manifest.json"
 """Written last: its presence says that all is done."""
 KEPT = ("file", "images", "bytes", "sha256")
-"""What the manifest says of a shard."""
+"""The keys of a shard in the manifest."""
 
 
 def write_descriptions(plan: Plan, directory: Path, records: Sequence[Record]) -> Record:
-    """Writes what other programs read beside the shards, then the manifest, which says that all is done.
+    """Writes the files that other programs read beside the shards, and last the manifest, the mark of the end.
 
     Raises:
         ValueError: if a shard has no image left.

@@ -19,7 +19,7 @@ KAGGLE = Path("ILSVRC", "Data", "CLS-LOC")
 PADDING = 2**20
 """The most bytes that are taken for what fills the last block of an archive."""
 TOLD = 100
-"""How many classes are read between two lines that tell of it."""
+"""Classes between two lines of progress."""
 
 Tell = Callable[[str], None]
 

@@ -1,4 +1,4 @@
-"""What an encoded image is, by its content, and how the few odd ones of ImageNet become plain JPEGs."""
+"""The format of an encoded image by its content, and the repair of the few odd ones of ImageNet to plain JPEGs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPAIR_QUALITY = 100
 """As tensorflow-datasets encodes the same images."""
 
 KINDS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"II*\x00": "TIFF", b"MM\x00*": "TIFF"}
-"""What files that are neither JPEG nor PNG begin with."""
+"""The first bytes of files that are neither JPEG nor PNG."""
 
 
 class UnreadableError(ValueError):
@@ -83,7 +83,7 @@ def decode(data: bytes) -> tuple[np.ndarray, str | None]:
 
 
 def find_fault(data: bytes) -> str | None:
-    """What is wrong with an image that was prepared, if anything."""
+    """The fault of a prepared image, if any."""
     try:
         _, repair = decode(data)
     except UnreadableError as error:

@@ -1,4 +1,4 @@
-"""Which byte of which shard each image of ImageNet begins at.
+"""Index of the images of ImageNet: the shard of each, and the byte at which it begins.
 
 The preparation wrote it beside the shards. Otherwise one scan of the shards finds it, and is kept for the next time.
 """

@@ -1,4 +1,4 @@
-"""Images in TFRecord shards with random access: where each record begins is known, so any one is read alone.
+"""Images in TFRecord shards with random access: the beginning of each record is known, so any one is read alone.
 
 Thus the order of the images is a function of (seed, epoch, position) here too, and a run that continues, or one host of
 several, reads nothing but its own images.
@@ -171,7 +171,7 @@ def find_schema(path: str) -> Schema:
 def scan(
     paths: Sequence[str], schema: Schema, progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where every record begins, and its label, found by reading the shards to their ends.
+    """The beginning and the label of every record, found by reading the shards to their ends.
 
     Args:
         paths: The shards.
