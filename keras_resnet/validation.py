@@ -22,7 +22,7 @@ KINDS: dict[Any, str] = {
     float | None: "a finite number or None",
     tuple[int, ...]: "a list of whole numbers",
 }
-"""What a type is called in an error, for every type that a configuration uses beside `Literal`."""
+"""The names of types in errors, for every type that a configuration uses beside `Literal`."""
 
 
 def refuse(name: str, rule: str, value: object, hint: str = "") -> NoReturn:
@@ -82,7 +82,7 @@ def fitting(name: str, value: Any, hint: Any) -> Any:
 
     Args:
         name: The argument, for the error.
-        value: What was received.
+        value: The value received.
         hint: A class, a `Literal`, or one of the types in `KINDS`.
 
     Raises:
@@ -92,9 +92,7 @@ def fitting(name: str, value: Any, hint: Any) -> Any:
         one_of(name, value, words)
         return value
     if get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple) or any(type(item) is not int for item in value):
-            refuse(name, KINDS[hint], value)
-        return tuple(value)
+        return _fitting_list(name, value, hint)
     if hint in (float, float | None) and type(value) is int:
         return float(value)
     # True is an `int` to Python, and never what somebody meant by a number.
@@ -104,16 +102,31 @@ def fitting(name: str, value: Any, hint: Any) -> Any:
     return value
 
 
-def keys(received: object, expected: Iterable[str], where: str = "") -> None:
-    """Refuses anything but a mapping with exactly these keys; an unknown key before a missing one, as a typo is both.
+def _fitting_list(name: str, value: Any, hint: Any) -> tuple[Any, ...]:
+    """A list of whole numbers, or of the words of a `Literal`, as a tuple."""
+    words = choices(get_args(hint)[0])
+    rule = KINDS[hint] if words is None else "a list of " + ", ".join(map(repr, words))
+    if not isinstance(value, list | tuple):
+        refuse(name, rule, value)
+    for item in value:
+        if words is None and type(item) is not int:
+            refuse(name, rule, value)
+        if words is not None and item not in words:
+            refuse(name, rule, value, nearest(item, words))
+    return tuple(value)
+
+
+def keys(received: object, known: Iterable[str], required: Iterable[str] = (), where: str = "") -> None:
+    """Refuses anything but a mapping of known keys; an unknown key before a missing one, as a typo is both.
 
     Args:
-        received: What should be a mapping.
-        expected: Its keys.
+        received: The value that should be a mapping.
+        known: The keys that it may have.
+        required: Those that it must have.
         where: The key under which it lies, for the error; empty for the outermost.
     """
     prefix = f"{where}." if where else ""
-    expected = [prefix + key for key in expected]
+    expected = [prefix + key for key in known]
     if not isinstance(received, Mapping):
         raise ValueError(f"`{where or 'recipe'}` must be an object with the keys {', '.join(expected)}.")
     found = [f"{prefix}{key}" for key in received]
@@ -121,7 +134,7 @@ def keys(received: object, expected: Iterable[str], where: str = "") -> None:
         if key not in expected:
             hint = nearest(key, expected) or f"The keys are {', '.join(expected)}"
             raise ValueError(f"`{key}` is no key of a recipe. {hint}")
-    if missing := [key for key in expected if key not in found]:
+    if missing := [prefix + key for key in required if prefix + key not in found]:
         raise ValueError(f"The recipe lacks {', '.join(f'`{key}`' for key in missing)}.")
 
 
@@ -135,7 +148,7 @@ def hyperparameters(recipe: Any) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What changes from one nested mapping to another, as `"model.shortcut: 'A' -> 'B'"`."""
+    """The changes from one nested mapping to another, as `"model.shortcut: 'A' -> 'B'"`."""
     old, new = dict(leaves(before)), dict(leaves(after))
     return [
         f"{key}: {repr(old[key]) if key in old else 'absent'} -> {repr(new[key]) if key in new else 'absent'}"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from keras_resnet.data.datasets.loading import Data
     from keras_resnet.data.splits import Split
     from keras_resnet.evaluation.scoring import Scored
-    from keras_resnet.evaluation.test_views import View
+    from keras_resnet.evaluation.test_views import EvaluationView
     from keras_resnet.inference.trained_network import TrainedNetwork
 
 FLAGS = command_line.flags_by_argument(Options)
@@ -80,7 +80,7 @@ def evaluate(options: Options) -> int:
     return 0
 
 
-def score(models: list, view: View, data: Data, images: int) -> Scored:
+def score(models: list, view: EvaluationView, data: Data, images: int) -> Scored:
     """The scores of the networks on the images; shows the progress.
 
     Raises:
@@ -142,7 +142,7 @@ def choose_split(data: Data, options: Options) -> Split:
 
 
 def result(
-    plan: Plan, options: Options, networks: list[TrainedNetwork], data: Data, view: View, scored: Scored
+    plan: Plan, options: Options, networks: list[TrainedNetwork], data: Data, view: EvaluationView, scored: Scored
 ) -> dict[str, Any]:
     """The errors, and how they were measured, fit for JSON."""
     from keras_resnet.models import input_normalization

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from cli import program, recipe_line, refusal, startup
+from keras_resnet.config.recipe import hyperparameters_of
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -28,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     directory = RunDirectory(run.directory_for(recipe))
     try:
         if run.strategy not in ("multi_worker", "auto"):  # where there are other processes, only worker 0 looks
-            directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes)
+            directory.check(
+                recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes, read=hyperparameters_of
+            )
             if directory.finished:
                 from keras_resnet.reporting import console
 

@@ -81,6 +81,8 @@ def test_choices_are_the_words_of_a_literal():
         ([1, 2], tuple[int, ...], (1, 2)),
         ((), tuple[int, ...], ()),
         ("B", Literal["A", "B"] | None, "B"),
+        (["B", "A"], tuple[Literal["A", "B"], ...], ("B", "A")),
+        ((), tuple[Literal["A", "B"], ...], ()),
     ],
 )
 def test_a_fitting_value_gets_the_one_spelling_of_its_type(value, hint, result):
@@ -110,11 +112,19 @@ def test_a_fitting_value_gets_the_one_spelling_of_its_type(value, hint, result):
         ([1, True], tuple[int, ...], "a list of whole numbers"),
         (3, Exception, "of type Exception"),
         ("C", Literal["A", "B"] | None, "one of 'A', 'B', None"),
+        ("A", tuple[Literal["A", "B"], ...], "a list of 'A', 'B'"),
+        (["A", "C"], tuple[Literal["A", "B"], ...], "a list of 'A', 'B'"),
+        ([["A"]], tuple[Literal["A", "B"], ...], "a list of 'A', 'B'"),
     ],
 )
 def test_a_value_of_another_type_is_refused(value, hint, rule):
     with pytest.raises(ValueError, match=whole(f"`field` must be {rule}. Received: field={value!r}")):
         validation.fitting("field", value, hint)
+
+
+def test_the_nearest_word_is_suggested_for_one_of_a_list():
+    with pytest.raises(ValueError, match=r"Received: steps=\('crop', 'flop'\)\. Did you mean 'flip'\?$"):
+        validation.fitting("steps", ("crop", "flop"), tuple[Literal["crop", "flip"], ...])
 
 
 @pytest.mark.parametrize(
@@ -126,9 +136,14 @@ def test_a_value_of_another_type_is_refused(value, hint, rule):
         ({"depth": 1, "shortcut": 2, "zzzzzzzzzzzzzz": 3}, "The keys are model.depth, model.shortcut"),
     ],
 )
-def test_keys_must_be_exactly_those_expected(received, message):
+def test_keys_must_be_known_and_those_required_there(received, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        validation.keys(received, ("depth", "shortcut"), "model")
+        validation.keys(received, ("depth", "shortcut"), ("shortcut",), "model")
+
+
+def test_keys_that_are_not_required_may_be_absent():
+    validation.keys({}, ("depth", "shortcut"))
+    validation.keys({"shortcut": 1}, ("depth", "shortcut"), ("shortcut",), "model")
 
 
 def test_differences_are_listed_by_their_dotted_key():

@@ -1,1 +1,1 @@
-"""What somebody wants trained, as values that check themselves."""
+"""Configuration of a training, as values that check themselves."""

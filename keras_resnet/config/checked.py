@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from keras_resnet import validation
@@ -23,8 +23,15 @@ class Checked:
 
 
 def build(kind: type[Kind], values: Any, where: str = "") -> Kind:
-    """A dataclass of dataclasses from nested dictionaries, which must have every key and no other."""
+    """A dataclass of dataclasses from nested dictionaries; absent keys have their defaults, others are refused."""
     hints = get_type_hints(kind)
-    validation.keys(values, hints, where)
-    nested = {key: hint for key, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
+    validation.keys(values, hints, required(kind), where)
+    nested = {
+        key: hint for key, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint) and key in values
+    }
     return kind(**{**values, **{key: build(hint, values[key], key) for key, hint in nested.items()}})
+
+
+def required(kind: Any) -> list[str]:
+    """The fields of a dataclass that have no default."""
+    return [each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING]

@@ -1,13 +1,14 @@
 """Everything that may change the result of a training, as values that check themselves.
 
+A recipe can grow: its fingerprint covers the fields that differ from their defaults, and a recipe.json may leave the
+others out. Hence a default never changes, and the default of a new field does what was done before it.
+
 The fingerprint of a `Recipe` names the experiment. One vocabulary: the field `ModelConfig.shortcut` is the flag
 `--model.shortcut`, the JSON `{"model": {"shortcut": …}}`, and the tuner's axis `"model.shortcut"`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -15,21 +16,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_resnet import validation
+from keras_resnet.config import version_0_1
 from keras_resnet.config.checked import Checked, build
-from keras_resnet.facts import architectures
+from keras_resnet.config.fingerprint import changes, digest
+from keras_resnet.config.schedule import ScheduleConfig
+from keras_resnet.facts import architectures, augmentation
 from keras_resnet.facts.architectures import Architecture, Block, BottleneckStride, Shortcut
+from keras_resnet.facts.augmentation import Operation
 from keras_resnet.facts.datasets import DATASETS
 
 Family = Literal["imagenet", "cifar"]
 DatasetName = Literal["digits", "cifar10", "cifar100", "imagenet", "folder"]
-Augmentation = Literal["none", "crop", "crop-flip", "crop-flip-colour", "scale-flip", "scale-flip-colour"]
 Normalization = Literal["per-pixel-mean", "per-channel"]
 OptimizerName = Literal["sgd", "lars"]
-ScheduleName = Literal["steps", "plateau", "error-gate", "cosine", "polynomial"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-
-SMALL_IMAGE_AUGMENTATIONS = ("none", "crop", "crop-flip")
-"""What suits images of one size; photographs have all."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +75,22 @@ class ModelConfig(Checked):
 
 @dataclass(frozen=True)
 class DataConfig(Checked):
-    """The images, and what is done to them."""
+    """The images, their augmentation and their normalization."""
 
     dataset: DatasetName = "cifar10"
     """The data set; folder is a directory with one folder of pictures for each class."""
     holdout: int = 0
     """Training images held out for validation; the paper's 45k/5k split is 5000. 0: validate on the test images."""
-    augmentation: Augmentation = "crop-flip"
-    """Random crops after padding, and flips; of photographs, crops of random area and aspect ratio. For photographs
-    alone: colour, and scale, crops from a random size; scale-flip-colour is the paper's."""
+    augmentation: tuple[Operation, ...] = ("pad-crop", "flip")
+    """Random changes of training images, in this order: a crop (pad-crop for cifar and digits; random-scale-crop, the
+    paper's, or random-resized-crop, of random area and aspect ratio, for imagenet and folder), flip, and for imagenet
+    and folder color-jitter and color-noise. The paper's are pad-crop flip, and random-scale-crop flip color-noise."""
     padding: int = 4
-    """Pixels of zeros on each side before the crop."""
+    """Pixels of zeros on each side before a pad-crop."""
     normalization: Normalization = "per-pixel-mean"
     """Subtract the mean image (the paper), or subtract each channel's mean and divide by its deviation."""
     image_size: int | None = None
-    """Pixels along a side after the crop. For photographs only (imagenet, folder): others have their own."""
+    """Pixels along a side after the crop. For imagenet and folder only: the others have their own."""
 
     def _check(self) -> None:
         data = DATASETS[self.dataset]
@@ -101,10 +102,7 @@ class DataConfig(Checked):
             validation.refuse("image_size", f"None with dataset='{self.dataset}', which has a size", self.image_size)
         if data.image_shape is None and (self.image_size is None or self.image_size < 1):
             validation.refuse("image_size", f"positive with dataset='{self.dataset}', such as 224", self.image_size)
-        if data.image_shape is not None and self.augmentation not in SMALL_IMAGE_AUGMENTATIONS:
-            allowed = ", ".join(SMALL_IMAGE_AUGMENTATIONS)
-            rule = f"one of {allowed} with dataset='{self.dataset}': the others are for photographs"
-            validation.refuse("augmentation", rule, self.augmentation)
+        augmentation.check(self.augmentation, data.images)
 
     @property
     def image_side(self) -> int:
@@ -115,7 +113,7 @@ class DataConfig(Checked):
 
 @dataclass(frozen=True)
 class OptimizerConfig(Checked):
-    """How a gradient becomes an update."""
+    """The optimizer: from a gradient to an update."""
 
     name: OptimizerName = "sgd"
     """Stochastic gradient descent with momentum; in lars each kernel has a rate of its own, for very large batches."""
@@ -143,86 +141,6 @@ class OptimizerConfig(Checked):
         validation.at_least("weight_decay", self.weight_decay, 0)
         if self.nesterov and not self.momentum:
             validation.refuse("momentum", "positive with nesterov=True", self.momentum)
-
-
-@dataclass(frozen=True)
-class ScheduleConfig(Checked):
-    """The learning rate, and everything that is counted in iterations."""
-
-    name: ScheduleName = "steps"
-    """Drops at the boundaries, at a plateau of the validation error, after an error gate (ResNet-110); or down to 0 by
-    a cosine or a polynomial."""
-    learning_rate: float = 0.1
-    """Before the first drop."""
-    iterations: int = 64_000
-    """When to stop."""
-    boundaries: tuple[int, ...] = (32_000, 48_000)
-    """The iterations at which the learning rate drops; read by steps and error-gate."""
-    factor: float = 0.1
-    """What a drop multiplies the learning rate by."""
-    warmup_iterations: int = 0
-    """Iterations over which the learning rate grows linearly to where the schedule has got by then."""
-    warmup_learning_rate: float = 0.0
-    """Where the warm-up starts; below learning_rate."""
-    gate_learning_rate: float = 0.01
-    """error-gate: the learning rate until the training error is below gate_error."""
-    gate_error: float = 80.0
-    """error-gate: training error in percent."""
-    patience: int = 5
-    """plateau: validations without improvement before a drop."""
-    power: float = 2.0
-    """polynomial: of the share of iterations that is left; 1 is a straight line."""
-    scale: float = 1.0
-    """Multiplies iterations, boundaries and warmup_iterations: 0.125 turns 64k/32k/48k into 8k/4k/6k."""
-
-    def _check(self) -> None:
-        for name in ("learning_rate", "gate_learning_rate", "patience", "power", "scale", "iterations"):
-            validation.positive(name, getattr(self, name))
-        if not 0 < self.factor < 1:
-            validation.refuse("factor", "above 0 and below 1", self.factor)
-        if not 0 < self.gate_error <= 100:
-            validation.refuse("gate_error", "above 0 and at most 100 percent", self.gate_error)
-        if not self.scaled_iterations:
-            validation.refuse("scale", f"large enough to leave one of the {self.iterations} iterations", self.scale)
-        self._check_warmup()
-        if self.name in ("steps", "error-gate"):
-            self._check_boundaries("boundaries", self.boundaries, self.iterations)
-            self._check_boundaries("scaled_boundaries", self.scaled_boundaries, self.scaled_iterations)
-
-    def _check_warmup(self) -> None:
-        if not 0 <= self.warmup_iterations < self.iterations:
-            rule = f"at least 0 and below iterations={self.iterations}"
-            validation.refuse("warmup_iterations", rule, self.warmup_iterations)
-        if not 0 <= self.warmup_learning_rate < self.learning_rate:
-            rule = f"at least 0 and below learning_rate={self.learning_rate}"
-            validation.refuse("warmup_learning_rate", rule, self.warmup_learning_rate)
-        if self.warmup_learning_rate and not self.warmup_iterations:
-            validation.refuse("warmup_learning_rate", "0 without warmup_iterations", self.warmup_learning_rate)
-        if self.warmup_iterations and self.name == "error-gate":
-            validation.refuse(
-                "warmup_iterations", "0 with name='error-gate', which is a warm-up", self.warmup_iterations
-            )
-
-    def _check_boundaries(self, name: str, boundaries: tuple[int, ...], iterations: int) -> None:
-        edges = (0, *boundaries, iterations)
-        if any(later <= earlier for earlier, later in itertools.pairwise(edges)):
-            rule = f"increasing, above 0 and below the {iterations} iterations"
-            validation.refuse(name, rule, boundaries, "To shorten or stretch everything together, set `scale`")
-
-    @property
-    def scaled_iterations(self) -> int:
-        """When to stop, after scaling."""
-        return round(self.iterations * self.scale)
-
-    @property
-    def scaled_boundaries(self) -> tuple[int, ...]:
-        """The iterations at which the learning rate drops, after scaling."""
-        return tuple(round(boundary * self.scale) for boundary in self.boundaries)
-
-    @property
-    def scaled_warmup_iterations(self) -> int:
-        """Iterations of warm-up, after scaling."""
-        return round(self.warmup_iterations * self.scale)
 
 
 @dataclass(frozen=True)
@@ -277,7 +195,7 @@ class Recipe(Checked):
 
     name: str
     """Letters, digits, dots and dashes: it becomes part of a directory's name."""
-    description: str
+    description: str = ""
     """One line: what it trains, and the result to expect."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -297,34 +215,56 @@ class Recipe(Checked):
 
     @property
     def fingerprint(self) -> str:
-        """12 hexadecimal digits that differ between recipes that may give different results."""
-        canonical = json.dumps(self.hyperparameters(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        """12 hexadecimal digits that differ between recipes that may give different results.
+
+        They are those of the fields that differ from their defaults: a later version's new field, with a default that
+        does what was done before it, leaves them as they are.
+        """
+        return digest(self.changes())
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprint, and that by which version 0.1 has named directories and results."""
+        earlier = version_0_1.fingerprint(self.hyperparameters(), self.changes())
+        return (self.fingerprint, *([earlier] if earlier else []))
 
     def hyperparameters(self) -> dict[str, Any]:
         """The recipe as nested dictionaries, without the name and the description."""
         return validation.hyperparameters(asdict(self))
 
+    def changes(self) -> dict[str, Any]:
+        """The hyperparameters that differ from their defaults."""
+        return changes(self.hyperparameters(), Recipe("defaults").hyperparameters())
+
     def differences(self, other: Recipe) -> list[str]:
-        """What changes from this recipe to another, as `"model.shortcut: 'A' -> 'B'"`."""
+        """The changes from this recipe to another, as `"model.shortcut: 'A' -> 'B'"`."""
         return validation.differences(self.hyperparameters(), other.hyperparameters())
 
     def to_json(self) -> str:
-        """The recipe as text that `from_json` turns into an equal recipe."""
+        """The recipe as text that `from_json` turns into an equal recipe; defaults are written, too, for the reader."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """The recipe that `to_json` wrote.
+        """The recipe of a text that `to_json` of this or an earlier version wrote, or somebody by hand.
 
         Raises:
-            ValueError: if the text is not JSON, if a key is unknown or missing, or if a value is refused.
+            ValueError: if the text is not JSON, if a key is unknown, or if a value is refused.
         """
         try:
             values = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"The recipe must be JSON. Received: {error}") from error
-        return build(cls, values)
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Recipe:
+        """The recipe of JSON values, whose absent keys have their defaults.
+
+        Raises:
+            ValueError: if a key is unknown, or if a value is refused.
+        """
+        return build(cls, version_0_1.converted(values))
 
     @classmethod
     def read(cls, file: Path) -> Recipe:
@@ -338,3 +278,16 @@ class Recipe(Checked):
             return cls.from_json(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
+
+
+def hyperparameters_of(recorded: Any) -> dict[str, Any]:
+    """The hyperparameters of a recipe that this or an earlier version recorded, with or without its name.
+
+    Args:
+        recorded: JSON values, as in a recipe.json or a checkpoint.
+
+    Raises:
+        ValueError: if a key is unknown, or if a value is refused.
+    """
+    named = {"name": "recorded", **recorded} if isinstance(recorded, dict) else recorded
+    return Recipe.from_dict(named).hyperparameters()

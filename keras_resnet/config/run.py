@@ -19,12 +19,13 @@ class Run(Checked):
     """Everything about a training that must not change its result."""
 
     directory: str | None = None
-    """Where the run is kept. None: runs/NAME-FINGERPRINT."""
+    """The directory of the run. None: runs/NAME-FINGERPRINT."""
     data_directory: str | None = None
-    """Where the images are: a tensorflow-datasets directory, or the folder with the pictures."""
+    """The directory of the images: that of tensorflow-datasets, or the folder with the pictures."""
     cache: Cache | None = None
-    """Keep photographs in memory once they were read: encoded, for a slow or distant disk; or decoded, which takes
-    several times the memory and spares the cores most of their work. None: read them anew in every epoch."""
+    """Keep the images of imagenet or folder in memory once they were read: encoded, for a slow or distant disk; or
+    decoded, which takes several times the memory and spares the cores most of their work. None: read them anew in every
+    epoch."""
     strategy: Strategy = "one_device"
     """The devices, and how they share the work; auto takes the most that there are."""
     replicas: int | None = None
@@ -44,7 +45,7 @@ class Run(Checked):
     keep_checkpoints: int = 3
     """Checkpoints that are kept: the latest ones, and that of the best validation error."""
     checkpoint_directory: str | None = None
-    """Where checkpoints are kept; also gs://, s3:// and whatever else TensorFlow can reach. None: in the directory."""
+    """The directory of the checkpoints; also gs://, s3:// and any other of TensorFlow. None: in that of the run."""
     asynchronous_checkpoints: bool = False
     """Train on while a checkpoint is written."""
     checkpoint_timeout: float = 600.0
@@ -64,7 +65,7 @@ class Run(Checked):
             validation.refuse("accept_changes", "False without resume=True", self.accept_changes)
 
     def remembered(self) -> dict[str, Any]:
-        """What continuing the run takes up again, fit for JSON: all but where it is, and what was asked for once."""
+        """The values with which the run continues, fit for JSON: all but its directory, and requests made once."""
         kept = {
             key: value for key, value in asdict(self).items() if key not in ("directory", "resume", "accept_changes")
         }
@@ -74,5 +75,11 @@ class Run(Checked):
         return kept
 
     def directory_for(self, recipe: Recipe) -> Path:
-        """Where a recipe's run is kept."""
-        return Path(self.directory or f"runs/{recipe.name}-{recipe.fingerprint}")
+        """The directory of a recipe's run."""
+        return Path(self.directory) if self.directory else directory_in(Path("runs"), recipe)
+
+
+def directory_in(folder: Path, recipe: Recipe) -> Path:
+    """The directory of a recipe's run in a folder of runs: NAME-FINGERPRINT, also by the fingerprint of version 0.1."""
+    places = [folder / f"{recipe.name}-{fingerprint}" for fingerprint in recipe.fingerprints]
+    return next((place for place in places if place.exists()), places[0])

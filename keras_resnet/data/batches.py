@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from keras_resnet.data.order import stream
 from keras_resnet.data.splits import PARALLEL_CALLS, Split
+from keras_resnet.facts.augmentation import check, draws
 
 
 def training_batches(
     split: Split,
     *,
     global_batch_size: int,
-    augmentation: str,
+    augmentation: Sequence[str],
     padding: int = 4,
     seed: int,
     first_iteration: int = 0,
@@ -32,8 +35,8 @@ def training_batches(
     Args:
         split: The training images.
         global_batch_size: Images in an iteration, on all replicas of all hosts together.
-        augmentation: A key of the split's `augmentations`.
-        padding: Pixels on each side before a random crop; photographs are not padded.
+        augmentation: Names of operations that suit the images, in their order; see `facts.augmentation`.
+        padding: Pixels on each side, for `pad-crop`.
         seed: Of the order and of the augmentation.
         first_iteration: Zero-based.
         replicas: Replicas of this host.
@@ -45,14 +48,10 @@ def training_batches(
         host in turns; `batch` is the replica's share of `global_batch_size`.
 
     Raises:
-        ValueError: if `augmentation` is unknown.
+        ValueError: if the images cannot have that augmentation.
     """
-    if augmentation not in split.augmentations:
-        raise ValueError(
-            f"`augmentation` must be one of {', '.join(split.augmentations)}. Received: augmentation={augmentation!r}"
-        )
-    draws = split.augmentations[augmentation].draws
-    elements = stream(split.size, draws, seed=seed, first_position=first_iteration * global_batch_size)
+    check(augmentation, split.kind)
+    elements = stream(split.size, draws(augmentation), seed=seed, first_position=first_iteration * global_batch_size)
     if hosts > 1:
         elements = _part(elements, global_batch_size, host, hosts)
     size = global_batch_size // (hosts * replicas)
@@ -100,7 +99,7 @@ def evaluation_batches(
 
     indices = tf.data.Dataset.range(min(host * most, split.size), min((host + 1) * most, split.size))
     elements = indices.map(lambda index: (index, tf.zeros([0])))
-    batches = split.batches(elements, size, "none", padding=0, drop_remainder=False).map(fill)
+    batches = split.batches(elements, size, (), padding=0, drop_remainder=False).map(fill)
     nothing = (tf.zeros([size, *split.image_shape], tf.uint8), tf.fill([size], -1))
     batches = batches.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()).take(count)
     return batches.prefetch(2 * replicas).with_options(options())
@@ -111,7 +110,7 @@ def options() -> tf.data.Options:
     chosen = tf.data.Options()
     chosen.deterministic = True
     chosen.autotune.enabled = False
-    # What feeds an accelerator then never waits behind a photograph. Many images at once keep the cores busy: an
+    # What feeds an accelerator then never waits behind a large image. Many images at once keep the cores busy: an
     # operation need not be divided among them.
     chosen.threading.private_threadpool_size = PARALLEL_CALLS
     chosen.threading.max_intra_op_parallelism = 1

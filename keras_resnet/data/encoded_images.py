@@ -1,4 +1,4 @@
-"""Photographs, of which only what is seen is decoded."""
+"""Images of any size, as JPEG or PNG files or as pixels, of which only the window that is wanted is decoded."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import functools
 import tensorflow as tf
 
 RATIOS = (2, 4, 8)
-"""How many times smaller a JPEG can be decoded, at less cost."""
+"""The factors by which a JPEG can be decoded smaller, at less cost."""
 MARGIN = 4
-"""Pixels around a window of a JPEG whose colours its own depend on."""
+"""Pixels around a window of a JPEG whose colors its own depend on."""
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
     """uint8 [height, width, 3] of the bytes of a JPEG or PNG file.
 
-    Grey becomes RGB, transparency is dropped, and a rotation that a camera only noted down (EXIF) is ignored.
+    Gray becomes RGB, transparency is dropped, and a rotation that stands in the file alone (EXIF) is ignored.
     """
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     return tf.ensure_shape(image, [None, None, 3])
 
 
 class EncodedImage:
-    """A photograph as a JPEG or PNG file.
+    """An image as a JPEG or PNG file.
 
     Args:
         content: The bytes of the file, string [].
@@ -49,25 +49,25 @@ class EncodedImage:
             lambda: sliced(decode(self.content), window),
         )
 
-    def coarse_part(self, window: tf.Tensor, size: int) -> tf.Tensor:
-        """A window; of a JPEG no finer than a square of `size` pixels needs: a half, a quarter or an eighth."""
+    def reduced_part(self, window: tf.Tensor, size: int) -> tf.Tensor:
+        """Pixels of a window; of a JPEG at 1/2, 1/4 or 1/8 of the resolution where a square of `size` needs no more."""
         finer = tf.reduce_min(window[2:]) // size >= tf.constant(RATIOS, tf.int32)
-        coarsest_that_serves = tf.where(self.is_jpeg, tf.reduce_sum(tf.cast(finer, tf.int32)), 0)
+        largest_ratio = tf.where(self.is_jpeg, tf.reduce_sum(tf.cast(finer, tf.int32)), 0)
         exact = functools.partial(self.part, window)
         return tf.switch_case(
-            coarsest_that_serves,
-            [exact, *(functools.partial(self._part_of_smaller_jpeg, window, ratio) for ratio in RATIOS)],
+            largest_ratio,
+            [exact, *(functools.partial(self._part_of_reduced_jpeg, window, ratio) for ratio in RATIOS)],
         )
 
     def _exact_part_of_jpeg(self, window: tf.Tensor) -> tf.Tensor:
-        # The colours of a JPEG are interpolated between neighbours, which must therefore be decoded, too.
+        # The colors of a JPEG are interpolated between neighbours, which must therefore be decoded, too.
         corner = tf.maximum(window[:2] - MARGIN, 0)
         end = tf.minimum(window[:2] + window[2:] + MARGIN, tf.io.extract_jpeg_shape(self.content)[:2])
         larger = self._decode(tf.concat([corner, end - corner], 0))
         return sliced(larger, tf.concat([window[:2] - corner, window[2:]], 0))
 
-    def _part_of_smaller_jpeg(self, window: tf.Tensor, ratio: int) -> tf.Tensor:
-        # A scaled photograph has a pixel for each `ratio` of the whole one, the last perhaps for fewer.
+    def _part_of_reduced_jpeg(self, window: tf.Tensor, ratio: int) -> tf.Tensor:
+        # A reduced image has a pixel for each `ratio` of the whole one, the last perhaps for fewer.
         corner, end = window[:2] // ratio, (window[:2] + window[2:] + ratio - 1) // ratio
         return self._decode(tf.concat([corner, end - corner], 0), ratio)
 
@@ -76,10 +76,10 @@ class EncodedImage:
 
 
 class DecodedImage:
-    """A photograph as its pixels, seen as its file would be.
+    """An image as its pixels, with the windows of its file.
 
     Args:
-        pixels: uint8 [height, width, 3], of which one is below twice the side of any view.
+        pixels: uint8 [height, width, 3], with `has_full_resolution`.
     """
 
     def __init__(self, pixels: tf.Tensor) -> None:
@@ -94,16 +94,17 @@ class DecodedImage:
         """uint8 [height, width, 3] of a window."""
         return sliced(self.pixels, window)
 
-    def coarse_part(self, window: tf.Tensor, size: int) -> tf.Tensor:
-        """A window."""
+    def reduced_part(self, window: tf.Tensor, size: int) -> tf.Tensor:
+        """uint8 [height, width, 3] of a window."""
         return self.part(window)
 
 
-Photograph = EncodedImage | DecodedImage
+Image = EncodedImage | DecodedImage
+"""An image of any size: its `shape`, and the pixels of its windows."""
 
 
-def is_seen_finely(shape: tf.Tensor, size: int) -> tf.Tensor:
-    """Whether no view of a photograph is decoded coarsely, so that `DecodedImage` shows what `EncodedImage` does."""
+def has_full_resolution(shape: tf.Tensor, size: int) -> tf.Tensor:
+    """Whether no window is decoded at a reduced resolution, so that `DecodedImage` has the pixels of `EncodedImage`."""
     return tf.reduce_min(shape) < RATIOS[0] * size
 
 

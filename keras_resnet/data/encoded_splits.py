@@ -1,9 +1,9 @@
-"""Splits of encoded photographs: read one by one, seen through a view, then batched."""
+"""Splits of encoded images: read and augmented one by one, then batched."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,29 +11,30 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.any_size import VIEWS, View, evaluation_view
-from keras_resnet.data.encoded_images import DecodedImage, EncodedImage, Photograph, decode, is_seen_finely
+from keras_resnet.data import center_crop
+from keras_resnet.data.augmentation.encoded import augment
+from keras_resnet.data.encoded_images import DecodedImage, EncodedImage, Image, decode, has_full_resolution
 from keras_resnet.data.splits import PARALLEL_CALLS, Split
 
 SAMPLE = 100
-"""Photographs whose sizes tell how much memory the pixels of all will take."""
+"""Images whose sizes tell how much memory the pixels of all will take."""
 PIXELS = b"\x08"
-"""What a serialized tensor begins with, and neither a JPEG nor a PNG does."""
+"""The first byte of a serialized tensor, and of no JPEG or PNG."""
 
 
 class EncodedSplit(Split):
-    """JPEG and PNG images of any size, seen as square RGB images.
+    """JPEG and PNG images of any size, in batches of square RGB images.
 
     Attributes:
         image_size: Side of the squares, in pixels.
-        cache: What stays in memory of an image once it was read: its file (`"encoded"`), its pixels (`"decoded"`; of a
-            photograph so large that parts of it are decoded coarsely, its file), or nothing (`None`).
+        cache: What stays in memory of an image once it was read: its file (`"encoded"`), its pixels (`"decoded"`; of an
+            image so large that windows of it are decoded at a reduced resolution, its file), or nothing (`None`).
     """
 
     image_size: int
     cache: str | None
 
-    augmentations = VIEWS
+    kind = "encoded"
 
     @abstractmethod
     def read(self, index: tf.Tensor) -> tf.Tensor:
@@ -41,7 +42,7 @@ class EncodedSplit(Split):
 
     @abstractmethod
     def describe(self, index: int) -> str:
-        """Where an image that cannot be used lies, and what is known of the reason."""
+        """The place of an image that cannot be used, and the reason as far as it is known."""
 
     @abstractmethod
     def encoded_bytes(self) -> int:
@@ -49,13 +50,13 @@ class EncodedSplit(Split):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of every view."""
+        """(height, width, channels) in a batch."""
         return self.image_size, self.image_size, 3
 
     @property
     def view(self) -> str:
-        """What evaluation sees of an image."""
-        return evaluation_view(self.image_size)
+        """The test view, in words."""
+        return center_crop.in_words(self.image_size)
 
     @cached_property
     def label_tensor(self) -> tf.Tensor:
@@ -65,7 +66,7 @@ class EncodedSplit(Split):
 
     @cached_property
     def memory(self) -> tf.lookup.experimental.MutableHashTable:
-        """What stays of the images that were read, by index; all pipelines of this split share it."""
+        """The cache, by index; all pipelines of this split share it."""
         with tf.init_scope(), tf.device("CPU:0"):
             return tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, default_value="")
 
@@ -83,61 +84,66 @@ class EncodedSplit(Split):
         return tf.cond(tf.strings.length(found) > 0, lambda: found, first_time)
 
     def keep(self, content: tf.Tensor) -> tf.Tensor:
-        """What the cache keeps of a file."""
+        """The content of the cache for a file."""
         if self.cache == "encoded":
             return content
-        fine = is_seen_finely(EncodedImage(content).shape, self.image_size)
-        return tf.cond(fine, lambda: tf.io.serialize_tensor(decode(content)), lambda: content)
+        full = has_full_resolution(EncodedImage(content).shape, self.image_size)
+        return tf.cond(full, lambda: tf.io.serialize_tensor(decode(content)), lambda: content)
 
-    def see(self, through: Callable[[Photograph], Any], index: tf.Tensor) -> Any:
-        """Something of an image, whatever the cache made of it; the pixels are the same."""
+    def map_image(self, function: Callable[[Image], Any], index: tf.Tensor) -> Any:
+        """The function of an image, whatever the cache holds of it; the pixels are the same."""
         fetched = self.fetch(index)
         if self.cache != "decoded":
-            return through(EncodedImage(fetched))
+            return function(EncodedImage(fetched))
         return tf.cond(
             tf.strings.substr(fetched, 0, 1) == PIXELS,
-            lambda: through(DecodedImage(tf.ensure_shape(tf.io.parse_tensor(fetched, tf.uint8), [None, None, 3]))),
-            lambda: through(EncodedImage(fetched)),
+            lambda: function(DecodedImage(tf.ensure_shape(tf.io.parse_tensor(fetched, tf.uint8), [None, None, 3]))),
+            lambda: function(EncodedImage(fetched)),
         )
 
     def cached_bytes(self) -> int:
-        """Bytes of what the cache will hold, about."""
+        """Bytes that the cache will hold, about."""
         return self.encoded_bytes() if self.cache != "decoded" else self.size * self.pixels_bytes()
 
     def pixels_bytes(self) -> int:
-        """Bytes of the pixels of a photograph, on the average of a sample."""
+        """Bytes of the pixels of an image, on the average of a sample."""
         sample = np.linspace(0, self.size - 1, min(self.size, SAMPLE), dtype=np.int64)
         shapes = [EncodedImage(self.read(tf.constant(index))).shape.numpy() for index in sample]
         return int(3 * np.mean(np.prod(shapes, axis=1)))
 
     def batches(
-        self, elements: tf.data.Dataset, batch_size: int, augmentation: str, *, padding: int, drop_remainder: bool
+        self,
+        elements: tf.data.Dataset,
+        batch_size: int,
+        augmentation: Sequence[str],
+        *,
+        padding: int,
+        drop_remainder: bool,
     ) -> tf.data.Dataset:
         """Reads and augments images one by one in parallel, then batches them; see `Split.batches`."""
-        chosen: View = self.augmentations[augmentation]
         labels = self.label_tensor
 
-        def view(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            seen = self.see(lambda photograph: chosen.apply(photograph, draws, self.image_size), index)
-            return tf.ensure_shape(seen, self.image_shape), labels[index]
+        def square(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            pixels = self.map_image(lambda image: augment(image, draws, augmentation, self.image_size), index)
+            return tf.ensure_shape(pixels, self.image_shape), labels[index]
 
-        # They stay in order, so a large photograph holds up the smaller ones after it: the cores need more to do.
-        views = elements.map(view, num_parallel_calls=2 * PARALLEL_CALLS, deterministic=True)
-        return views.batch(batch_size, drop_remainder)
+        # They stay in order, so a large image holds up the smaller ones after it: the cores need more to do.
+        squares = elements.map(square, num_parallel_calls=2 * PARALLEL_CALLS, deterministic=True)
+        return squares.batch(batch_size, drop_remainder)
 
-    def seen(self, through: Callable[[Photograph], Any]) -> tf.data.Dataset:
-        """Every image once, in order.
+    def map_images(self, function: Callable[[Image], Any]) -> tf.data.Dataset:
+        """One pass over the images, in order.
 
         Args:
-            through: From a photograph to a tensor, or a tuple of tensors.
+            function: From an image to a tensor, or a tuple of tensors.
 
         Returns:
-            Elements (what `through` returns, label int32 []).
+            Elements (the function's value, label int32 []).
         """
         labels = self.label_tensor
         indices = tf.data.Dataset.range(self.size)
         return indices.map(
-            lambda index: (self.see(through, index), labels[index]),
+            lambda index: (self.map_image(function, index), labels[index]),
             num_parallel_calls=2 * PARALLEL_CALLS,
             deterministic=True,
         )
@@ -146,7 +152,7 @@ class EncodedSplit(Split):
         """The images that cannot be used, found by reading and decoding every one."""
 
         def use(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # The shape is asked for so that nothing leaves the decoding out.
+            # The shape, lest an optimization leaves the decoding out.
             return index, tf.shape(decode(self.read(index)))
 
         options = tf.data.Options()
@@ -159,7 +165,7 @@ class EncodedSplit(Split):
 
 @dataclass(frozen=True, eq=False)
 class FileSplit(EncodedSplit):
-    """Photographs in files of their own.
+    """Images in files of their own.
 
     Args:
         paths: One for each image.

@@ -2,7 +2,7 @@
 
 An epoch is a permutation of the images, and every image has a row of uniform numbers in it. Both are functions of the
 seed and the epoch alone, so the stream can start at any position: no buffer is filled, no image is read, and a resumed
-run sees the images it would have seen.
+run trains on the images of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-# Two streams of random numbers, so that how an image is augmented says nothing about when it is seen.
+# Two streams of random numbers, so that the augmentation of an image does not depend on its place in the order.
 ORDER, DRAWS = 0, 1
 
 

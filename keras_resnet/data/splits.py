@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.any_size import View
-from keras_resnet.data.augmentation.fixed_size import AUGMENTATIONS, Augmentation
+from keras_resnet.data.augmentation.fixed_size import augment
+from keras_resnet.facts.augmentation import Images
 from keras_resnet.host import processors
 
 # Explicit, because tf.data's own tuning can stall a pipeline for seconds when an iterator ends.
@@ -23,11 +23,11 @@ class Split(ABC):
 
     Attributes:
         labels: int64 [size].
-        augmentations: The augmentations that suit these images.
+        kind: Of the images, which decides the operations of an augmentation that suit them.
     """
 
     labels: np.ndarray
-    augmentations: Mapping[str, Augmentation | View]
+    kind: Images
 
     @property
     def size(self) -> int:
@@ -42,7 +42,7 @@ class Split(ABC):
     @property
     @abstractmethod
     def view(self) -> str:
-        """What evaluation sees of an image, in words."""
+        """The test view, in words."""
 
     @abstractmethod
     def part(self, start: int, stop: int) -> Split:
@@ -50,15 +50,21 @@ class Split(ABC):
 
     @abstractmethod
     def batches(
-        self, elements: tf.data.Dataset, batch_size: int, augmentation: str, *, padding: int, drop_remainder: bool
+        self,
+        elements: tf.data.Dataset,
+        batch_size: int,
+        augmentation: Sequence[str],
+        *,
+        padding: int,
+        drop_remainder: bool,
     ) -> tf.data.Dataset:
         """Reads, augments and batches images.
 
         Args:
             elements: (index int64 [], draws float32 [draws of the augmentation]).
             batch_size: Images in a batch.
-            augmentation: A key of `augmentations`.
-            padding: Pixels on each side, where the augmentation pads.
+            augmentation: Names of operations that suit the images.
+            padding: Pixels on each side, for `pad-crop`.
             drop_remainder: Whether a smaller last batch is left out.
 
         Returns:
@@ -85,7 +91,7 @@ class ArraySplit(Split):
     images: np.ndarray
     labels: np.ndarray
 
-    augmentations = AUGMENTATIONS
+    kind = "fixed-size"
     view = "whole image"
 
     def __post_init__(self) -> None:
@@ -117,14 +123,19 @@ class ArraySplit(Split):
         return ArraySplit(self.images[start:stop], self.labels[start:stop])
 
     def batches(
-        self, elements: tf.data.Dataset, batch_size: int, augmentation: str, *, padding: int, drop_remainder: bool
+        self,
+        elements: tf.data.Dataset,
+        batch_size: int,
+        augmentation: Sequence[str],
+        *,
+        padding: int,
+        drop_remainder: bool,
     ) -> tf.data.Dataset:
         """Batches the indices, then gathers and augments a batch at a time; see `Split.batches`."""
         images, labels = self.tensors
-        augment = self.augmentations[augmentation].apply
 
         def gather(indices: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return augment(tf.gather(images, indices), draws, padding), tf.gather(labels, indices)
+            return augment(tf.gather(images, indices), draws, augmentation, padding), tf.gather(labels, indices)
 
         return elements.batch(batch_size, drop_remainder).map(gather, num_parallel_calls=PARALLEL_CALLS)
 

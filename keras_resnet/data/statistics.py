@@ -1,4 +1,4 @@
-"""Mean and deviation of the training images, which the network's input is normalized by."""
+"""Mean and deviation of the training images, for the normalization of the network's input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
 
 SAMPLE = 10_000
-"""Photographs that are decoded for the statistics; they are in random order, so the first ones speak for all."""
+"""Encoded images that are decoded for the statistics: the first ones, as their order is random."""
 
 
 def per_pixel_mean(mean: np.ndarray, mean_square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def per_channel(mean: np.ndarray, mean_square: np.ndarray) -> tuple[np.ndarray, 
     """Mean and standard deviation of each channel; a constant channel keeps its scale."""
     mean, mean_square = mean.mean((0, 1), keepdims=True), mean_square.mean((0, 1), keepdims=True)
     variance = mean_square - mean**2
-    # Below a ten-thousandth of a grey level squared there is only rounding.
+    # Below a ten-thousandth of a gray level squared there is only rounding.
     return mean, np.sqrt(np.where(variance > 1e-4, variance, 1.0))
 
 
@@ -35,7 +35,7 @@ NORMALIZATIONS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, n
 
 
 def mean_and_deviation(split: Split, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """The statistics of the training images before augmentation; of photographs, those of at most 10,000 center crops.
+    """The statistics of the training images before augmentation; of encoded ones, of at most 10,000 center crops.
 
     Args:
         split: The training images.
@@ -49,7 +49,7 @@ def mean_and_deviation(split: Split, kind: str) -> tuple[np.ndarray, np.ndarray]
         ValueError: if `kind` is unknown.
 
     Differs from the paper:
-        The mean of photographs is that of 10,000 training images, not of all.
+        The mean of ImageNet is that of 10,000 training images, not of all.
     """
     if kind not in NORMALIZATIONS:
         raise ValueError(f"`kind` must be one of {', '.join(NORMALIZATIONS)}. Received: kind={kind!r}")

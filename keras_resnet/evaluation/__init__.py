@@ -1,1 +1,1 @@
-"""What a network gets wrong, counted as the paper counts."""
+"""Error rates of a network, counted as in the paper."""

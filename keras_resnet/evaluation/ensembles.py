@@ -1,4 +1,4 @@
-"""What the networks of an ensemble, and the images that they are shown, must have in common."""
+"""Requirements on the networks of an ensemble: the same images, and the same classes in the same order."""
 
 from __future__ import annotations
 

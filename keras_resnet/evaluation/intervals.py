@@ -1,4 +1,4 @@
-"""How far an error that was counted may lie from that of all images there could be."""
+"""Confidence intervals of counted errors."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ TOP = 5
 
 @dataclass(frozen=True)
 class Scored:
-    """What was made of every image of a split, in its order.
+    """The scores of every image of a split, in its order.
 
     Attributes:
         labels: int32 [images].
@@ -56,13 +56,13 @@ def score(
     images: int,
     progress: Callable[[int], Any] = lambda done: None,
 ) -> Scored:
-    """Shows every image to all networks, on one device, and averages their softmax scores.
+    """Scores every image by all networks, on one device, and averages their softmax scores.
 
     Args:
-        networks: From uint8 images to logits, each with its own normalization; see `views.View.prepare`.
-        batches: As in `views.View`.
+        networks: From uint8 images to logits, each with its own normalization; see `EvaluationView.prepare`.
+        batches: As in `EvaluationView`.
         images: How many there must be.
-        progress: Called after every batch with the number of images that were seen.
+        progress: Called after every batch with the number of images so far.
 
     Raises:
         RuntimeError: if another number of images was counted.
@@ -70,8 +70,8 @@ def score(
     models = [_traced_once(network) for network in networks]
 
     @tf.function(autograph=False, input_signature=batches.element_spec)
-    def measure(seen, labels):
-        logarithms = log_scores(models, seen)
+    def measure(images, labels):
+        logarithms = log_scores(models, images)
         largest = tf.math.top_k(logarithms, min(TOP, logarithms.shape[-1]))
         wrong = (losses.misclassified(logarithms, labels, k) for k in (1, TOP))
         return labels, losses.cross_entropy(logarithms, labels), *wrong, largest.indices, tf.exp(largest.values)
@@ -99,10 +99,10 @@ def log_scores(models: Sequence[Callable], images: Sequence[tf.Tensor]) -> tf.Te
     Returns:
         float32 [batch, classes].
     """
-    return _log_mean(tf.stack([_seen(model, scale) for model in models for scale in images], axis=1))
+    return _log_mean(tf.stack([_log_scores_at_one_scale(model, scale) for model in models for scale in images], axis=1))
 
 
-def _seen(model: Callable, images: tf.Tensor) -> tf.Tensor:
+def _log_scores_at_one_scale(model: Callable, images: tf.Tensor) -> tf.Tensor:
     """float32 [batch, classes] of one network at one scale."""
     shape = tf.shape(images)
     logits = model(tf.reshape(images, tf.concat([[-1], shape[2:]], 0)))

@@ -1,4 +1,4 @@
-"""The paper's tests: what a network is shown of an image, and what is averaged."""
+"""Test views: the crops of an image that a network scores in a test, and how the scores are averaged."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.any_size import RESIZE
 from keras_resnet.data.batches import evaluation_batches
+from keras_resnet.data.center_crop import RESIZE
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
 from keras_resnet.evaluation import test_crops
@@ -19,20 +19,20 @@ from keras_resnet.models.fully_convolutional import fully_convolutional
 from keras_resnet.models.residual_network import ResidualNetwork
 
 SHORTER_SIDES = (224, 256, 384, 480, 640)
-"""Of the photographs, in pixels, where images in training have 224 (He et al., 2015, Section 3.4)."""
+"""Of the test images, in pixels, where images in training have 224 (He et al., 2015, Section 3.4)."""
 INTERPOLATION = "bilinear with antialiasing"
 
 
 @dataclass(frozen=True)
-class View:
-    """What is seen of the images of a split.
+class EvaluationView:
+    """The images of a test on a split, and the model that scores them.
 
     Attributes:
         batches: One pass over the split. Elements (images, labels int32 [batch]): `images` is a tuple with, for each
             scale, uint8 [batch, crops, height, width, channels]. A label of -1 marks what only fills up a batch.
-        prepare: From a network, of uint8 images to logits, to the model that is shown those images: its logits are
-            [batch, classes], or [batch, rows, columns, classes].
-        protocol: The same in words and numbers, fit for JSON.
+        prepare: From a network, of uint8 images to logits, to the model of those images: its logits are [batch,
+            classes], or [batch, rows, columns, classes].
+        protocol: The test in words and numbers, fit for JSON.
     """
 
     batches: tf.data.Dataset
@@ -40,8 +40,8 @@ class View:
     protocol: dict[str, Any]
 
 
-def center(split: Split, *, batch_size: int = 100) -> View:
-    """The whole image, or of photographs the center crop: what is seen during a training.
+def center(split: Split, *, batch_size: int = 100) -> EvaluationView:
+    """The whole image, or of encoded images the center crop: the view of the validations of a training.
 
     Args:
         split: The images.
@@ -51,19 +51,19 @@ def center(split: Split, *, batch_size: int = 100) -> View:
         He et al., 2015, Section 4.2, for the whole image; Figure 4 for the center crop.
     """
     batches = evaluation_batches(split, batch_size=batch_size)
-    return View(
+    return EvaluationView(
         batches.map(lambda images, labels: ((images[:, None],), labels)),
         lambda network: network,
         _crop_protocol(split, ["center"], mirror=False, averaged="nothing"),
     )
 
 
-def ten_crop(split: Split, *, batch_size: int = 10) -> View:
-    """Four corners and the center of a photograph, and their mirror images.
+def ten_crop(split: Split, *, batch_size: int = 10) -> EvaluationView:
+    """Four corners and the center of an encoded image, and their mirror images.
 
     Args:
-        split: The photographs.
-        batch_size: Photographs in a batch; the network sees ten times as many crops at once.
+        split: The images.
+        batch_size: Images in a batch; the network scores ten times as many crops at once.
 
     Raises:
         ValueError: for images of one size.
@@ -71,27 +71,26 @@ def ten_crop(split: Split, *, batch_size: int = 10) -> View:
     Reference:
         He et al., 2015, Section 3.4, Tables 2 and 3.
     """
-    photographs = _photographs(split, "10-crop")
-    batches = test_crops.ten_crop_batches(photographs, batch_size)
-    return View(
+    batches = test_crops.ten_crop_batches(_encoded(split, "10-crop"), batch_size)
+    return EvaluationView(
         batches.map(lambda images, labels: ((images,), labels)),
         lambda network: network,
         _crop_protocol(split, list(test_crops.POSITIONS), mirror=True, averaged="softmax scores of the ten crops"),
     )
 
 
-def multi_scale(split: Split, *, shorter_sides: Sequence[int] | None = None, mirror: bool = False) -> View:
-    """Whole photographs of several sizes, of which the classifier sees every position.
+def multi_scale(split: Split, *, shorter_sides: Sequence[int] | None = None, mirror: bool = False) -> EvaluationView:
+    """Whole images at several sizes, with the classifier applied at every position.
 
     The scores are averaged over the positions at each size, and then over the sizes, so that each size counts as much
     as any other. The paper says no more than that scores are averaged over sizes; nor does it say whether mirror images
-    are seen as well, as they are in the works that it follows.
+    are scored as well, as they are in the works that it follows.
 
     Args:
-        split: The photographs.
+        split: The images, encoded.
         shorter_sides: In pixels. Defaults to 224, 256, 384, 480 and 640 for images of 224x224 in training, and as much
             larger or smaller for others.
-        mirror: Whether mirror images are seen as well.
+        mirror: Whether mirror images are scored as well.
 
     Raises:
         ValueError: for images of one size, and for a shorter side below that of the images in training.
@@ -99,16 +98,16 @@ def multi_scale(split: Split, *, shorter_sides: Sequence[int] | None = None, mir
     Reference:
         He et al., 2015, Section 3.4, Tables 4 and 5.
     """
-    photographs = _photographs(split, "multi-scale")
-    size = photographs.image_size
+    images = _encoded(split, "multi-scale")
+    size = images.image_size
     sides = [round(side * size / 224) for side in SHORTER_SIDES] if shorter_sides is None else list(shorter_sides)
     if not sides or min(sides) < size or len(set(sides)) < len(sides):
         raise ValueError(
             f"`shorter_sides` must be different sizes of at least {size}, that of the images in training. "
             f"Received: shorter_sides={sides}"
         )
-    return View(
-        test_crops.scaled_photographs(photographs, sides, mirror=mirror),
+    return EvaluationView(
+        test_crops.multi_scale_batches(images, sides, mirror=mirror),
         functools.partial(fully_convolutional, size=size),
         {
             "shorter_sides": sides,
@@ -121,17 +120,17 @@ def multi_scale(split: Split, *, shorter_sides: Sequence[int] | None = None, mir
     )
 
 
-VIEWS: dict[str, Callable[..., View]] = {"center": center, "10-crop": ten_crop, "multi-scale": multi_scale}
-"""From a split, and by keyword what else a view takes, to the view."""
+VIEWS: dict[str, Callable[..., EvaluationView]] = {"center": center, "10-crop": ten_crop, "multi-scale": multi_scale}
+"""From a split, and keyword arguments of the view, to the view."""
 
 
-def _photographs(split: Split, view: str) -> EncodedSplit:
-    """The split, if it is of photographs."""
+def _encoded(split: Split, view: str) -> EncodedSplit:
+    """The split, if its images are encoded."""
     if isinstance(split, EncodedSplit):
         return split
     height, width, _ = split.image_shape
     raise ValueError(
-        f"`view` must be 'center' for images of one size: the paper's tests on them see the whole {height}x{width} "
+        f"`view` must be 'center' for images of one size: the paper's tests on them score the whole {height}x{width} "
         f"image, once. Received: view='{view}'"
     )
 

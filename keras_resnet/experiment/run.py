@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 
 from keras_resnet import validation
-from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.recipe import Recipe, hyperparameters_of
 from keras_resnet.config.run import Run
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
@@ -96,18 +95,13 @@ def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, processes: Pr
     """Whether there is nothing left to do, which is then said; refuses a directory that is not for this recipe."""
 
     def check() -> bool:
-        directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes, read=values_of)
+        directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes, read=hyperparameters_of)
         return directory.finished
 
     finished = on_chief(processes, check)
     if finished:
         tell(f"This run is finished.\n{console.report(directory)}")
     return bool(processes.maximum([bool(finished)])[0])
-
-
-def values_of(recipe: str) -> dict[str, Any]:
-    """The hyperparameters of a recipe's text, also those that the version which wrote it did not know."""
-    return Recipe.from_json(recipe).hyperparameters()
 
 
 def prepare(
@@ -237,7 +231,7 @@ class Experiment:
                 f"{self.run.checkpoint_directory} already holds checkpoints: continue from them with `resume=True`, "
                 "or choose another `checkpoint_directory`"
             )
-        changes = validation.differences(about["recipe"], json.loads(json.dumps(self.recipe.hyperparameters())))
+        changes = validation.differences(hyperparameters_of(about["recipe"]), self.recipe.hyperparameters())
         if changes and not self.run.accept_changes:
             listed = "\n  ".join(changes)
             raise ValueError(f"the checkpoints are of another recipe. {ELSEWHERE}. What differs:\n  {listed}")
@@ -256,7 +250,7 @@ class Experiment:
             start,
             resume=self.run.resume,
             accept_changes=self.run.accept_changes,
-            read=values_of,
+            read=hyperparameters_of,
         )
 
     def _introduction(self) -> str:

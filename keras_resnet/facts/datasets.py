@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keras_resnet.facts.augmentation import Images
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -19,7 +21,12 @@ class Dataset:
     class_names: tuple[str, ...] | None
     """In the order of the labels."""
     source: str
-    """Where the images come from."""
+    """The origin of the images."""
+
+    @property
+    def images(self) -> Images:
+        """Whether the images have one size and lie in memory, or stay JPEG and PNG files."""
+        return "encoded" if self.image_shape is None else "fixed-size"
 
 
 DIGITS_CLASSES = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
@@ -47,7 +54,15 @@ DATASETS: dict[str, Dataset] = {
         Dataset("digits", 10, (8, 8, 1), 1437, 360, DIGITS_CLASSES, "scikit-learn, `load_digits`: no download"),
         Dataset("cifar10", 10, (32, 32, 3), 50_000, 10_000, CIFAR10_CLASSES, "tensorflow-datasets, `cifar10`"),
         Dataset("cifar100", 100, (32, 32, 3), 50_000, 10_000, CIFAR100_CLASSES, "tensorflow-datasets, `cifar100`"),
-        Dataset("imagenet", 1000, None, 1_281_167, 50_000, None, "image-net.org, then recipes/prepare_imagenet.py"),
+        Dataset(
+            "imagenet",
+            1000,
+            None,
+            1_281_167,
+            50_000,
+            None,
+            "image-net.org, prepared as TFRecord shards or as class folders",
+        ),
         Dataset("folder", None, None, None, None, None, "your own JPEG and PNG files, one folder for each class"),
     )
 }

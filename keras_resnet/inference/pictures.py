@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.any_size import center_crop
+from keras_resnet.data.center_crop import center_crop
 from keras_resnet.data.datasets.folder import SUFFIXES, find_fault
-from keras_resnet.data.encoded_images import EncodedImage, Photograph
+from keras_resnet.data.encoded_images import EncodedImage, Image
 from keras_resnet.data.splits import PARALLEL_CALLS
 from keras_resnet.facts.datasets import DATASETS
 
@@ -44,7 +44,7 @@ def find(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def center_square(photograph: Photograph, size: int) -> tf.Tensor:
+def center_square(photograph: Image, size: int) -> tf.Tensor:
     """The largest square in the middle of a photograph, resized; of one of just that size, every pixel as it is.
 
     Args:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from keras_resnet import validation
+from keras_resnet.config.recipe import Recipe
 from keras_resnet.evaluation.intervals import wilson
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.reporting import markdown, yaml_header
@@ -40,16 +42,16 @@ Values = Mapping[str, Any]
 """What a JSON file of a run holds."""
 
 
-def _any_size(recipe: Values) -> bool:
-    return DATASETS[recipe["data"]["dataset"]].image_shape is None
+def _encoded(recipe: Values) -> bool:
+    return DATASETS[recipe["data"]["dataset"]].images == "encoded"
 
 
 def _padded(recipe: Values) -> bool:
-    return not _any_size(recipe) and "crop" in str(recipe["data"]["augmentation"])
+    return "pad-crop" in recipe["data"]["augmentation"]
 
 
-def _mean_image_of_any_size(recipe: Values) -> bool:
-    return _any_size(recipe) and recipe["data"]["normalization"] == "per-pixel-mean"
+def _mean_image_of_encoded_images(recipe: Values) -> bool:
+    return _encoded(recipe) and recipe["data"]["normalization"] == "per-pixel-mean"
 
 
 def _cifar_by_replica(recipe: Values) -> bool:
@@ -57,10 +59,10 @@ def _cifar_by_replica(recipe: Values) -> bool:
 
 
 APPLIES: dict[str, Callable[[Values], bool]] = {
-    "keras_resnet.data.statistics.mean_and_deviation": _any_size,
-    "keras_resnet.data.augmentation.fixed_size.crop": _padded,
-    "keras_resnet.data.augmentation.any_size.squared": _any_size,
-    "keras_resnet.models.fully_convolutional.fully_convolutional": _mean_image_of_any_size,
+    "keras_resnet.data.statistics.mean_and_deviation": _encoded,
+    "keras_resnet.data.augmentation.fixed_size.pad_crop": _padded,
+    "keras_resnet.data.augmentation.crops.resized": _encoded,
+    "keras_resnet.models.fully_convolutional.fully_convolutional": _mean_image_of_encoded_images,
     "keras_resnet.experiment.run.train": _cifar_by_replica,
     "keras_resnet.models.layers.batch_normalization.BatchNormalization": lambda r: (
         not r["training"].get("precise_statistics")
@@ -87,7 +89,8 @@ def write(directory: RunDirectory, result: Values) -> Path:
         ValueError: if a file is damaged.
         OSError: if the page cannot be written.
     """
-    recipe, evaluations = results.read_json(directory.recipe), [values for _, values in directory.evaluations()]
+    recipe = asdict(Recipe.from_dict(results.read_json(directory.recipe)))
+    evaluations = [values for _, values in directory.evaluations()]
     sections = (
         _header(recipe, result, evaluations),
         _title(recipe, result),

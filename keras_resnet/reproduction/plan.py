@@ -123,7 +123,15 @@ def measurement(item: Item, attempt: Attempt, runs: KnownRuns, path: Path) -> Me
     members = tuple(directory_for(recipe, runs, path) for recipe in attempt)
     trained = all((run := runs.of(recipe)) is not None and run.finished for recipe in attempt)
     if len(members) == 1:
-        return Measurement(item.view, members, trained, members[0].evaluation)
-    together = "-".join(recipe.fingerprint for recipe in attempt)
-    directory = path / f"ensemble-{hashlib.sha256(together.encode()).hexdigest()[:12]}"
+        return Measurement(item.view, members, trained, members[0].path / "evaluation")
+    # An earlier version may have measured it, under the fingerprints of its own.
+    places = [
+        ensemble_directory(path, names) for names in zip(*(recipe.fingerprints for recipe in attempt), strict=False)
+    ]
+    directory = next((place for place in places if place.exists()), places[0])
     return Measurement(item.view, members, trained, directory)
+
+
+def ensemble_directory(path: Path, fingerprints: Iterable[str]) -> Path:
+    """Where an ensemble of networks is measured."""
+    return path / f"ensemble-{hashlib.sha256('-'.join(fingerprints).encode()).hexdigest()[:12]}"

@@ -17,14 +17,14 @@ from keras_resnet.host import files
 from keras_resnet.runs import results
 from keras_resnet.runs.results import Values
 
+Read = Callable[[Any], dict[str, Any]]
+"""From the JSON values of a recipe to the part of it that may change its result."""
+
 ELSEWHERE = "Choose another `directory`"
 """The remedy that every refusal ends with."""
 
 AGAIN = "Make room there or allow it, then continue with `resume=True`"
 """The remedy where a file cannot be written."""
-
-Read = Callable[[str], Any]
-"""From the text of a recipe to its values as nested dictionaries."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,12 @@ class RunDirectory:
             )
 
     def check(
-        self, recipe: str, *, resume: bool = False, accept_changes: bool = False, read: Read = json.loads
+        self,
+        recipe: str,
+        *,
+        resume: bool = False,
+        accept_changes: bool = False,
+        read: Read = validation.hyperparameters,
     ) -> None:
         """Refuses a directory that this recipe may not be run in; changes nothing.
 
@@ -132,8 +137,7 @@ class RunDirectory:
             recipe: The recipe as JSON.
             resume: Whether a run of the same recipe may be continued.
             accept_changes: Whether a run of another recipe may be, unless it is finished.
-            read: From the text of a recipe to its values, by which recipes are compared: those that an earlier version
-                did not know have to be among them.
+            read: From the JSON values of a recipe to its hyperparameters, where earlier versions wrote them otherwise.
 
         Raises:
             ValueError: if the directory holds another recipe, or files of something else.
@@ -159,11 +163,11 @@ class RunDirectory:
     def create(
         self,
         recipe: str,
-        environment: Values,
+        environment: dict[str, Any],
         *,
         resume: bool = False,
         accept_changes: bool = False,
-        read: Read = json.loads,
+        read: Read = validation.hyperparameters,
     ) -> None:
         """Writes the recipe and adds an entry to the environment, which lists the changes to an earlier recipe.
 
@@ -228,15 +232,14 @@ class RunDirectory:
         return results.read(self.result, results.RUN)
 
     def _changes(self, recipe: str, read: Read) -> list[str]:
-        """What differs from the recipe that is kept, if there is one."""
+        """The differences from the recipe that is kept, if there is one."""
         if not self.recipe.exists():
             return []
-        results.read_json(self.recipe)
+        kept = results.read_json(self.recipe)
         try:
-            kept = read(self.recipe.read_text(encoding="utf-8"))
+            return validation.differences(read(kept), read(json.loads(recipe)))
         except ValueError as error:
             raise ValueError(f"{self.recipe}: {error}. {ELSEWHERE}") from error
-        return validation.differences(validation.hyperparameters(kept), validation.hyperparameters(read(recipe)))
 
     def _check_vacant(self) -> None:
         # Hidden files, of a desktop or left by a crash before the recipe was written, are nobody's results.

@@ -2,6 +2,7 @@
 
 model.shortcut=A,B,C,None              words, as on a command line
 schedule.boundaries=100 200,100 300    a list is divided by spaces
+data.augmentation=pad-crop flip,       … and an empty one is a list of nothing
 optimizer.weight_decay=1e-5..1e-3:log  a range of numbers; whole ones for a field of whole numbers
 """
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.config.run import directory_in
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.search import axes
 
@@ -128,7 +129,7 @@ class Plan:
 
     def _trial(self, values: dict[str, Any]) -> Trial:
         recipe = axes.changed(self.recipe, values)
-        directory = self.directory / "trials" / f"{recipe.name}-{recipe.fingerprint}"
+        directory = directory_in(self.directory / "trials", recipe)
         flags = {**self.flags, **axes.flags(values)}  # a flag is given once
         words = itertools.chain.from_iterable(flags.values())
         return Trial(recipe, (*self.program, self.name, *words), RunDirectory(directory))

@@ -44,7 +44,7 @@ REMEDIES = {
     "(prepare_imagenet.py --shorter-side 500)",
     "decode": "make the images smaller (prepare_imagenet.py --shorter-side 500), or keep them decoded in memory "
     "(--run.cache decoded)",
-    "augment": "choose a cheaper augmentation (--data.augmentation crop-flip has no colour)",
+    "augment": "choose a cheaper augmentation (--data.augmentation random-resized-crop flip)",
     "batch": "choose a smaller --data.image-size",
 }
 """What helps where a stage takes most of the time."""
@@ -113,7 +113,10 @@ def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
             files = as_files(split, Path(folder))
             others = baselines(files.paths, size=split.image_size, batch=batch, images=images, cores=cores)
             if others:
-                compared = {SAME_VIEW: consumer(whole(files, "crop-flip", batch, images, 0), images), **others}
+                compared = {
+                    SAME_VIEW: consumer(whole(files, ("random-resized-crop", "flip"), batch, images, 0), images),
+                    **others,
+                }
         with strategy.scope():
             tasks[NETWORK] = network(recipe, run, data, strategy)
         speeds = measure(tasks | compared, rounds)
@@ -152,26 +155,35 @@ def stages(split: Split, recipe: Recipe, batch: int, images: int) -> dict[str, T
     return found
 
 
-def steps(split: EncodedSplit, augmentation: str) -> dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]:
+def steps(split: EncodedSplit, augmentation: Sequence[str]) -> dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]:
     """What is done to one image, each step with all before it, giving no more than a number or a few."""
     import tensorflow as tf
 
-    view, size = split.augmentations[augmentation], split.image_size
+    from keras_resnet.data.augmentation.encoded import CROPS, augment, cropped
+
+    size = split.image_size
     found = {"read": lambda index, draws: tf.strings.length(split.fetch(index))}
-    if view.window is not None:
-        found["decode"] = lambda index, draws: split.see(lambda seen: tf.shape(view.part(seen, draws, size)), index)
-    found["augment"] = lambda index, draws: split.see(lambda seen: view.apply(seen, draws, size)[0, 0], index)
+    if CROPS.keys() & set(augmentation):
+        found["decode"] = lambda index, draws: split.map_image(
+            lambda image: tf.shape(cropped(image, draws, augmentation, size)), index
+        )
+    found["augment"] = lambda index, draws: split.map_image(
+        lambda image: augment(image, draws, augmentation, size)[0, 0], index
+    )
     return found
 
 
-def elements(split: Split, augmentation: str, images: int) -> tf.data.Dataset:
+def elements(split: Split, augmentation: Sequence[str], images: int) -> tf.data.Dataset:
     """What images are drawn by, in training's order; an end, so that nothing is prepared that nobody will count."""
     from keras_resnet.data import order
+    from keras_resnet.facts.augmentation import draws
 
-    return order.stream(split.size, split.augmentations[augmentation].draws, seed=0).take(images)
+    return order.stream(split.size, draws(augmentation), seed=0).take(images)
 
 
-def staged(split: EncodedSplit, stage: Callable, augmentation: str, batch: int, images: int) -> tf.data.Dataset:
+def staged(
+    split: EncodedSplit, stage: Callable, augmentation: Sequence[str], batch: int, images: int
+) -> tf.data.Dataset:
     """Batches of what a stage gives, made as those of the whole pipeline are."""
     import tensorflow as tf
 
@@ -184,7 +196,7 @@ def staged(split: EncodedSplit, stage: Callable, augmentation: str, batch: int, 
     return results.batch(batch).prefetch(2).with_options(batches.options())
 
 
-def whole(split: Split, augmentation: str, batch: int, images: int, padding: int) -> tf.data.Dataset:
+def whole(split: Split, augmentation: Sequence[str], batch: int, images: int, padding: int) -> tf.data.Dataset:
     """The pipeline as training has it."""
     from keras_resnet.data import batches
 

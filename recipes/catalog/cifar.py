@@ -16,7 +16,7 @@ CIFAR10_RESNET20 = Recipe(
     "cifar10-resnet20",
     "ResNet-20 on CIFAR-10: 8.75% error (Table 6)",
     ModelConfig(family="cifar", depth=20, shortcut="A"),
-    DataConfig("cifar10", augmentation="crop-flip", padding=4, normalization="per-pixel-mean"),
+    DataConfig("cifar10", augmentation=("pad-crop", "flip"), padding=4, normalization="per-pixel-mean"),
     schedule=ScheduleConfig("steps", learning_rate=0.1, iterations=64_000, boundaries=(32_000, 48_000)),
     training=TrainingConfig(global_batch_size=128),
 )

@@ -14,7 +14,7 @@ DIGITS_RESNET8 = Recipe(
     "ResNet-8 on scikit-learn's 8x8 digits, which need no download: below 3% error in two minutes on 2 CPU cores",
     ModelConfig(family="cifar", depth=8, shortcut="A"),
     # No flips: a mirrored digit is another digit, or none.
-    DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel"),
+    DataConfig("digits", augmentation=("pad-crop",), padding=1, normalization="per-channel"),
     schedule=ScheduleConfig(iterations=2000, boundaries=(1000, 1500)),
     training=TrainingConfig(global_batch_size=64, log_every=50, validate_every=200),
 )

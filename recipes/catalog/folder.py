@@ -15,7 +15,7 @@ FOLDER_RESNET18 = Recipe(
     "folder-resnet18",
     "ResNet-18 on your own pictures: --run.data-directory DIR, with DIR/train/CLASS and DIR/validation/CLASS",
     ModelConfig(family="imagenet", depth=18, shortcut="B"),
-    DataConfig("folder", augmentation="crop-flip", normalization="per-channel", image_size=224),
+    DataConfig("folder", augmentation=("random-resized-crop", "flip"), normalization="per-channel", image_size=224),
     schedule=ScheduleConfig("cosine", learning_rate=0.0125, iterations=10_000, boundaries=(), warmup_iterations=500),
     training=TrainingConfig(global_batch_size=32, validate_every=500),
 )

@@ -69,7 +69,7 @@ GOYAL = Recipe(
     "imagenet-resnet50-goyal",
     f"ResNet-50 on ImageNet, batch 256: {ERRORS[256]} error on the center crop (Goyal et al., 2017)",
     ModelConfig(family="imagenet", depth=50, shortcut="B", bottleneck_stride="3x3", zero_gamma=True),
-    DataConfig("imagenet", augmentation="crop-flip", normalization="per-channel", image_size=224),
+    DataConfig("imagenet", augmentation=("random-resized-crop", "flip"), normalization="per-channel", image_size=224),
     OptimizerConfig(nesterov=True),
     schedule(256),
     training(256),

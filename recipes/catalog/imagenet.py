@@ -9,7 +9,7 @@ Expected:  the errors below, on the validation images in ten crops; on the cente
            ResNet-50 has 24.7%, ResNet-101 23.6% and ResNet-152 23.0% (He, 2016, README of deep-residual-networks).
            The whole schedule has not been run with this package
 Source:    He et al., 2015, Section 3.4: batch 256, learning rate 0.1, divided by 10 when the error plateaus, up to 60e4
-           iterations; weight decay 1e-4, momentum 0.9; shorter side in [256, 480], crops of 224, flips, colour noise,
+           iterations; weight decay 1e-4, momentum 0.9; shorter side in [256, 480], crops of 224, flips, color noise,
            the mean image subtracted. Tables 2 and 3 for the errors. He, 2016, README of deep-residual-networks: batch
            statistics recomputed as an average after training
 
@@ -33,11 +33,14 @@ RESNETS = {
 
 PLAIN = {18: "27.94% error in ten crops (Table 2)", 34: "28.54% error in ten crops (Table 2)"}
 
+PAPER = ("random-scale-crop", "flip", "color-noise")
+"""The augmentation of Section 3.4."""
+
 IMAGENET = Recipe(
     "imagenet",
     "what all of them share",
     ModelConfig(family="imagenet", depth=50, shortcut="B"),
-    DataConfig("imagenet", augmentation="scale-flip-colour", normalization="per-pixel-mean", image_size=224),
+    DataConfig("imagenet", augmentation=PAPER, normalization="per-pixel-mean", image_size=224),
     schedule=ScheduleConfig("plateau", learning_rate=0.1, iterations=600_000, boundaries=(), patience=5),
     training=TrainingConfig(
         global_batch_size=256,

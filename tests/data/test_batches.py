@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.fixed_size import crop_flip
+from keras_resnet.data.augmentation.fixed_size import augment
 from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.datasets import folder
 from keras_resnet.data.order import uniform_draws
@@ -29,9 +29,12 @@ def take(dataset, count):
     return np.stack(images), np.stack(labels)
 
 
-@pytest.mark.parametrize("augmentation", ["crop-flip", *slow(["none", "crop"])])
-def test_a_pipeline_started_late_continues_the_same_batches(split, augmentation):
-    options = {"global_batch_size": 4, "augmentation": augmentation, "seed": 1}
+CROP_FLIP = {"fixed-size": ("pad-crop", "flip"), "encoded": ("random-resized-crop", "flip")}
+
+
+@pytest.mark.parametrize("operations", [2, *slow([0, 1])])
+def test_a_pipeline_started_late_continues_the_same_batches(split, operations):
+    options = {"global_batch_size": 4, "augmentation": CROP_FLIP[split.kind][:operations], "seed": 1}
     images, labels = take(training_batches(split, **options), 10)
     for first in (1, 2, 5):
         late_images, late_labels = take(training_batches(split, first_iteration=first, **options), 10 - first)
@@ -41,7 +44,7 @@ def test_a_pipeline_started_late_continues_the_same_batches(split, augmentation)
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 25])
 def test_every_epoch_trains_on_every_image_once(array_split, batch_size):
-    batches = training_batches(array_split, global_batch_size=batch_size, augmentation="none", seed=0)
+    batches = training_batches(array_split, global_batch_size=batch_size, augmentation=(), seed=0)
     images, labels = (array.reshape(-1, *array.shape[2:]) for array in take(batches, -(-30 // batch_size)))
     for epoch in range(3):
         part = slice(10 * epoch, 10 * epoch + 10)
@@ -51,15 +54,15 @@ def test_every_epoch_trains_on_every_image_once(array_split, batch_size):
 
 @pytest.mark.parametrize("padding", [0, 3])
 def test_images_are_cropped_by_their_own_draws(array_split, padding):
-    options = {"global_batch_size": 10, "augmentation": "crop-flip", "padding": padding, "seed": 5}
+    options = {"global_batch_size": 10, "augmentation": ("pad-crop", "flip"), "padding": padding, "seed": 5}
     [images], [labels] = take(training_batches(array_split, first_iteration=2, **options), 1)
     draws = uniform_draws(10, 3, seed=5, epoch=2)
-    expected = crop_flip(tf.constant(array_split.images), draws, padding).numpy()
+    expected = augment(tf.constant(array_split.images), draws, ("pad-crop", "flip"), padding).numpy()
     np.testing.assert_array_equal(images, expected[labels])
 
 
 def test_augmentation_does_not_depend_on_the_batch_size(array_split):
-    options = {"augmentation": "crop-flip", "padding": 2, "seed": 5}
+    options = {"augmentation": ("pad-crop", "flip"), "padding": 2, "seed": 5}
     small, _ = take(training_batches(array_split, global_batch_size=2, **options), 15)
     large, _ = take(training_batches(array_split, global_batch_size=5, **options), 6)
     np.testing.assert_array_equal(small.reshape(large.shape), large)
@@ -67,7 +70,7 @@ def test_augmentation_does_not_depend_on_the_batch_size(array_split):
 
 def test_epochs_and_seeds_augment_differently(array_split):
     def epochs(seed):
-        batches = training_batches(array_split, global_batch_size=10, augmentation="crop", seed=seed)
+        batches = training_batches(array_split, global_batch_size=10, augmentation=("pad-crop",), seed=seed)
         images, labels = take(batches, 2)
         return [images[k][np.argsort(labels[k])] for k in range(2)]
 
@@ -91,16 +94,18 @@ def test_evaluation_ends(split):
 
 
 def test_shapes_are_static(split):
-    training = training_batches(split, global_batch_size=4, augmentation="crop-flip", seed=0)
+    training = training_batches(split, global_batch_size=4, augmentation=CROP_FLIP[split.kind], seed=0)
     for batches in (training, evaluation_batches(split, batch_size=4)):
         images, labels = batches.element_spec
         assert images.shape == (4, *split.image_shape) and images.dtype == "uint8"
         assert labels.shape == (4,) and labels.dtype == "int32"
 
 
-def test_an_unknown_augmentation_is_refused(array_split):
-    with pytest.raises(ValueError, match="`augmentation` must be one of none, crop, crop-flip. Received: .*'mixup'"):
-        training_batches(array_split, global_batch_size=4, augmentation="mixup", seed=0)
+def test_an_augmentation_that_does_not_suit_the_images_is_refused(array_split):
+    with pytest.raises(
+        ValueError, match="`augmentation` must be a list of operations for fixed-size images, any of pad"
+    ):
+        training_batches(array_split, global_batch_size=4, augmentation=("random-resized-crop",), seed=0)
 
 
 def test_arrays_of_another_kind_are_refused(noise):

@@ -1,4 +1,4 @@
-"""Photographs that stay in memory once they were read."""
+"""Encoded images that stay in memory once they were read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tiers import slow
 
 
 def first(data, count: int) -> list[np.ndarray]:
-    batches = training_batches(data.train, global_batch_size=4, augmentation="crop-flip", seed=1)
+    batches = training_batches(data.train, global_batch_size=4, augmentation=("random-resized-crop", "flip"), seed=1)
     return [part for batch in batches.take(count).as_numpy_iterator() for part in batch]
 
 
@@ -38,16 +38,16 @@ def test_the_images_are_the_same(pictures, cache):
 def test_every_file_is_read_once(pictures, cache):
     """After one epoch the files may go; a pipeline made anew, as after a resume in this process, remembers them."""
     data = loading.load("folder", pictures, image_size=16, cache=cache)
-    seen = first(data, 3)
+    images = first(data, 3)
     for path in data.train.paths:
         Path(path).unlink()
-    for one, other in zip(first(data, 3), seen, strict=True):
+    for one, other in zip(first(data, 3), images, strict=True):
         np.testing.assert_array_equal(one, other)
     list(evaluation_batches(data.validation, batch_size=2))  # has a memory of its own
 
 
 def test_what_is_decoded_is_kept_decoded_unless_it_is_large(tmp_path):
-    """Of a photograph that is not small against the view, windows may be decoded coarsely, which needs the file."""
+    """Of an image that is not small against the square, windows may be decoded at a reduced resolution."""
     for name, side in {"small": 31, "large": 32}.items():
         (tmp_path / "cat").mkdir(exist_ok=True)
         image = np.random.default_rng(side).integers(0, 256, (side, 50, 3), np.uint8)
@@ -70,7 +70,7 @@ def test_more_than_the_memory_is_refused(pictures, monkeypatch):
         loading.load("folder", pictures, image_size=16, cache="decoded")
 
 
-def test_a_damaged_photograph_is_named(pictures):
+def test_a_damaged_image_is_named(pictures):
     path = pictures / "train" / "cat" / "0.jpg"
     path.write_bytes(b"\xff\xd8\xff" + bytes(100) + b"\xff\xd9")
     with pytest.raises(ValueError, match=rf"1 of 17 images cannot be used.*\n  {path}: damaged"):
@@ -95,8 +95,12 @@ def test_images_in_memory_need_no_cache():
 def test_records_are_cached_as_well(shared_data, cache):
     data = loading.load("imagenet", shared_data / "tfds", image_size=200, cache=cache)
     assert data.train.encoded_bytes() > 200 * 50_000
-    batches = training_batches(data.train, global_batch_size=8, augmentation="scale-flip-colour", seed=0)
+    batches = training_batches(
+        data.train, global_batch_size=8, augmentation=("random-scale-crop", "flip", "color-noise"), seed=0
+    )
     plain = loading.load("imagenet", shared_data / "tfds", image_size=200)
-    others = training_batches(plain.train, global_batch_size=8, augmentation="scale-flip-colour", seed=0)
+    others = training_batches(
+        plain.train, global_batch_size=8, augmentation=("random-scale-crop", "flip", "color-noise"), seed=0
+    )
     for one, other in zip(batches.take(30).as_numpy_iterator(), others.take(30).as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(one[0], other[0])

@@ -9,9 +9,15 @@ import pytest
 
 from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.splits import ArraySplit
+from tiers import slow
 
 ITERATIONS = 12
-HOSTS_AND_REPLICAS = list(itertools.product((1, 2, 3, 4), (1, 2, 3)))
+HOSTS_AND_REPLICAS = [
+    (1, 1),
+    (2, 3),
+    (4, 1),
+    *slow(set(itertools.product((1, 2, 3, 4), (1, 2, 3))) - {(1, 1), (2, 3), (4, 1)}),
+]
 
 
 def numbered(size: int) -> ArraySplit:
@@ -22,7 +28,7 @@ def numbered(size: int) -> ArraySplit:
 
 def training(split: ArraySplit, size: int, first: int = 0, replicas: int = 1, host: int = 0, hosts: int = 1, **options):
     """(images, labels) [iterations, replicas of the host, batch, …] of some iterations."""
-    options = {"augmentation": "crop-flip", "padding": 0, "seed": 3, **options}
+    options = {"augmentation": ("pad-crop", "flip"), "padding": 0, "seed": 3, **options}
     where = {"replicas": replicas, "host": host, "hosts": hosts}
     batches = training_batches(split, global_batch_size=size, first_iteration=first, **where, **options)
     parts = zip(*itertools.islice(batches.as_numpy_iterator(), ITERATIONS * replicas), strict=True)
@@ -73,7 +79,7 @@ def test_the_parts_of_the_hosts_are_the_batches_of_one_augmented_alike(hosts, re
 
 def test_training_batches_say_that_they_never_end():
     """Or the hosts would ask each other at each iteration."""
-    batches = training_batches(numbered(5), global_batch_size=4, augmentation="none", seed=0, host=1, hosts=2)
+    batches = training_batches(numbered(5), global_batch_size=4, augmentation=(), seed=0, host=1, hosts=2)
     assert batches.cardinality().numpy() == -1
 
 
@@ -91,10 +97,10 @@ def test_evaluation_counts_every_image_once_whatever_the_hosts(hosts, replicas, 
     read = [evaluation(split, 2 * hosts * replicas, host=host, **where) for host in range(hosts)]
     [count] = {len(images) for images, _ in read}  # or some hosts would wait for others for ever
     assert count % replicas == 0
-    seen = np.concatenate([indices(images).reshape(-1) for images, _ in read])
+    read_indices = np.concatenate([indices(images).reshape(-1) for images, _ in read])
     labels = np.concatenate([labels.reshape(-1) for _, labels in read])
-    np.testing.assert_array_equal(seen[seen >= 0], range(split.size))
-    np.testing.assert_array_equal(labels, np.where(seen < 0, -1, seen % 7))
+    np.testing.assert_array_equal(read_indices[read_indices >= 0], range(split.size))
+    np.testing.assert_array_equal(labels, np.where(read_indices < 0, -1, read_indices % 7))
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
@@ -107,6 +113,6 @@ def test_one_host_evaluates_no_more_batches_than_it_needs(replicas):
 def test_hosts_share_images_that_are_not_augmented():
     """`Dataset.unbatch` would end the process."""
     split = numbered(12)
-    expected = training(split, 4, augmentation="none")
-    for part, whole in zip(together(split, 4, 1, 2, augmentation="none"), expected, strict=True):
+    expected = training(split, 4, augmentation=())
+    for part, whole in zip(together(split, 4, 1, 2, augmentation=()), expected, strict=True):
         np.testing.assert_array_equal(part, whole.reshape(part.shape))

@@ -23,7 +23,7 @@ CLASSES = ("n01", "n02", "n03")
 
 
 def encoded(form: str = "JPEG", mode: str = "RGB", size: tuple[int, int] = (24, 16), seed: int = 0, **more) -> bytes:
-    """A picture, smooth enough for JPEG to keep its colours."""
+    """A picture, smooth enough for JPEG to keep its colors."""
     pixels = np.random.default_rng(seed).integers(0, 255, (3, 3, 3), np.uint8)
     picture = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).convert(mode)
     stream = io.BytesIO()
@@ -202,7 +202,7 @@ def test_a_shard_of_a_record_that_says_too_little_is_made_again(prepared, stoppe
 def test_a_damaged_plan_is_named_and_nothing_is_overwritten(prepared, stopped):
     (stopped / ".preparation" / "plan.json").write_text("{")
     before = contents(stopped)
-    with pytest.raises(ValueError, match=r"plan\.json is damaged. Choose another DESTINATION, or empty this one"):
+    with pytest.raises(ValueError, match=r"plan\.json is damaged. Choose another `destination`, or empty this one"):
         preparation.prepare(prepared[0], stopped)
     assert contents(stopped) == before
 
@@ -235,17 +235,17 @@ def test_two_preparations_of_one_directory_do_not_meet(tmp_path):
         preparation.prepare(make_plan(tmp_path / "from"), tmp_path / "to")
 
 
-def test_png_and_cmyk_are_repaired_and_grey_stays(tmp_path):
-    colours, grey = encoded(quality=100), encoded(mode="L")
-    odd = {"png.JPEG": encoded("PNG"), "cmyk.JPEG": encoded(mode="CMYK", quality=100), "grey.JPEG": grey}
+def test_png_and_cmyk_are_repaired_and_gray_stays(tmp_path):
+    colors, gray = encoded(quality=100), encoded(mode="L")
+    odd = {"png.JPEG": encoded("PNG"), "cmyk.JPEG": encoded(mode="CMYK", quality=100), "gray.JPEG": gray}
     manifest = preparation.prepare(make_plan(tmp_path / "from", odd), tmp_path / "to")
     assert sorted((image["name"], image["was"]) for image in manifest["repaired"]) == [
         ("train/n01/cmyk.JPEG", "CMYK"),
         ("train/n01/png.JPEG", "PNG"),
     ]
     images = {name: image for name, image, _ in records(tmp_path / "to", "train")}
-    assert images["grey.JPEG"] == grey
-    expected = tf.io.decode_jpeg(colours).numpy().astype(int)
+    assert images["gray.JPEG"] == gray
+    expected = tf.io.decode_jpeg(colors).numpy().astype(int)
     for name in ("png.JPEG", "cmyk.JPEG"):
         assert int(tf.io.extract_jpeg_shape(images[name])[2]) == 3
         assert np.abs(tf.io.decode_jpeg(images[name]).numpy() - expected).mean() < 6
@@ -275,7 +275,7 @@ BAD = {
 
 def test_unusable_images_are_all_named_and_refused_then_left_out_if_allowed(tmp_path):
     plan = make_plan(tmp_path / "from", {name: data for name, (data, _) in BAD.items()}, shards={"train": 12})
-    with pytest.raises(ValueError, match="8 images cannot be used; .*--allow-unreadable") as refusal:
+    with pytest.raises(ValueError, match="8 images cannot be used; .*`allow_unreadable=True`") as refusal:
         preparation.prepare(plan, tmp_path / "to")
     for name, (_, reason) in BAD.items():
         assert f"\n  train/n01/{name}: {reason}" in str(refusal.value)
@@ -320,7 +320,7 @@ def test_an_image_that_cannot_be_read_is_never_left_out(tmp_path):
 
 def test_a_shard_without_images_is_refused(tmp_path):
     plan = make_plan(tmp_path / "from", {f"{k}.PNG": b"" for k in range(40)}, shards={"train": 76})
-    with pytest.raises(ValueError, match="No image for imagenet2012-train.* is usable, .* choose fewer --shards"):
+    with pytest.raises(ValueError, match="No image for imagenet2012-train.* is usable, .* choose fewer `shards`"):
         preparation.prepare(plan, tmp_path / "to", allow_unreadable=True)
     assert not (tmp_path / "to" / "manifest.json").exists()
 
@@ -333,12 +333,12 @@ def test_of_thousands_of_unusable_images_a_hundred_are_named(tmp_path):
 
 
 def test_larger_images_are_made_smaller(tmp_path):
-    grey = encoded(mode="L", size=(60, 40))
-    plan = make_plan(tmp_path / "from", {"grey.JPEG": grey}, shorter_side=18)
+    gray = encoded(mode="L", size=(60, 40))
+    plan = make_plan(tmp_path / "from", {"gray.JPEG": gray}, shorter_side=18)
     manifest = preparation.prepare(plan, tmp_path / "to")
     images = {name: image for name, image, _ in records(tmp_path / "to", "train")}
     sizes = {name: tuple(tf.io.extract_jpeg_shape(image).numpy()) for name, image in images.items()}
-    assert sizes["grey.JPEG"] == (18, 27, 1)
+    assert sizes["gray.JPEG"] == (18, 27, 1)
     assert sizes["30.JPEG"] == (18, 34, 3)  # from 20x38
     assert images["5.JPEG"] == (tmp_path / "from" / "5.JPEG").read_bytes()  # 20x13
     assert manifest["resized"] == sum(8 + number > 18 for number in range(36)) + 1
@@ -413,7 +413,7 @@ def test_after_an_error_the_tasks_at_hand_are_finished(tmp_path):
     assert (tmp_path / "0").is_dir()
 
 
-def test_real_photographs_keep_their_bytes(shared_data, tmp_path):
+def test_real_images_keep_their_bytes(shared_data, tmp_path):
     sample = shared_data / "tfds" / "imagenet2012" / "5.1.0"
     if not sample.is_dir():
         pytest.skip(f"no sample of ImageNet: {sample} is no folder")

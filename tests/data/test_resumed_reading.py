@@ -27,7 +27,7 @@ def split(tmp_path) -> FileSplit:
 
 def first_batches(split: FileSplit, iteration: int, count: int) -> list[np.ndarray]:
     pipeline = batches.training_batches(
-        split, global_batch_size=BATCH, augmentation="crop", seed=3, first_iteration=iteration
+        split, global_batch_size=BATCH, augmentation=(), seed=3, first_iteration=iteration
     )
     return [labels.numpy() for _, labels in pipeline.take(count)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ ALL_VIEWS = {
 }
 
 
+@functools.cache
 def make_simple(seed: int = 0, classes: int = 12) -> keras.Model:
     """A network of one size, quickly traced, with a normalization of its own."""
     keras.utils.set_random_seed(seed)
@@ -65,7 +68,7 @@ def array_split() -> ArraySplit:
     return ArraySplit(np.kron(coarse, np.ones((1, 8, 8, 1), np.uint8)), noise.integers(0, 12, 11))
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 11, 20])
+@pytest.mark.parametrize("batch_size", [4, *slow([1, 11, 20])])
 def test_the_center_is_what_a_training_measures(array_split, batch_size):
     network = make_simple()
     measured = scored([network], array_split, "center", batch_size=batch_size)
@@ -75,21 +78,21 @@ def test_the_center_is_what_a_training_measures(array_split, batch_size):
     agree(measured, softmax(network(array_split.images)), array_split.labels)
 
 
-def test_the_center_of_photographs_is_what_a_training_measures(split):
+def test_the_center_of_encoded_images_is_what_a_training_measures(split):
     network = make_simple()
     expected = evaluator(network, strategies.one_device())(batches.evaluation_batches(split, batch_size=4), 7)
     assert vars(scored([network], split, "center").errors) == pytest.approx(vars(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 7, 9])
+@pytest.mark.parametrize("batch_size", [4, *slow([1, 7, 9])])
 def test_ten_crops_average_scores(split, photographs, batch_size):
     network = make_simple()
-    seen = [test_crops.ten_crops(DecodedImage(tf.constant(image)), SIZE) for image in photographs]
-    scores = np.stack([softmax(network(each)).mean(0) for each in seen])
+    crops = [test_crops.ten_crops(DecodedImage(tf.constant(image)), SIZE) for image in photographs]
+    scores = np.stack([softmax(network(each)).mean(0) for each in crops])
     agree(scored([network], split, "10-crop", batch_size=batch_size), scores, split.labels)
 
 
-def test_one_scale_of_a_square_photograph_is_the_network_s_own(make_network, split, photographs):
+def test_one_scale_of_a_square_image_is_the_network_s_own(make_network, split, photographs):
     """A square as small as the images in training has one position."""
     network = make_network()
     squares = EncodedInMemory(tuple(split.encoded[index] for index in (2, 4)), np.array([3, 1]), SIZE)
@@ -109,7 +112,7 @@ def test_several_scales_count_alike_however_many_positions_they_have(make_networ
     agree(scored([network], split, "multi-scale", shorter_sides=(32, 48)), np.array(scores), split.labels)
 
 
-def test_with_mirror_images_a_photograph_and_its_mirror_image_score_alike(make_network, photographs):
+def test_with_mirror_images_an_image_and_its_mirror_image_score_alike(make_network, photographs):
     def both_ways(**options) -> float:
         """The largest difference between the losses of the two."""
         image = photographs[0]
@@ -166,15 +169,14 @@ def test_fewer_than_five_classes_are_never_wrong_among_five(array_split):
     assert measured.errors.top5_error == 0
 
 
-@pytest.mark.parametrize("name", ["center", "10-crop"])
-@pytest.mark.parametrize("images", [6, 8])
+@pytest.mark.parametrize(("name", "images"), [("center", 6), ("10-crop", 8), *slow([("center", 8), ("10-crop", 6)])])
 def test_a_wrong_count_is_an_error(split, name, images):
     view = VIEWS[name](split, **ALL_VIEWS[name])
     with pytest.raises(RuntimeError, match=f"7 images were evaluated, but the split has {images}"):
         score([make_simple()], view.batches, images)
 
 
-def test_photographs_of_different_shapes_share_a_graph(make_network, split, monkeypatch):
+def test_images_of_different_shapes_share_a_graph(make_network, split, monkeypatch):
     view = VIEWS["multi-scale"](split, shorter_sides=(32, 48))
     model = view.prepare(make_network())
     traced = {"network": 0, "scores": 0}

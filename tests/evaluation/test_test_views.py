@@ -1,4 +1,4 @@
-"""What the views say of themselves, and what they refuse."""
+"""The protocols of the test views, and the requests that they refuse."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def test_sizes_that_make_no_sense_are_refused(split, sides):
         VIEWS["multi-scale"](split, shorter_sides=sides)
 
 
-def photographs(size: int) -> EncodedInMemory:
+def encoded_split(size: int) -> EncodedInMemory:
     return EncodedInMemory((b"",), np.zeros(1, np.int64), size)
 
 
 def test_the_sizes_are_the_paper_s_or_as_much_smaller():
     assert SHORTER_SIDES == (224, 256, 384, 480, 640)
-    assert VIEWS["multi-scale"](photographs(224)).protocol["shorter_sides"] == [224, 256, 384, 480, 640]
-    assert VIEWS["multi-scale"](photographs(112)).protocol["shorter_sides"] == [112, 128, 192, 240, 320]
+    assert VIEWS["multi-scale"](encoded_split(224)).protocol["shorter_sides"] == [224, 256, 384, 480, 640]
+    assert VIEWS["multi-scale"](encoded_split(112)).protocol["shorter_sides"] == [112, 128, 192, 240, 320]
 
 
-def test_every_view_tells_its_protocol():
-    protocols = {name: view(photographs(224)).protocol for name, view in VIEWS.items()}
+def test_every_view_has_a_protocol():
+    protocols = {name: view(encoded_split(224)).protocol for name, view in VIEWS.items()}
     assert [protocol.keys() for protocol in protocols.values()] == [protocols["center"].keys()] * len(VIEWS)
     assert json.loads(json.dumps(protocols)) == protocols
     for name in ("center", "10-crop"):
         assert protocols[name]["shorter_sides"] == [256] and protocols[name]["crop"] == "224x224"
     assert protocols["10-crop"]["mirror"] and not protocols["center"]["mirror"]
-    assert VIEWS["multi-scale"](photographs(224), mirror=True).protocol["mirror"]
+    assert VIEWS["multi-scale"](encoded_split(224), mirror=True).protocol["mirror"]
 
 
 def test_whole_images_are_neither_resized_nor_cropped():

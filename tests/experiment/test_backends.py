@@ -19,7 +19,7 @@ from keras_resnet.training.tensorflow.processes import StrategyProcesses
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
-    data=DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel", holdout=137),
+    data=DataConfig("digits", augmentation=("pad-crop",), padding=1, normalization="per-channel", holdout=137),
     training=TrainingConfig(global_batch_size=32),
 )
 

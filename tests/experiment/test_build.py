@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
-    data=DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel", holdout=137),
+    data=DataConfig("digits", augmentation=("pad-crop",), padding=1, normalization="per-channel", holdout=137),
     schedule=ScheduleConfig(iterations=60, boundaries=(40,)),
     training=TrainingConfig(global_batch_size=32, log_every=10, validate_every=30),
 )

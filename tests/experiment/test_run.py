@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -36,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
-    data=DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel", holdout=137),
+    data=DataConfig("digits", augmentation=("pad-crop",), padding=1, normalization="per-channel", holdout=137),
     schedule=ScheduleConfig(iterations=60, boundaries=(40,)),
     training=TrainingConfig(global_batch_size=32, log_every=10, validate_every=30),
 )
@@ -155,6 +157,31 @@ def test_a_directory_of_another_run_is_refused_and_nothing_changes(finished, rec
     assert contents(finished) == before
 
 
+def as_version_0_1(recipe: Recipe) -> dict:
+    """What it wrote of a recipe of digits."""
+    values = json.loads(recipe.to_json())
+    values["data"]["augmentation"] = "crop"
+    return values
+
+
+def test_a_finished_run_of_version_0_1_is_this_recipe_s(finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / "old")
+    (tmp_path / "old" / "recipe.json").write_text(json.dumps(as_version_0_1(RECIPE)))
+    before = contents(tmp_path / "old")
+    assert experiment.train(RECIPE, run(tmp_path / "old", resume=True)) == 0
+    assert capsys.readouterr().out.startswith("This run is finished.")
+    assert contents(tmp_path / "old") == before
+
+
+def test_checkpoints_of_version_0_1_are_this_recipe_s_and_those_of_another_are_not(tmp_path):
+    asked = SimpleNamespace(recipe=RECIPE, run=run(tmp_path, resume=True))
+    recorded = {name: value for name, value in as_version_0_1(RECIPE).items() if name not in ("name", "description")}
+    experiment.Experiment._accept(asked, {"recipe": recorded})
+    other = {**recorded, "data": {**recorded["data"], "augmentation": "none"}}
+    with pytest.raises(ValueError, match=r"data\.augmentation: \(\) -> \('pad-crop',\)"):
+        experiment.Experiment._accept(asked, {"recipe": other})
+
+
 @pytest.mark.slow
 def test_a_run_that_ctrl_c_stopped_is_resumed_to_the_same_record_and_result(finished, tmp_path, capsys):
     directory = RunDirectory(tmp_path / "run")
@@ -192,7 +219,7 @@ def test_a_batch_that_the_replicas_do_not_divide_is_refused_before_anything_is_w
 
 
 def test_data_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"cifar10 is not in .* --run\.data-directory"):
+    with pytest.raises(FileNotFoundError, match=r"cifar10 is not in .* another `data_directory`"):
         experiment.train(RECIPES["cifar10-resnet20"], run(tmp_path / "run", data_directory=str(tmp_path)))
     assert not (tmp_path / "run").exists()
 
@@ -201,7 +228,7 @@ FOLDER = Recipe(
     "pictures",
     "",
     ModelConfig(depth=8),
-    DataConfig("folder", augmentation="crop-flip", normalization="per-channel", image_size=16),
+    DataConfig("folder", augmentation=("random-resized-crop", "flip"), normalization="per-channel", image_size=16),
     schedule=ScheduleConfig(iterations=6, boundaries=()),
     training=TrainingConfig(global_batch_size=4, log_every=3, validate_every=3),
 )
@@ -314,7 +341,7 @@ def test_the_imagenet_recipe_learns_fifty_photographs_by_heart(shared_data, tmp_
     recipe = RECIPES["imagenet-resnet50"]
     recipe = replace(
         recipe,
-        data=replace(recipe.data, holdout=150, image_size=64, augmentation="none"),
+        data=replace(recipe.data, holdout=150, image_size=64, augmentation=()),
         schedule=ScheduleConfig("steps", learning_rate=0.02, iterations=60, boundaries=(25,)),
         training=TrainingConfig(global_batch_size=50, precise_statistics=50, log_every=2, validate_every=60),
     )

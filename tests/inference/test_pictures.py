@@ -134,11 +134,11 @@ def test_a_batch_may_be_empty(tmp_path):
         (None, "cifar", True),
         (None, "imagenet", False),
         (
-            Recipe("small", "", data=DataConfig("digits", augmentation="none", normalization="per-channel")),
+            Recipe("small", "", data=DataConfig("digits", augmentation=(), normalization="per-channel")),
             "cifar",
             True,
         ),
-        (Recipe("own", "", data=DataConfig("folder", augmentation="none", image_size=32)), "cifar", False),
+        (Recipe("own", "", data=DataConfig("folder", augmentation=(), image_size=32)), "cifar", False),
     ],
 )
 def test_pictures_are_seen_as_the_data_set_of_the_network_was(recipe, family, whole):

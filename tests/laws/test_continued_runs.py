@@ -23,7 +23,7 @@ from keras_resnet.training.tensorflow import strategies
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
-    data=DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel", holdout=137),
+    data=DataConfig("digits", augmentation=("pad-crop",), padding=1, normalization="per-channel", holdout=137),
     schedule=ScheduleConfig(iterations=20, boundaries=(15,)),
     training=TrainingConfig(global_batch_size=32, log_every=5, validate_every=10),
 )

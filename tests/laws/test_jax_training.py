@@ -65,15 +65,16 @@ def test_tensorflow_continues_what_jax_began(tmp_path):
     assert "continues after iteration 3" in done.stdout
 
 
-@pytest.mark.parametrize("augmentation", ["none", "crop", "crop-flip"])
+@pytest.mark.parametrize("augmentation", [(), ("pad-crop",), ("flip",), ("pad-crop", "flip")], ids=" ".join)
 def test_images_are_augmented_alike_to_the_bit(augmentation):
     from keras_resnet.data.augmentation import fixed_size, jax_fixed_size
+    from keras_resnet.facts.augmentation import draws
 
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (32, 6, 7, 3), "uint8")
-    draws = random.random((32, fixed_size.AUGMENTATIONS[augmentation].draws), "float32")
-    expected = fixed_size.AUGMENTATIONS[augmentation].apply(tf.constant(images), tf.constant(draws), 2)
-    np.testing.assert_array_equal(jax_fixed_size.AUGMENTATIONS[augmentation](images, draws, 2), expected)
+    numbers = random.random((32, draws(augmentation)), "float32")
+    expected = fixed_size.augment(tf.constant(images), tf.constant(numbers), augmentation, 2)
+    np.testing.assert_array_equal(jax_fixed_size.augment(images, numbers, augmentation, 2), expected)
 
 
 @pytest.mark.parametrize("first", [0, 1, 7])

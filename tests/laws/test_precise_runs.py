@@ -25,7 +25,7 @@ from keras_resnet.training.variable_names import by_path
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
-    data=DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel", holdout=137),
+    data=DataConfig("digits", augmentation=("pad-crop",), padding=1, normalization="per-channel", holdout=137),
     schedule=ScheduleConfig(iterations=20, boundaries=(15,)),
     training=TrainingConfig(global_batch_size=32, log_every=10, validate_every=10, precise_statistics=100),
 )
@@ -60,7 +60,7 @@ def recomputed(file: Path, together: int) -> dict[str, np.ndarray]:
             variable.assign(np.full(variable.shape, np.nan))
     train = loading.load("digits", holdout=137).train
     make = functools.partial(
-        batches.training_batches, train, global_batch_size=together, augmentation="crop", padding=1, seed=0
+        batches.training_batches, train, global_batch_size=together, augmentation=("pad-crop",), padding=1, seed=0
     )
     first = itertools.islice(strategies.batches(strategy, make), IMAGES // together)
     set_precise_statistics(network, first, strategy)
@@ -158,7 +158,7 @@ def test_the_images_are_those_of_whole_iterations_divided_as_the_training_divide
     per_replica = 32 // recipe.training.accumulation // replicas
     assert {len(part) for part in parts} == {min(together, per_replica)}
     [(expected, _)] = batches.training_batches(
-        data.train, global_batch_size=IMAGES, augmentation="crop", padding=1, seed=0
+        data.train, global_batch_size=IMAGES, augmentation=("pad-crop",), padding=1, seed=0
     ).take(1)
     np.testing.assert_array_equal(np.concatenate(parts), expected)
 

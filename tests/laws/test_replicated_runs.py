@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
-    data=DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel", holdout=137),
+    data=DataConfig("digits", augmentation=("pad-crop",), padding=1, normalization="per-channel", holdout=137),
     schedule=ScheduleConfig(iterations=20, boundaries=()),
     training=TrainingConfig(global_batch_size=32, log_every=10, validate_every=10),
 )

@@ -1,5 +1,12 @@
+"""The recipes, and a text of all of them that shows what a change does: `RECIPES_TXT`.
+
+PYTHONPATH=recipes python tests/programs/test_catalog.py     writes it anew
+"""
+
 from __future__ import annotations
 
+import difflib
+import json
 import re
 from importlib import import_module
 from pathlib import Path
@@ -8,7 +15,26 @@ import pytest
 
 import catalog
 from catalog import RECIPES
+from keras_resnet import validation
 from keras_resnet.config.recipe import OptimizerConfig, Recipe
+
+RECIPES_TXT = Path(__file__).with_name("recipes.txt")
+
+
+def resolved() -> str:
+    """Every field of every recipe that differs from its default."""
+    return "".join(
+        f"{name}.{field} = {json.dumps(value)}\n"
+        for name, recipe in RECIPES.items()
+        for field, value in validation.leaves(recipe.changes())
+    )
+
+
+def test_the_recipes_are_those_of_the_text():
+    command = "PYTHONPATH=recipes python tests/programs/test_catalog.py"
+    before, now = RECIPES_TXT.read_text(encoding="utf-8").splitlines(), resolved().splitlines()
+    changes = [line for line in difflib.ndiff(before, now) if line[0] in "+-"]
+    assert not changes, f"If these changes are meant, write {RECIPES_TXT.name} anew: {command}"
 
 
 def test_recipes_are_named_by_their_keys():
@@ -63,7 +89,7 @@ def test_the_cifar_recipe_is_that_of_section_4_2():
     assert (schedule.learning_rate, schedule.factor) == (0.1, 0.1)
     assert (schedule.boundaries, schedule.iterations) == ((32_000, 48_000), 64_000)
     assert (recipe.optimizer.momentum, recipe.optimizer.weight_decay, recipe.optimizer.nesterov) == (0.9, 1e-4, False)
-    assert (recipe.data.augmentation, recipe.data.padding) == ("crop-flip", 4)
+    assert (recipe.data.augmentation, recipe.data.padding) == (("pad-crop", "flip"), 4)
     assert recipe.data.normalization == "per-pixel-mean"
     assert recipe.training.global_batch_size == 128
     assert recipe.model.shortcut == "A"
@@ -81,7 +107,8 @@ def test_the_imagenet_recipes_are_those_of_section_3_4(name):
     assert schedule.iterations == 600_000
     assert (training.global_batch_size, training.normalization_batch_size) == (256, 32)
     assert recipe.optimizer == OptimizerConfig("sgd", momentum=0.9, nesterov=False, weight_decay=1e-4)
-    assert (recipe.data.augmentation, recipe.data.normalization) == ("scale-flip-colour", "per-pixel-mean")
+    assert recipe.data.augmentation == ("random-scale-crop", "flip", "color-noise")
+    assert recipe.data.normalization == "per-pixel-mean"
     assert recipe.data.image_size == 224
     assert recipe.model.bottleneck_stride == "1x1"
 
@@ -149,4 +176,8 @@ def test_the_first_lines_of_a_file_of_recipes_say_what_it_takes(file):
 
 
 def test_digits_are_not_mirrored():
-    assert RECIPES["digits-resnet8"].data.augmentation == "crop"
+    assert RECIPES["digits-resnet8"].data.augmentation == ("pad-crop",)
+
+
+if __name__ == "__main__":
+    RECIPES_TXT.write_text(resolved(), encoding="utf-8")

@@ -32,7 +32,10 @@ from pictures import smooth
 SIZE = 32
 CLASSES = ("cat", "cow", "dog", "eel", "fox", "gnu")
 RECIPE = Recipe(
-    "tiny", "for tests", ModelConfig(depth=8), DataConfig("folder", image_size=SIZE, normalization="per-channel")
+    "tiny",
+    "for tests",
+    ModelConfig(depth=8),
+    DataConfig("folder", augmentation=(), image_size=SIZE, normalization="per-channel"),
 )
 
 
@@ -224,7 +227,7 @@ def test_what_can_be_refused_without_tensorflow_is(place, tmp_path, capsys, monk
         ("--data-directory PLACE/none", "There is no directory"),
         ("--view multi-scale --shorter-sides 31", "`shorter_sides` must be different sizes of at least 32"),
         ("--dataset digits", "The shape of the images must be the same. Received: (32, 32, 3) in"),
-        ("--dataset imagenet --data-directory PLACE/a", "where it is"),
+        ("--dataset imagenet --data-directory PLACE/a", "Choose another `data_directory`"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(place, tmp_path, capsys, flags, message):

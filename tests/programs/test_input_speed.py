@@ -72,7 +72,7 @@ def test_the_table_adds_up():
             ["digits-resnet8", "--run.strategy", "multi_worker"],
             "`strategy` must be one_device or mirrored",
         ),
-        ([], "The data set 'imagenet' needs the directory of its files"),
+        ([], "must be the directory of ImageNet's files"),
     ],
 )
 def test_a_bad_command_line_is_refused(words, told, capsys):

@@ -19,7 +19,7 @@ from keras_resnet.data.datasets import loading
 from keras_resnet.runs.directory import RunDirectory
 
 DIGITS = tuple(map(str, range(10)))
-RECIPE = Recipe("digits", "", data=DataConfig("digits", holdout=37, augmentation="none", normalization="per-channel"))
+RECIPE = Recipe("digits", "", data=DataConfig("digits", holdout=37, augmentation=(), normalization="per-channel"))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def own(tmp_path) -> RunDirectory:
     """A run on a folder of the user's, remembered by the run."""
     write_folder(tmp_path / "data", ("cat", "dog", "fox"))
     asked_networks.save(tmp_path / "network.keras", names=("cat", "dog", "fox"))
-    recipe = Recipe("own", "", data=DataConfig("folder", augmentation="none", image_size=8))
+    recipe = Recipe("own", "", data=DataConfig("folder", augmentation=(), image_size=8))
     return finished(
         tmp_path / "run",
         tmp_path / "network.keras",
@@ -232,7 +232,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(capsys, tmp_path, n
         ([fewer, "--dataset", "digits"], "The number of classes must be the same. Received: 9 in"),
         ([network, "--dataset", "digits", "--split", "test"], "`split` must be one of train, validation"),
         ([network, "--dataset", "digits", "--holdout", "1437"], "`holdout` must be at least 0 and below 1437"),
-        ([network, "--dataset", "folder"], "needs a directory of class folders"),
+        ([network, "--dataset", "folder"], "must be a directory of class folders"),
         (
             [run.path, "--data-directory", tmp_path, "--output", tmp_path / "file"],
             "is a file. Choose another `output` (--output)",

@@ -21,7 +21,7 @@ from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_stat
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
-    data=DataConfig("digits", augmentation="crop", padding=1, normalization="per-channel"),
+    data=DataConfig("digits", augmentation=("pad-crop",), padding=1, normalization="per-channel"),
     training=TrainingConfig(global_batch_size=32),
 )
 

@@ -298,7 +298,7 @@ TRAIN_TAR, VALIDATION_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 DEVKIT, SOLUTION = "ILSVRC2012_devkit_t12.tar.gz", "LOC_val_solution.csv"
 
 REFUSED = {
-    "missing": (lambda source: source, "missing or empty"),
+    "missing": (lambda source: source, "with ImageNet in it. Missing or empty"),
     "neither": (lambda source: write(source, {"a.txt": b""}), "holds neither ILSVRC2012_img_train.tar, nor"),
     "one archive": (without(archives, "ILSVRC2012_img_val.tar"), "lacks ILSVRC2012_img_val.tar"),
     "cut archive": (changed(archives, TRAIN_TAR, lambda d: d[:30_000]), f"{TRAIN_TAR} is damaged or was not fully"),

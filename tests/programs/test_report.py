@@ -15,7 +15,7 @@ from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
 from keras_resnet.runs.history import HEADER, Row
 
 REPORT = Path(report.__file__)
-DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation="crop"))
+DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation=("pad-crop",)))
 ROWS = (Row(10, 0.1, 2.0, 80.0), Row(20, 0.1, 1.0, 40.0, 1.5, 60.0))
 
 

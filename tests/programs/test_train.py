@@ -74,6 +74,9 @@ def test_flags_change_what_they_name_and_nothing_else(experiment):
         ("--schedule.learning-rate 1", "schedule", "learning_rate", 1.0),
         ("--schedule.learning_rate=5e-2", "schedule", "learning_rate", 0.05),
         ("--optimizer.nesterov", "optimizer", "nesterov", True),
+        ("--data.augmentation pad-crop", "data", "augmentation", ("pad-crop",)),
+        ("--data.augmentation flip --training.seed 1", "data", "augmentation", ("flip",)),
+        ("--data.augmentation", "data", "augmentation", ()),
     ],
 )
 def test_a_flag_becomes_a_value_of_its_type(experiment, flags, section, field, value):
@@ -124,6 +127,12 @@ def test_a_recipe_file_is_replayed_exactly_and_flags_change_it(experiment, tmp_p
         ("cifar10-resnet20 --schedule.boundaries 1 b", "`boundaries` must be a list of whole numbers."),
         ("cifar10-resnet20 --schedule.iterations 100", "To shorten or stretch everything together, set `scale`"),
         ("cifar10-resnet20 --model.shortcut", "--model.shortcut needs a value"),
+        ("cifar10-resnet20 --data.augmentation pad-crop flop", "('pad-crop', 'flop'). Did you mean 'flip'?"),
+        ("cifar10-resnet20 --data.augmentation flip pad-crop", "without repetition, in the order pad-crop, flip."),
+        (
+            "imagenet-resnet50 --data.augmentation pad-crop flip",
+            "operations for encoded images, any of random-scale-crop, random-resized-crop, flip, color-jitter, color-n",
+        ),
         ("cifar10-resnet20 --data.dataset folder", "`image_size` must be positive with dataset='folder', such as 224"),
         (
             "cifar10-resnet20 --model.family imagenet --model.depth 18 --data.dataset digits",
@@ -168,6 +177,26 @@ def test_the_directory_of_a_run_continues_it_as_it_was_last_started(experiment, 
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert asked(experiment, "../run") == (saved, replace(expected, directory="../run"))
+
+
+def test_an_unfinished_run_of_version_0_1_is_continued(experiment, tmp_path):
+    """From its directory, or by its name from the default directory that it has, which stays as it is."""
+    recipe = RECIPES["digits-resnet8"]
+    directory = RunDirectory(tmp_path / "runs" / "digits-resnet8-d3097a0a0d35")
+    values = json.loads(recipe.to_json())
+    values["data"]["augmentation"] = "crop"
+    directory.create(json.dumps(values), {"run": {"checkpoint_every": 7}})
+    before = traces(tmp_path)
+    path = str(directory.path.relative_to(tmp_path))
+    assert asked(experiment, path) == (recipe, Run(directory=path, resume=True, checkpoint_every=7))
+    assert asked(experiment, "digits-resnet8", "--run.resume") == (recipe, Run(resume=True))
+    assert Run(resume=True).directory_for(recipe) == directory.path.relative_to(tmp_path)
+    assert traces(tmp_path) == before
+
+
+def test_without_resume_a_run_of_version_0_1_is_not_begun_again(capsys, experiment):
+    test_an_unfinished_run_of_version_0_1_is_continued(experiment, Path.cwd())
+    assert "already holds this recipe, unfinished" in refusal(capsys, "digits-resnet8")
 
 
 def test_flags_override_what_a_run_remembers(experiment, tmp_path):

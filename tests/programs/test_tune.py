@@ -293,8 +293,8 @@ def test_two_processes_do_not_train_the_same(trained, monkeypatch):
     [
         ("--axes model.shortcutt=A", "'model.shortcutt' is no field of a recipe. Did you mean 'model.shortcut'?"),
         (
-            "--axes data.augmentation=crop,crop-flop",
-            "Received: data.augmentation='crop-flop'. Did you mean 'crop-flip'?",
+            "--axes data.augmentation=pad-crop,flop",
+            "Received: data.augmentation=('flop',). Did you mean 'flip'?",
         ),
         ("--axes model.shortcut", "`axes` must be NAME=VALUE,VALUE… such as model.shortcut=A,B"),
         ("--axes model.shortcut=A model.shortcut=B", "must name each field once. Received: model.shortcut twice"),

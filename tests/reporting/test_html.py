@@ -24,7 +24,7 @@ from keras_resnet.reporting.html.document import page
 from keras_resnet.reporting.html.reading import RunRecord, labels
 from keras_resnet.runs.history import Row
 
-DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation="crop"))
+DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation=("pad-crop",)))
 
 
 class Reader(html.parser.HTMLParser):
@@ -102,7 +102,7 @@ def test_the_sizes_are_those_of_the_architecture():
     for recipe, input_shape, classes in [
         (Recipe("a", "a", ModelConfig(depth=20), DataConfig("cifar100")), (32, 32, 3), 100),
         (
-            Recipe("a", "a", ModelConfig("imagenet", 50, "B"), DataConfig("imagenet", image_size=160)),
+            Recipe("a", "a", ModelConfig("imagenet", 50, "B"), DataConfig("imagenet", augmentation=(), image_size=160)),
             (160, 160, 3),
             1000,
         ),
@@ -127,7 +127,7 @@ def test_the_sizes_are_those_of_the_architecture():
 
 
 def test_a_network_of_unknown_classes_has_no_size_until_it_is_finished():
-    recipe = Recipe("own", "a", ModelConfig("imagenet", 18, "B"), DataConfig("folder", image_size=64))
+    recipe = Recipe("own", "a", ModelConfig("imagenet", 18, "B"), DataConfig("folder", augmentation=(), image_size=64))
     [begun, finished] = cells(
         page(
             [RunRecord("a", recipe), RunRecord("b", recipe, result=invented_result(class_names=["cat", "dog"]))], "Test"

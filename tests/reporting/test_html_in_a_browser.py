@@ -66,7 +66,7 @@ def rows(iterations: int, start: float) -> tuple[Row, ...]:
 
 
 def record(label: str, **changes: Any) -> RunRecord:
-    recipe = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation="crop"))
+    recipe = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation=("pad-crop",)))
     return RunRecord(**{"label": label, "recipe": recipe, "rows": rows(400, 4.0)} | changes)
 
 

@@ -195,14 +195,14 @@ def test_only_the_departures_that_apply_are_stated():
     digits, imagenet, goyal = (
         RECIPES[name] for name in ("digits-resnet8", "imagenet-resnet50", "imagenet-resnet50-goyal")
     )
-    photographs = {"mean_and_deviation", "squared", "ResNet"}
-    assert places(RECIPE) == {"crop", "train", "BatchNormalization"}
+    photographs = {"mean_and_deviation", "resized", "ResNet"}
+    assert places(RECIPE) == {"pad_crop", "train", "BatchNormalization"}
     assert places(replace(RECIPE, training=replace(RECIPE.training, normalization_batch_size=64))) == {
-        "crop",
+        "pad_crop",
         "BatchNormalization",
     }
-    assert places(replace(RECIPE, data=DataConfig(augmentation="none"))) == {"train", "BatchNormalization"}
-    assert places(digits) == {"crop", "BatchNormalization"}
+    assert places(replace(RECIPE, data=DataConfig(augmentation=()))) == {"train", "BatchNormalization"}
+    assert places(digits) == {"pad_crop", "BatchNormalization"}
     assert places(imagenet) - {"fully_convolutional"} == photographs
     assert places(goyal) == photographs | {"BatchNormalization"}
 

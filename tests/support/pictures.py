@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A photograph without edges, as noise does not survive a JPEG."""
+    """An image without edges, as noise does not survive a JPEG."""
     coarse = np.random.default_rng(seed).uniform(0, 255, (4, 4, 3)).astype("float32")
     image = tf.image.resize(coarse, [height, width], method="bicubic")
     return np.clip(np.round(image), 0, 255).astype("uint8")
@@ -18,5 +18,5 @@ def jpeg(image: np.ndarray) -> tf.Tensor:
 
 
 def difference(first, second) -> float:
-    """Mean, in grey levels."""
+    """Mean, in gray levels."""
     return float(np.abs(np.asarray(first, "float32") - np.asarray(second, "float32")).mean())

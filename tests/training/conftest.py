@@ -42,7 +42,7 @@ def digit_batches(digits) -> Callable[[int], tf.data.Dataset]:
             return batches.training_batches(
                 digits.train,
                 global_batch_size=GLOBAL_BATCH_SIZE // parts,
-                augmentation="crop",
+                augmentation=("pad-crop",),
                 padding=1,
                 seed=1,
                 first_iteration=first * parts,

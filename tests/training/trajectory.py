@@ -50,7 +50,9 @@ def losses(
 
     def make(**where: int) -> tf.data.Dataset:
         size = GLOBAL_BATCH_SIZE // parts
-        return batches.training_batches(images, global_batch_size=size, augmentation="crop", padding=1, seed=1, **where)
+        return batches.training_batches(
+            images, global_batch_size=size, augmentation=("pad-crop",), padding=1, seed=1, **where
+        )
 
     run = multi_step(replica, strategy=strategy, accumulation=parts)
     measured, _ = run(iter(strategies.batches(strategy, make)), tf.fill([ITERATIONS], rate))

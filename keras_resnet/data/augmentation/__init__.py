@@ -1,1 +1,1 @@
-"""Random changes of training images."""
+"""Data augmentation: random changes of training images. Which operations there are: `facts.augmentation`."""

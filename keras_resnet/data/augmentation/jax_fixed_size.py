@@ -1,56 +1,46 @@
-"""The augmentations of `transforms` for the JAX backend, where they are part of the compiled iteration.
+"""The operations of `fixed_size` for the JAX backend, where they are part of the compiled iteration.
 
-They are the same functions of the same pixels and numbers, to the bit.
+They are the same functions of the same pixels and random numbers, to the bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from keras_resnet.facts.augmentation import with_columns
 
 if TYPE_CHECKING:
     import jax
 
-Apply = Callable[["jax.Array", "jax.Array", int], "jax.Array"]
 
-
-def crop(images: jax.Array, draws: jax.Array, padding: int) -> jax.Array:
-    """Pads with zeros and crops back to the size, at a position that the draws choose; see `transforms.crop`."""
-    return _window(images, draws, padding, mirrored=None)
-
-
-def crop_flip(images: jax.Array, draws: jax.Array, padding: int) -> jax.Array:
-    """`crop` by the first two draws, then mirrors left to right where the third is below one half."""
-    return _window(images, draws, padding, mirrored=draws[:, 2] < 0.5)
-
-
-def _window(images: jax.Array, draws: jax.Array, padding: int, mirrored: jax.Array | None) -> jax.Array:
-    """One gather: the rows and the columns of each image's window.
-
-    Args:
-        images: uint8 [batch, height, width, channels].
-        draws: float32 [batch, 2 or more], uniform in [0, 1).
-        padding: Pixels on each side.
-        mirrored: bool [batch], whose columns run backward; None: nobody's.
-
-    Returns:
-        uint8 [batch, height, width, channels].
-    """
+def pad_crop(images: jax.Array, draws: jax.Array, padding: int) -> jax.Array:
+    """Pads with zeros and crops back to the size, at a random position; see `fixed_size.pad_crop`."""
     import jax.numpy as jnp
 
     batch, height, width, _ = images.shape
     padded = jnp.pad(images, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
-    start = (draws[:, :2] * jnp.float32(2 * padding + 1)).astype(jnp.int32)
-    rows, columns = jnp.arange(height), jnp.arange(width)
-    if mirrored is not None:
-        columns = jnp.where(mirrored[:, None], columns[::-1], columns)
-    rows, columns = start[:, :1] + rows, start[:, 1:] + columns
+    start = (draws * jnp.float32(2 * padding + 1)).astype(jnp.int32)
+    rows, columns = start[:, :1] + jnp.arange(height), start[:, 1:] + jnp.arange(width)
     return padded[jnp.arange(batch)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-AUGMENTATIONS: dict[str, Apply] = {
-    "none": lambda images, _draws, _padding: images,
-    "crop": crop,
-    "crop-flip": crop_flip,
+def flip(images: jax.Array, draws: jax.Array) -> jax.Array:
+    """Mirrors left to right where the draw, [batch], is below one half."""
+    import jax.numpy as jnp
+
+    return jnp.where(draws[:, None, None, None] < 0.5, images[:, :, ::-1], images)
+
+
+OPERATIONS: dict[str, Callable[[jax.Array, jax.Array, int], jax.Array]] = {
+    "pad-crop": pad_crop,
+    "flip": lambda images, draws, _padding: flip(images, draws[:, 0]),
 }
-"""The augmentations by the name that a recipe gives them; how many draws they need, `transforms.AUGMENTATIONS` says."""
+"""The rows of `fixed_size.OPERATIONS`."""
+
+
+def augment(images: jax.Array, draws: jax.Array, augmentation: Sequence[str], padding: int) -> jax.Array:
+    """Images after the operations of an augmentation; see `fixed_size.augment`."""
+    for name, columns in with_columns(augmentation):
+        images = OPERATIONS[name](images, draws[:, columns], padding)
+    return images

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 real images of 8x8 grey pixels that come with the package."""
+"""scikit-learn's handwritten digits: 1,797 real images of 8x8 gray pixels that come with the package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEST_EVERY = 5
 def load() -> tuple[ArraySplit, ArraySplit, tuple[str, ...]]:
     """Training split (1,437 images), test split (360 images; `index % 5 == 0`) and class names.
 
-    The 17 grey levels of scikit-learn (0 to 16) are spread over 0 to 255.
+    The 17 gray levels of scikit-learn (0 to 16) are spread over 0 to 255.
     """
     # Imported late: scikit-learn is an extra, and only this data set needs it.
     from sklearn.datasets import load_digits

@@ -30,7 +30,7 @@ def load(directory: Path | None, image_size: int | None = None) -> tuple[FileSpl
 
     Args:
         directory: The directory.
-        image_size: Side of the square views, in pixels. Defaults to 224.
+        image_size: Side of the squares, in pixels. Defaults to 224.
 
     Raises:
         FileNotFoundError: if there is no such directory.
@@ -38,7 +38,7 @@ def load(directory: Path | None, image_size: int | None = None) -> tuple[FileSpl
             unusable.
     """
     if directory is None:
-        raise ValueError("The data set 'folder' needs a directory of class folders: --run.data-directory DIRECTORY")
+        raise ValueError("`data_directory` must be a directory of class folders. Received: data_directory=None")
     if not directory.is_dir():
         raise FileNotFoundError(f"There is no directory {directory}")
     image_size = 224 if image_size is None else image_size
@@ -105,7 +105,7 @@ def describe_faults(faults: list[str], images: int) -> str:
 
 
 def find_fault(path: str) -> str | None:
-    """What is wrong with an image file, if its ends tell."""
+    """The fault of an image file, if its first or last bytes show one."""
     try:
         with Path(path).open("rb") as file:
             start = file.read(len(PNG_START))

@@ -1,4 +1,4 @@
-"""ImageNet as TFRecord shards: those of tensorflow-datasets, of `recipes/prepare_imagenet.py` and of older scripts."""
+"""ImageNet as TFRecord shards: those of tensorflow-datasets, of `data.preparation` and of older scripts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load(
     Args:
         directory: One that holds the shards (`imagenet2012-train.tfrecord-00000-of-01024` or `train-00000-of-01024`),
             a data directory of tensorflow-datasets with `imagenet2012`, or one with class folders (`train/CLASS/*`).
-        image_size: Side of the square views, in pixels. Defaults to 224.
+        image_size: Side of the squares, in pixels. Defaults to 224.
         progress: Called after every shard that must be scanned, with the number of shards scanned and of all.
 
     Raises:
@@ -35,7 +35,7 @@ def load(
         ValueError: if the files are damaged or do not fit each other.
     """
     if directory is None:
-        raise ValueError("The data set 'imagenet' needs the directory of its files: --run.data-directory DIRECTORY")
+        raise ValueError("`data_directory` must be the directory of ImageNet's files. Received: data_directory=None")
     image_size = 224 if image_size is None else image_size
     classes = Path(directory) / "train"
     if classes.is_dir() and any(path.is_dir() for path in classes.iterdir()):
@@ -46,7 +46,7 @@ def load(
 
 
 def find_directory(directory: str) -> str:
-    """Where the shards lie: the directory itself, or the newest version of `imagenet2012` in it.
+    """The directory of the shards: the given one, or the newest version of `imagenet2012` in it.
 
     Raises:
         FileNotFoundError: if there is no such directory, or it holds no shards of a split.
@@ -63,8 +63,8 @@ def find_directory(directory: str) -> str:
             raise FileNotFoundError(f"{place} has shards of the {found[0]} split, but none of {missing}; get those too")
     raise FileNotFoundError(
         f"ImageNet is not in {directory}: neither shards (imagenet2012-train.tfrecord-00000-of-01024 or "
-        "train-00000-of-01024), nor imagenet2012/VERSION with such, nor class folders (train/CLASS). Say with "
-        "--run.data-directory where it is, or make it with recipes/prepare_imagenet.py"
+        "train-00000-of-01024), nor imagenet2012/VERSION with such, nor class folders (train/CLASS). Choose another "
+        "`data_directory`, or prepare ImageNet first"
     )
 
 

@@ -1,4 +1,4 @@
-"""From the name of a data set to its splits."""
+"""Loading of a data set by its name."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ LOADERS: dict[str, Loader] = {
     "imagenet": lambda directory, size, tell: imagenet.load(directory, size, progress=_telling_scan(tell)),
     "folder": lambda directory, size, tell: folder.load(directory, size),
 }
-"""From data directory, image size and a way to tell what takes long, to the training split, the test split if there is
-one, and the class names."""
+"""From data directory, image size and a function for lines of progress to the training split, the test split if there
+is one, and the class names."""
 
 REMOTE = ("imagenet",)
 """The data sets that are read with TensorFlow's file systems, hence also from gs:// and the like."""
 CACHED_SHARE = 0.8
-"""The most of the machine's memory that cached photographs may take."""
+"""The largest share of the machine's memory for cached images."""
 DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError)
-"""What TensorFlow raises at a damaged or missing file."""
+"""The errors of TensorFlow at a damaged or missing file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +91,10 @@ def load(
         data_directory: Where the data set lies; see its loader. `digits` needs none.
         holdout: Training images, the last ones, that are kept from training and serve as validation. With 0 the test
             images serve as validation.
-        image_size: Side of the square views of photographs (`imagenet`, `folder`), in pixels. Defaults to 224.
-        cache: What stays in memory of photographs once they were read: `"encoded"`, `"decoded"` or nothing; see
+        image_size: Side of the squares that encoded images become (`imagenet`, `folder`), in pixels. Defaults to 224.
+        cache: What stays in memory of encoded images once they were read: `"encoded"`, `"decoded"` or nothing; see
             `EncodedSplit`.
-        tell: Told of what takes long.
+        tell: Takes a line about work that takes long.
 
     Raises:
         FileNotFoundError: if the data set is not there.
@@ -112,8 +112,8 @@ def load(
         )
     if not holdout and test is None:
         raise ValueError(
-            f"{data_directory} has no validation images. Make a folder `validation` beside `train`, or hold some "
-            f"training images out, for example a tenth of them: --data.holdout {max(1, train.size // 10)}"
+            f"{data_directory} has no validation images. Make a folder validation beside train, or hold some training "
+            f"images out, for example a tenth of them: `holdout={max(1, train.size // 10)}`"
         )
     trained = train.size - holdout
     validation = train.part(trained, train.size) if holdout else test
@@ -145,10 +145,10 @@ def _place(name: str, directory: str | Path | None) -> Path | str | None:
 
 
 def cached(data: Data, cache: str) -> Data:
-    """The same data, whose photographs stay in memory once they were read.
+    """The same data, whose encoded images stay in memory once they were read.
 
     Raises:
-        ValueError: if they are none, are damaged, or take more memory than there is.
+        ValueError: if there are none, if they are damaged, or if they take more memory than there is.
     """
     splits = {
         name: replace(split, cache=cache) for name, split in data.splits.items() if isinstance(split, EncodedSplit)

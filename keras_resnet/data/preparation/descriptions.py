@@ -1,4 +1,4 @@
-"""What lies beside the shards: the manifest, the index of every image, and what tensorflow-datasets wants to read."""
+"""The files beside the shards: the manifest, the index of every image, and the descriptions of tensorflow-datasets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from keras_resnet.host.files import as_json, write
 MANIFEST = "manifest.json"
 """Written last: its presence says that all is done."""
 KEPT = ("file", "images", "bytes", "sha256")
-"""What the manifest says of a shard."""
+"""The keys of a shard in the manifest."""
 
 
 def write_descriptions(plan: Plan, directory: Path, records: Sequence[Record]) -> Record:
-    """Writes what other programs read beside the shards, then the manifest, which says that all is done.
+    """Writes the files that other programs read beside the shards, and last the manifest, the mark of the end.
 
     Raises:
         ValueError: if a shard has no image left.
@@ -30,7 +30,7 @@ def write_descriptions(plan: Plan, directory: Path, records: Sequence[Record]) -
     by_split = {split: [record for record in records if record["split"] == split] for split in plan.splits}
     images = {split: sum(record["images"] for record in part) for split, part in by_split.items()}
     if empty := [record["file"] for record in records if not record["images"]]:
-        remedy = "Repair some and start again, or choose fewer --shards and another DESTINATION"
+        remedy = "Repair some and start again, or choose fewer `shards` and another `destination`"
         raise ValueError(f"No image for {empty[0]} is usable, and an empty shard cannot be read. {remedy}")
     resized = sum(record["resized"] for record in records)
     files = {INDEX.format(split=split): index(part) for split, part in by_split.items()}
@@ -101,7 +101,7 @@ def dataset_info(plan: Plan, by_split: Mapping[str, Sequence[Record]], resized: 
         for split, records in by_split.items()
     ]
     return {
-        "description": f"ImageNet (ILSVRC2012), prepared by recipes/prepare_imagenet.py of keras_resnet. {note}",
+        "description": f"ImageNet (ILSVRC2012), prepared by keras_resnet. {note}",
         "fileFormat": "tfrecord",
         "location": {"urls": ["https://image-net.org/"]},
         "name": NAME,
@@ -132,6 +132,6 @@ def read_manifest(directory: Path) -> Record:
         raise ValueError(f"{directory} holds no finished preparation: there is no {MANIFEST}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{file} is damaged. Put a copy of it back, or prepare again into another DESTINATION"
+            f"{file} is damaged. Put a copy of it back, or prepare again into another `destination`"
         ) from error
     return manifest

@@ -1,4 +1,4 @@
-"""Where the shards go, and whether they may and can."""
+"""Checks of the directory that the shards go to: nothing else in it, and enough space."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from keras_resnet.data.preparation.plan import VERSION, Plan
 from keras_resnet.data.tfrecords.imagenet_files import DATASET_INFO, NAME
 
 DATA_SETS = (DATASET_INFO, f"*/{DATASET_INFO}", f"*/*/{DATASET_INFO}")
-"""What tells a data set of tensorflow-datasets (NAME/[CONFIG/]VERSION) from other folders."""
+"""Files by which a data set of tensorflow-datasets (NAME/[CONFIG/]VERSION) is known from other folders."""
 RESIZED = 0.5
-"""What is left at most of the bytes of ImageNet by a shorter side of 500 pixels; a guess that errs upwards."""
+"""Largest share of the bytes of ImageNet after resizing to a shorter side of 500 pixels; a guess that errs upwards."""
 EXTRA = 150
 """Bytes of an image beside its own: the name, the label, and its place in the index."""
 
 
 def directory_in(destination: Path) -> Path:
-    """Where the shards are, or go, in a data directory of tensorflow-datasets."""
+    """The directory of the shards in a data directory of tensorflow-datasets."""
     return destination / NAME / VERSION
 
 
@@ -30,15 +30,17 @@ def check_destination(destination: Path) -> None:
     if not destination.exists():
         return
     if not destination.is_dir():
-        raise ValueError(f"DESTINATION {destination} is a file. Choose a directory")
+        raise ValueError(f"`destination` must be a directory. It is a file: {destination}")
     for entry in destination.iterdir():
         known = entry.name == NAME or entry.name[0] == "." or any(any(entry.glob(pattern)) for pattern in DATA_SETS)
         if not known:
-            raise ValueError(f"DESTINATION {destination} holds something else: {entry.name}. Choose an empty directory")
+            raise ValueError(
+                f"`destination` must be empty, or hold data sets. {destination} holds something else: {entry.name}"
+            )
 
 
 def check_space(plan: Plan, directory: Path) -> None:
-    """Refuses to begin what will not fit.
+    """Refuses to begin where the disk is too small.
 
     Raises:
         ValueError: if it will not.
@@ -52,5 +54,5 @@ def check_space(plan: Plan, directory: Path) -> None:
     if needed > free:
         raise ValueError(
             f"{directory} needs about {needed / 1e9:.1f} GB more, and {free / 1e9:.1f} GB are free there. Make room, "
-            "choose another DESTINATION, or add --shorter-side 500"
+            "choose another `destination`, or `shorter_side=500`"
         )

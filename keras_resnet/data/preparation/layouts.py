@@ -19,7 +19,7 @@ KAGGLE = Path("ILSVRC", "Data", "CLS-LOC")
 PADDING = 2**20
 """The most bytes that are taken for what fills the last block of an archive."""
 TOLD = 100
-"""How many classes are read between two lines that tell of it."""
+"""Classes between two lines of progress."""
 
 Tell = Callable[[str], None]
 
@@ -48,7 +48,7 @@ def read_source(source: Path, tell: Tell = lambda line: None) -> tuple[tuple[str
         OSError: if something cannot be read.
     """
     if not source.is_dir() or not any(source.iterdir()):
-        raise ValueError(f"SOURCE {source} must be a directory with ImageNet in it. It is missing or empty")
+        raise ValueError(f"`source` must be a directory with ImageNet in it. Missing or empty: {source}")
     train, validation = list_archives(source, tell) if has_archives(source) else list_folders(source, tell)
     class_names = tuple(sorted(train))
     if empty := [name for name in class_names if not train[name]] or ([] if train else ["every class"]):
@@ -142,7 +142,7 @@ def list_folders(source: Path, tell: Tell) -> tuple[ByClass, ByClass]:
     train = root / "train"
     validation = next((root / name for name in ("validation", "val") if (root / name).is_dir()), None)
     if not train.is_dir() and validation is None:
-        raise ValueError(f"{source} holds neither {TRAIN_TAR}, nor train/CLASS/*, nor {KAGGLE}. --help describes these")
+        raise ValueError(f"{source} holds neither {TRAIN_TAR}, nor train/CLASS/*, nor {KAGGLE}")
     if not train.is_dir() or validation is None:
         raise ValueError(f"{root} lacks the split {'train' if validation else 'validation (or val)'}")
     # The smaller one first: what is wrong with it shows at once.

@@ -1,4 +1,4 @@
-"""What is to be prepared: which images, in which order, in which shards, with which settings."""
+"""Plan of a preparation: the images, their order, the shards, and the settings."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FRAME = 16
 """Bytes of a record beside its data: its length, and a checksum of each."""
 
 Record = dict[str, Any]
-"""What is known of a shard: file, images, bytes, sha256, offsets, labels, repaired, refused, …"""
+"""Description of a shard: file, images, bytes, sha256, offsets, labels, repaired, refused, …"""
 
 KNOWN = {"images", "sha256", "resized", "offsets", "labels", "repaired", "refused", "lost"}
-"""What is needed of a finished shard; an older version of this code may have noted less."""
+"""The keys required of a finished shard; an older version of this code may have noted less."""
 
 
 class Entry(NamedTuple):
@@ -91,7 +91,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """What one worker needs to know to write one shard."""
+    """Everything that a worker needs to write one shard."""
 
     file: Path
     split: str
@@ -104,7 +104,7 @@ class ShardPlan:
 
     @property
     def record_file(self) -> Path:
-        """Where the record of the finished shard is kept."""
+        """The file with the description of the finished shard."""
         return self.file.parent / HIDDEN / f"{self.file.name}.json"
 
     @property

@@ -117,8 +117,8 @@ def check_restored(manifest: Record, lost: Iterable[ShardPlan], records: Sequenc
             shard.file.unlink()
     if changed:
         raise ValueError(
-            f"{', '.join(changed)} cannot be made again as before: images in SOURCE were changed, or another version "
-            "of a library encodes them otherwise. Prepare all again into another DESTINATION"
+            f"{', '.join(changed)} cannot be made again as before: images in `source` were changed, or another version "
+            "of a library encodes them otherwise. Prepare all again into another `destination`"
         )
 
 
@@ -142,15 +142,15 @@ def check_vacant(plan: Plan, directory: Path) -> None:
         try:
             known = json.loads(file.read_text(encoding="utf-8"))["plan"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file} is damaged. Choose another DESTINATION, or empty this one") from error
+            raise ValueError(f"{file} is damaged. Choose another `destination`, or empty this one") from error
     elif [entry.name for entry in directory.iterdir()] == [HIDDEN]:  # killed before it wrote anything of worth
         return
     else:
-        raise ValueError(f"{directory} holds files that no preparation left. Choose another DESTINATION")
+        raise ValueError(f"{directory} holds files that no preparation left. Choose another `destination`")
     if known != plan.fingerprint:
         raise ValueError(
             f"{directory} holds a preparation of other images or with other settings. Give the command that began it, "
-            "or another DESTINATION"
+            "or another `destination`"
         )
 
 
@@ -164,7 +164,7 @@ def check_readable(records: Sequence[Record], allow_unreadable: bool) -> None:
     refused = [f"{image['name']}: {image['reason']}" for record in records for image in record["refused"]]
     faults = lost if allow_unreadable else lost + refused
     if faults:
-        remedy = "repair them and start again" + ", or leave them out with --allow-unreadable" * (not lost)
+        remedy = "repair them and start again" + ", or leave them out with `allow_unreadable=True`" * (not lost)
         more = [f"… and {len(faults) - NAMED:,} more"] * (len(faults) > NAMED)
         raise ValueError("\n  ".join([f"{len(faults):,} images cannot be used; {remedy}:", *faults[:NAMED], *more]))
 
@@ -185,5 +185,5 @@ def locked(directory: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise BlockingIOError(f"Another process prepares {directory.parent}. Wait for it") from error
         except OSError as error:
-            raise OSError(f"{directory} cannot be locked: {error.strerror}. Choose a DESTINATION that can") from error
+            raise OSError(f"{directory} cannot be locked: {error.strerror}. Choose a `destination` that can") from error
         yield

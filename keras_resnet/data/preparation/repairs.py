@@ -1,4 +1,4 @@
-"""What an encoded image is, by its content, and how the few odd ones of ImageNet become plain JPEGs."""
+"""The format of an encoded image by its content, and the repair of the few odd ones of ImageNet to plain JPEGs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPAIR_QUALITY = 100
 """As tensorflow-datasets encodes the same images."""
 
 KINDS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"II*\x00": "TIFF", b"MM\x00*": "TIFF"}
-"""What files that are neither JPEG nor PNG begin with."""
+"""The first bytes of files that are neither JPEG nor PNG."""
 
 
 class UnreadableError(ValueError):
@@ -27,7 +27,7 @@ class Prepared(NamedTuple):
     """An image as training will read it.
 
     Attributes:
-        data: A JPEG, grey or YCbCr.
+        data: A JPEG, gray or YCbCr.
         repaired: What it was if it had to be encoded again: `"PNG"` or `"CMYK"`.
         resized: Whether it was made smaller.
     """
@@ -46,7 +46,7 @@ def prepare(data: bytes, shorter_side: int | None = None, quality: int = 95) -> 
         quality: Of the JPEGs that are made smaller, from 1 to 100.
 
     Raises:
-        UnreadableError: if training could not read it, or would see something else than a person.
+        UnreadableError: if training could not read it, or would read another image than a viewer shows.
     """
     pixels, repaired = decode(data)
     if shorter_side is not None and min(pixels.shape[:2]) > shorter_side:
@@ -83,7 +83,7 @@ def decode(data: bytes) -> tuple[np.ndarray, str | None]:
 
 
 def find_fault(data: bytes) -> str | None:
-    """What is wrong with an image that was prepared, if anything."""
+    """The fault of a prepared image, if any."""
     try:
         _, repair = decode(data)
     except UnreadableError as error:
@@ -92,7 +92,7 @@ def find_fault(data: bytes) -> str | None:
 
 
 def resize(pixels: np.ndarray, shorter_side: int, quality: int) -> bytes:
-    """A JPEG whose shorter side has a number of pixels; grey stays grey.
+    """A JPEG whose shorter side has a number of pixels; gray stays gray.
 
     A note of a camera about rotation (EXIF) is dropped, as TensorFlow's decoder ignores it.
     """

@@ -48,7 +48,7 @@ def verify(
 
 
 def compare(file: Path, sha256: str) -> str | None:
-    """What is wrong with a file that had a checksum, if anything."""
+    """The fault of a file that had a checksum, if any."""
     try:
         with file.open("rb") as stream:
             return None if hashlib.file_digest(stream, "sha256").hexdigest() == sha256 else "another SHA-256"
@@ -57,7 +57,7 @@ def compare(file: Path, sha256: str) -> str | None:
 
 
 def check_shard(check: tuple[Path, Record, int]) -> Record:
-    """What a shard holds and, under `problems`, what is wrong with it."""
+    """The contents of a shard and, under `problems`, its faults."""
     import tensorflow as tf
 
     from keras_resnet.data.preparation import repairs

@@ -1,4 +1,4 @@
-"""How the files of ImageNet are called, for those who write them and those who read them."""
+"""File names of ImageNet, shared by the modules that write them and those that read them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ INDEX = NAME + "-{split}.index.npz"
 """Written by the preparation: `shard` (number of the shard), `offset` (byte in it) and `label` (zero-based), one value
 for each image."""
 SCAN = NAME + "-{split}.scan.npz"
-"""What a scan found: the same, and `key`, which names the shards it was found in."""
+"""Written after a scan: the same, and `key`, a digest of the shards that were scanned."""
 LABELS = "label.labels.txt"
 """The names of the classes, one in a line."""
 DATASET_INFO = "dataset_info.json"
-"""How many records each shard has, and more for tensorflow-datasets."""
+"""The numbers of records in the shards, and more for tensorflow-datasets."""

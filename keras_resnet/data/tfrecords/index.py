@@ -1,4 +1,4 @@
-"""Which byte of which shard each image of ImageNet begins at.
+"""Index of the images of ImageNet: the shard of each, and the byte at which it begins.
 
 The preparation wrote it beside the shards. Otherwise one scan of the shards finds it, and is kept for the next time.
 """
@@ -37,7 +37,7 @@ def read_index(
     Args:
         directory: Where the shards lie.
         split: `"train"` or `"validation"`.
-        image_size: Side of the square views, in pixels.
+        image_size: Side of the squares, in pixels.
         progress: Called after every scanned shard with the number of shards scanned and of all.
 
     Raises:
@@ -135,8 +135,8 @@ def _load_arrays(path: str) -> tuple[Arrays, str]:
 def _read_written(path: str, paths: tuple[str, ...], sizes: list[int]) -> Arrays:
     """The index that the preparation wrote.
 
-    Whether it fits the shards is seen from where each one's last record ends; the label of every record is compared
-    when the record is read.
+    It fits the shards if the last record of each ends where the shard does; the label of every record is compared when
+    the record is read.
 
     Raises:
         ValueError: if it does not fit.
@@ -191,8 +191,8 @@ def _scan_or_recall(
 
 def _key(paths: Iterable[str]) -> str:
     """Names, sizes and times of the shards in short; the times are whole seconds."""
-    seen = [(path.rpartition("/")[2], found.length, found.mtime_nsec) for path in paths for found in [_stat(path)]]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+    shards = [(path.rpartition("/")[2], found.length, found.mtime_nsec) for path in paths for found in [_stat(path)]]
+    return hashlib.sha256(json.dumps(shards).encode()).hexdigest()
 
 
 def _keep(places: list[str], arrays: Arrays, key: str) -> None:

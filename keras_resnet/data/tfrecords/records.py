@@ -1,4 +1,4 @@
-"""Images in TFRecord shards with random access: where each record begins is known, so any one is read alone.
+"""Images in TFRecord shards with random access: the beginning of each record is known, so any one is read alone.
 
 Thus the order of the images is a function of (seed, epoch, position) here too, and a run that continues, or one host of
 several, reads nothing but its own images.
@@ -49,10 +49,10 @@ SCHEMAS = (
 
 @dataclass(frozen=True, eq=False)
 class RecordSplit(EncodedSplit):
-    """Photographs in TFRecord shards.
+    """Encoded images in TFRecord shards.
 
-    A record is read when its image is wanted, and checked: its checksum, its schema, and that its label is the one
-    given here, for a label that belongs to another record would never crash, only ruin the training.
+    A record is read when its image is wanted, and its checksum, its schema and its label are checked: the label of
+    another record would never crash, only ruin the training.
 
     Args:
         paths: The shards.
@@ -171,7 +171,7 @@ def find_schema(path: str) -> Schema:
 def scan(
     paths: Sequence[str], schema: Schema, progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where every record begins, and its label, found by reading the shards to their ends.
+    """The beginning and the label of every record, found by reading the shards to their ends.
 
     Args:
         paths: The shards.

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 
 from keras_resnet.data import batches, order
-from keras_resnet.data.augmentation.jax_fixed_size import AUGMENTATIONS
+from keras_resnet.data.augmentation.jax_fixed_size import augment
 from keras_resnet.data.splits import ArraySplit, Split
 from keras_resnet.evaluation.error_rates import ErrorRates
+from keras_resnet.facts.augmentation import draws
 from keras_resnet.optimization import losses
 from keras_resnet.training.backend import MultiStep, OneProcess, TrainingImages
 from keras_resnet.training.jax import processes as jax_processes
@@ -110,10 +111,10 @@ class JaxBackend:
 
     def start(self, first_iteration: int, *, steps_per_execution: int) -> MultiStep:
         split, augmentation = self.images.split, self.images.augmentation
-        apply, padding = AUGMENTATIONS[augmentation], self.images.padding
+        padding = self.images.padding
         chosen = order.batches(
             split.size,
-            split.augmentations[augmentation].draws,
+            draws(augmentation),
             seed=self.images.seed,
             batch_size=self.global_batch_size,
             first_iteration=first_iteration,
@@ -123,7 +124,7 @@ class JaxBackend:
             self.optimizer,
             split.images,
             split.labels,
-            lambda images, draws: apply(images, draws, padding),
+            lambda images, numbers: augment(images, numbers, augmentation, padding),
             global_batch_size=self.global_batch_size,
             steps_per_execution=steps_per_execution,
             loss=self.loss,

@@ -1,21 +1,18 @@
-"""Augmentations of small images against plain numpy."""
+"""Augmentation of images of one size, against plain numpy."""
 
 from __future__ import annotations
-
-from typing import get_args
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.config import recipe
-from keras_resnet.data.augmentation.any_size import VIEWS
-from keras_resnet.data.augmentation.fixed_size import AUGMENTATIONS, crop, flip
+from keras_resnet.data.augmentation import fixed_size, jax_fixed_size
+from keras_resnet.data.augmentation.fixed_size import augment, flip, pad_crop
+from keras_resnet.facts import augmentation as facts
 
 
-def test_the_tables_hold_what_a_recipe_can_name():
-    assert tuple(AUGMENTATIONS) == recipe.SMALL_IMAGE_AUGMENTATIONS
-    assert tuple(VIEWS) == get_args(recipe.Augmentation)
+def test_there_is_a_function_for_every_operation_on_each_backend():
+    assert tuple(fixed_size.OPERATIONS) == tuple(jax_fixed_size.OPERATIONS) == facts.suiting("fixed-size")
 
 
 @pytest.mark.parametrize("padding", [0, 1, 4])
@@ -25,14 +22,14 @@ def test_crop_is_slicing(noise, padding):
     padded = np.pad(images, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
     offsets = np.floor(draws * (2 * padding + 1)).astype(int)
     expected = [image[y : y + 6, x : x + 5] for image, (y, x) in zip(padded, offsets, strict=True)]
-    np.testing.assert_array_equal(crop(tf.constant(images), tf.constant(draws), padding), expected)
+    np.testing.assert_array_equal(pad_crop(tf.constant(images), tf.constant(draws), padding), expected)
 
 
 def test_crop_reaches_both_ends():
     """A draw of 0 gives the first offset, the largest float32 below 1 the last; the middle is the image itself."""
     image = np.arange(1, 26, dtype=np.uint8).reshape(1, 5, 5, 1)
     first, middle, last = (
-        crop(tf.constant(image), tf.fill([1, 2], np.float32(draw)), 2).numpy()[0, ..., 0]
+        pad_crop(tf.constant(image), tf.fill([1, 2], np.float32(draw)), 2).numpy()[0, ..., 0]
         for draw in (0, 0.5, np.nextafter(np.float32(1), np.float32(0)))
     )
     np.testing.assert_array_equal(first, np.pad(image[0, :3, :3, 0], [(2, 0), (2, 0)]))
@@ -47,8 +44,10 @@ def test_flip_mirrors_half_of_the_images(noise):
     np.testing.assert_array_equal(flipped[[1, 3]], images[[1, 3]])
 
 
-def test_crop_flip_is_crop_then_flip(noise):
+def test_operations_follow_one_another_each_with_its_own_random_numbers(noise):
     images = tf.constant(noise.integers(0, 256, (20, 6, 5, 3), np.uint8))
     draws = tf.constant(noise.random((20, 3), np.float32))
-    expected = flip(crop(images, draws[:, :2], 4), draws[:, 2])
-    np.testing.assert_array_equal(AUGMENTATIONS["crop-flip"].apply(images, draws, 4), expected)
+    expected = flip(pad_crop(images, draws[:, :2], 4), draws[:, 2])
+    np.testing.assert_array_equal(augment(images, draws, ("pad-crop", "flip"), 4), expected)
+    np.testing.assert_array_equal(augment(images, draws[:, :1], ("flip",), 4), flip(images, draws[:, 0]))
+    np.testing.assert_array_equal(augment(images, draws[:, :0], (), 4), images)

@@ -64,7 +64,7 @@ def test_a_missing_data_set_says_how_to_get_it(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         loading.load("cifar100", tmp_path)
     assert f"cifar100 is not in {tmp_path}" in str(error.value)
-    assert "--run.data-directory" in str(error.value)
+    assert "another `data_directory`" in str(error.value)
     assert f"tfds.builder('cifar100', data_dir='{tmp_path}').download_and_prepare()" in str(error.value)
 
 

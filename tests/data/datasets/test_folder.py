@@ -50,7 +50,7 @@ def test_a_holdout_is_the_end_of_the_training_images(pictures):
 
 
 def test_class_folders_without_splits_need_a_holdout(pictures):
-    with pytest.raises(ValueError, match="has no validation images.*--data.holdout 1$"):
+    with pytest.raises(ValueError, match="has no validation images.*`holdout=1`$"):
         loading.load("folder", pictures / "train")
     data = loading.load("folder", pictures / "train", holdout=3)
     assert (data.train.size, data.validation.size, data.test) == (9, 3, None)
@@ -62,7 +62,7 @@ def test_a_holdout_must_leave_images(pictures, holdout):
         loading.load("folder", pictures, holdout=holdout)
 
 
-def test_grey_and_transparent_pictures_become_rgb(tmp_path):
+def test_gray_and_transparent_pictures_become_rgb(tmp_path):
     for channels in (1, 2, 3, 4):
         path = tmp_path / f"{channels}.png"
         path.write_bytes(tf.io.encode_png(tf.fill([4, 5, channels], tf.constant(99, tf.uint8))).numpy())
@@ -78,7 +78,7 @@ def test_other_and_hidden_files_are_passed_over(pictures):
 
 
 def test_no_directory(tmp_path):
-    with pytest.raises(ValueError, match="--run.data-directory"):
+    with pytest.raises(ValueError, match="`data_directory` must be"):
         loading.load("folder")
     with pytest.raises(FileNotFoundError, match=f"no directory {tmp_path / 'missing'}"):
         loading.load("folder", tmp_path / "missing")
@@ -147,7 +147,7 @@ def test_an_image_damaged_after_loading_is_named(pictures, name):
     data = loading.load("folder", pictures, image_size=16)
     path = pictures / "train" / "cat" / name
     truncate(path, 0.5)
-    batches = training_batches(data.train, global_batch_size=12, augmentation="none", seed=0)
+    batches = training_batches(data.train, global_batch_size=12, augmentation=(), seed=0)
     named = pytest.raises(ValueError, match="1 of 17 images cannot be used")
     with named as error, loading.naming_damaged_images(data):
         next(iter(batches))

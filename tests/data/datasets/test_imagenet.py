@@ -99,8 +99,8 @@ def write_index(directory, split="train", **changes):
     return path
 
 
-def colours(split: RecordSplit):
-    """The label of every image of a split as its colour tells it."""
+def colors(split: RecordSplit):
+    """The label of every image of a split as its color tells it."""
     batches = evaluation_batches(split, batch_size=4)
     read = np.concatenate([images[labels >= 0] for images, labels in batches.as_numpy_iterator()])
     return (np.rint(read[:, 4, 4, 0] / 60)).astype(int).tolist()
@@ -112,7 +112,7 @@ def test_splits_classes_and_labels(tmp_path, template):
     assert class_names == NAMES and (train.size, validation.size) == (15, 7)
     assert train.image_shape == validation.image_shape == (8, 8, 3)
     for split in (train, validation):
-        assert split.labels.tolist() == [index % 4 for index in range(split.size)] == colours(split)
+        assert split.labels.tolist() == [index % 4 for index in range(split.size)] == colors(split)
         assert split.damaged() == []
 
 
@@ -140,7 +140,9 @@ def test_class_folders_are_read_as_a_folder(pictures):
 
 
 def test_training_reads_every_image_once_in_an_epoch(directory):
-    batches = training_batches(imagenet.load(directory, 8)[0], global_batch_size=5, augmentation="crop-flip", seed=0)
+    batches = training_batches(
+        imagenet.load(directory, 8)[0], global_batch_size=5, augmentation=("random-resized-crop", "flip"), seed=0
+    )
     labels = np.concatenate([labels for _, labels in batches.take(3)])
     assert np.bincount(labels).tolist() == [4, 4, 4, 3]
 
@@ -149,7 +151,7 @@ def test_training_reads_every_image_once_in_an_epoch(directory):
 
 
 def test_no_directory(tmp_path):
-    with pytest.raises(ValueError, match="--run.data-directory"):
+    with pytest.raises(ValueError, match="`data_directory` must be"):
         imagenet.load(None)
     with pytest.raises(FileNotFoundError, match=f"no directory {tmp_path / 'missing'}"):
         imagenet.load(tmp_path / "missing")
@@ -158,7 +160,10 @@ def test_no_directory(tmp_path):
 def test_a_directory_of_something_else(tmp_path):
     (tmp_path / "imagenet2012").mkdir()
     (tmp_path / "train").mkdir()
-    with pytest.raises(FileNotFoundError, match=f"ImageNet is not in {tmp_path}: .*recipes/prepare_imagenet.py"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=f"ImageNet is not in {tmp_path}: .*Choose another `data_directory`, or prepare ImageNet first",
+    ):
         imagenet.load(tmp_path)
 
 
@@ -290,16 +295,16 @@ def test_a_written_index_of_another_order_is_followed(directory):
     index = imagenet.read_index(directory, "train")
     order = np.random.default_rng(0).permutation(15)
     write_index(directory, shard=index.shard[order], offset=index.offset[order], label=index.labels[order])
-    assert colours(imagenet.load(directory, 8)[0]) == index.labels[order].tolist()
+    assert colors(imagenet.load(directory, 8)[0]) == index.labels[order].tolist()
 
 
 def test_a_written_index_of_other_labels_is_noticed_when_reading(directory):
     path = write_index(directory, label=np.arange(1, 16) % 4)
     split = imagenet.read_index(directory, "train", 8)
     with pytest.raises(tf.errors.InvalidArgumentError, match="The label of the record of"):
-        colours(split)
+        colors(split)
     path.unlink()
-    assert colours(imagenet.read_index(directory, "train", 8)) == [index % 4 for index in range(15)]
+    assert colors(imagenet.read_index(directory, "train", 8)) == [index % 4 for index in range(15)]
 
 
 @pytest.mark.parametrize(

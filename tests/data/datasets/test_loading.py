@@ -76,8 +76,8 @@ def test_a_distant_directory_is_refused_where_it_cannot_be_read(name):
 
 def test_a_distant_directory_stays_as_it_was_written(monkeypatch):
     """A path would make one slash of two."""
-    seen = []
-    monkeypatch.setattr(loading.imagenet, "load", lambda directory, *_, **__: seen.append(directory) or 1 / 0)
+    asked = []
+    monkeypatch.setattr(loading.imagenet, "load", lambda directory, *_, **__: asked.append(directory) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         loading.load("imagenet", "gs://bucket/imagenet")
-    assert seen == ["gs://bucket/imagenet"]
+    assert asked == ["gs://bucket/imagenet"]

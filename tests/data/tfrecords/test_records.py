@@ -22,7 +22,7 @@ TFDS, OLDER = SCHEMAS
 
 
 def example(index, schema=TFDS, image=None):
-    """A flat image of grey level 10 x index, of class index % 7."""
+    """A flat image of gray level 10 x index, of class index % 7."""
     if image is None:
         image = tf.io.encode_png(tf.fill([8 + index % 5, 9, 3], tf.constant(10 * index, tf.uint8))).numpy()
     texts = {schema.image: image, schema.file_name: f"{index}.png".encode()}
@@ -51,14 +51,13 @@ def index(paths, schema=TFDS):
 
 @pytest.fixture
 def split(tmp_path) -> RecordSplit:
-    """24 images in three shards, which carry their index as grey level."""
+    """24 images in three shards, which carry their index as gray level."""
     return index(write_shards(tmp_path))
 
 
-def read(split, indices, batch_size=5, augmentation="crop-flip"):
-    draws = np.random.default_rng(1).random((len(indices), 5), np.float32)
-    elements = tf.data.Dataset.from_tensor_slices((np.asarray(indices, np.int64), draws))
-    batches = split.batches(elements, batch_size, augmentation, padding=0, drop_remainder=False)
+def read(split, indices, batch_size=5):
+    elements = tf.data.Dataset.from_tensor_slices((np.asarray(indices, np.int64), np.zeros((len(indices), 0), "f")))
+    batches = split.batches(elements, batch_size, (), padding=0, drop_remainder=False)
     return (np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True))
 
 
@@ -126,7 +125,7 @@ def test_the_scan_tells_its_progress(split):
 
 
 def first_batches(split, iteration, count):
-    options = {"global_batch_size": BATCH, "augmentation": "crop", "seed": 3}
+    options = {"global_batch_size": BATCH, "augmentation": (), "seed": 3}
     batches = training_batches(split, first_iteration=iteration, **options)
     return np.concatenate([indices(images.numpy()) for images, _ in batches.take(count)]).tolist()
 
@@ -153,7 +152,7 @@ def test_what_is_garbage_would_be_noticed(half_consumed):
 
 @pytest.mark.parametrize("hosts", [2, *slow([1, 4])])
 def test_hosts_together_read_every_image_once_in_an_epoch(split, hosts):
-    options = {"global_batch_size": BATCH, "augmentation": "crop-flip", "seed": 5, "hosts": hosts}
+    options = {"global_batch_size": BATCH, "augmentation": (), "seed": 5, "hosts": hosts}
     per_host = []
     for host in range(hosts):
         batches = training_batches(split, host=host, **options).take(SIZE // BATCH)
@@ -167,23 +166,23 @@ def test_a_host_reads_no_image_of_another(split, noise):
     for place in order[:, 1].ravel():
         start, stop = bounds(split, place)
         overwrite(split.paths[split.shard[place]], start, noise.bytes(stop - start))
-    options = {"global_batch_size": BATCH, "augmentation": "none", "seed": 5, "hosts": 2}
+    options = {"global_batch_size": BATCH, "augmentation": (), "seed": 5, "hosts": 2}
     read = [indices(images.numpy()) for images, _ in training_batches(split, host=0, **options).take(len(order))]
     np.testing.assert_array_equal(np.stack(read), order[:, 0])
 
 
 @pytest.mark.parametrize("hosts", [1, 3])
 def test_evaluation_counts_every_image_once_and_in_order(split, hosts):
-    seen, labels = [], []
+    found, labels = [], []
     for host in range(hosts):
         for images, classes in evaluation_batches(split, batch_size=15, host=host, hosts=hosts).as_numpy_iterator():
             real = classes >= 0
-            seen += indices(images[real]).tolist()
+            found += indices(images[real]).tolist()
             labels += classes[real].tolist()
-    assert seen == list(range(SIZE)) and labels == split.labels.tolist()
+    assert found == list(range(SIZE)) and labels == split.labels.tolist()
 
 
-@pytest.mark.parametrize("place", ["length", "its checksum", "data", "checksum of the data"])
+@pytest.mark.parametrize("place", ["length", "data", *slow(["its checksum", "checksum of the data"])])
 def test_a_flipped_bit_is_noticed_and_named(split, place):
     index, path = 9, split.paths[1]
     start, stop = bounds(split, index)
@@ -202,7 +201,7 @@ def test_a_flipped_bit_is_noticed_and_named(split, place):
         records.scan(split.paths, TFDS)
 
 
-@pytest.mark.parametrize("left", [1, HEADER - 1, HEADER, HEADER + 30, -FOOTER, -1])
+@pytest.mark.parametrize("left", [1, HEADER, -1, *slow([HEADER - 1, HEADER + 30, -FOOTER])])
 def test_a_cut_shard_is_named_with_the_byte(split, left):
     path = split.paths[1]
     start, stop = bounds(split, 11)
@@ -277,7 +276,7 @@ def test_arrays_of_another_kind_are_refused(split, name):
         RecordSplit(split.paths, **arrays, image_size=8)
 
 
-def test_every_photograph_of_the_real_sample(shared_data):
+def test_every_image_of_the_real_sample(shared_data):
     paths = tuple(map(str, sorted(shared_data.glob("tfds/imagenet2012/*/imagenet2012-*.tfrecord-*"))))
     if not paths:
         pytest.skip(f"no imagenet2012 in {shared_data}/tfds")
