@@ -75,7 +75,7 @@ def network_message() -> type:
 
 def _array(blob) -> np.ndarray:
     """The values of a blob in its shape; before 2014, vectors and matrices had four sides too."""
-    values = np.array(blob.double_data if len(blob.double_data) else blob.data)
+    values = np.array(blob.double_data) if blob.double_data else np.array(blob.data, "float32")
     if blob.HasField("shape"):
         shape = list(blob.shape.dim)
     else:
