@@ -1,4 +1,4 @@
-"""What a training says to the one who waits for it: where it stands, and what to type next."""
+"""The text that a finished or a stopped run prints."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from pathlib import Path
 
 from keras_resnet.runs.directory import RunDirectory
 
+TRAIN = "train.py"
+CONSOLE_SCRIPT = "keras-resnet"
+"""The programs that train."""
+
 
 def command(directory: RunDirectory) -> str:
-    """What to type to continue a run."""
-    return f"{python()} recipes/train.py {shlex.quote(str(directory.path))}"
+    """How to continue a run: the program that this process runs and the directory, or the argument of the function."""
+    program = Path(sys.argv[0])
+    place = shlex.quote(str(directory.path))
+    if program.name == TRAIN:
+        return f"{python()} {shlex.quote(_as_typed(program))} {place}"
+    if program.name == CONSOLE_SCRIPT:
+        return f"{CONSOLE_SCRIPT} {Path(TRAIN).stem} {place}"
+    return f"`resume=True` with directory={str(directory.path)!r}"
 
 
 def python() -> str:
@@ -20,8 +30,16 @@ def python() -> str:
     return os.path.relpath(sys.executable) if Path(sys.prefix).is_relative_to(Path.cwd()) else "python"
 
 
+def _as_typed(file: Path) -> str:
+    return os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
+
+
 def report(directory: RunDirectory) -> str:
-    """The end of a run, for the one who waited for it: what was measured, where it lies, what to type next."""
+    """The end of a run: what was measured, where it lies, and what to do with it next.
+
+    Raises:
+        ValueError: if its result is damaged.
+    """
     kept = directory.read_result()
     lines = [f"{'split':12}{'images':>8}{'top-1 error':>14}{'loss':>10}"]
     for name, errors in kept["splits"].items():
@@ -38,6 +56,5 @@ def report(directory: RunDirectory) -> str:
             "next",
             f"  {python()} -m tensorboard.main --logdir {directory.logs}",
             f'  {python()} -c "import keras, keras_resnet; {load}.summary()"',
-            f"  {python()} recipes/train.py --list",
         ]
     )

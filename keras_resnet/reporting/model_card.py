@@ -1,4 +1,7 @@
-"""A page about a trained network, in Markdown: what it is, how good, what made it, and how to use it."""
+"""A page about a trained network, in Markdown: what it is, how good, what made it, and how to use it.
+
+In front of it stands the header that the Hugging Face Hub reads.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from typing import Any
 from keras_resnet import validation
 from keras_resnet.evaluation.intervals import wilson
 from keras_resnet.facts.datasets import DATASETS
+from keras_resnet.reporting import markdown, yaml_header
 from keras_resnet.reporting.departures import departures
 from keras_resnet.runs import directory as run_files
+from keras_resnet.runs import results
 from keras_resnet.runs.directory import RunDirectory
 
 NAME = "model_card.md"
@@ -21,20 +26,30 @@ NAME = "model_card.md"
 NAMED = 20
 """The most classes that are named."""
 
+LICENSE = "apache-2.0"
+"""Of this package, as the Hub calls it; whoever publishes weights may choose another."""
+
+HUB: Mapping[str, tuple[str, str, str]] = {
+    "cifar10": ("uoft-cs/cifar10", "CIFAR-10", "test"),
+    "cifar100": ("uoft-cs/cifar100", "CIFAR-100", "test"),
+    "imagenet": ("ILSVRC/imagenet-1k", "ImageNet-1k", "validation"),
+}
+"""Data set -> its name on the Hub, its title, and the Hub's name of the images that are not for training."""
+
 Values = Mapping[str, Any]
 """What a JSON file of a run holds."""
 
 
-def _photographs(recipe: Values) -> bool:
+def _any_size(recipe: Values) -> bool:
     return DATASETS[recipe["data"]["dataset"]].image_shape is None
 
 
 def _padded(recipe: Values) -> bool:
-    return not _photographs(recipe) and recipe["data"]["augmentation"] != "none"
+    return not _any_size(recipe) and "crop" in str(recipe["data"]["augmentation"])
 
 
-def _mean_image_of_photographs(recipe: Values) -> bool:
-    return _photographs(recipe) and recipe["data"]["normalization"] == "per-pixel-mean"
+def _mean_image_of_any_size(recipe: Values) -> bool:
+    return _any_size(recipe) and recipe["data"]["normalization"] == "per-pixel-mean"
 
 
 def _cifar_by_replica(recipe: Values) -> bool:
@@ -42,24 +57,24 @@ def _cifar_by_replica(recipe: Values) -> bool:
 
 
 APPLIES: dict[str, Callable[[Values], bool]] = {
-    "keras_resnet.data.statistics.mean_and_deviation": _photographs,
+    "keras_resnet.data.statistics.mean_and_deviation": _any_size,
     "keras_resnet.data.augmentation.fixed_size.crop": _padded,
-    "keras_resnet.data.augmentation.any_size.squared": _photographs,
-    "keras_resnet.models.fully_convolutional.fully_convolutional": _mean_image_of_photographs,
+    "keras_resnet.data.augmentation.any_size.squared": _any_size,
+    "keras_resnet.models.fully_convolutional.fully_convolutional": _mean_image_of_any_size,
     "keras_resnet.experiment.run.train": _cifar_by_replica,
     "keras_resnet.models.layers.batch_normalization.BatchNormalization": lambda r: (
         not r["training"].get("precise_statistics")
     ),
     "keras_resnet.models.resnet.ResNet": lambda r: r["model"]["family"] == "imagenet",
 }
-"""Where a departure from the paper is stated -> whether it concerns a training by a recipe. Others always do."""
+"""Place of a departure from the paper -> whether it concerns a training by a recipe. Others always do."""
 
 
 def write(directory: RunDirectory, result: Values) -> Path:
     """Writes the page of a run into its directory.
 
     It is made of what lies there: `recipe.json`, `environment.json`, `model.keras` and the results of later
-    evaluations. What is not there is left out, and so an earlier version's run has a page, too.
+    evaluations. What is not there is left out: a run of an earlier version has a page, too.
 
     Args:
         directory: Of the run.
@@ -72,9 +87,9 @@ def write(directory: RunDirectory, result: Values) -> Path:
         ValueError: if a file is damaged.
         OSError: if the page cannot be written.
     """
-    recipe = _read(directory.recipe)
-    evaluations = [_read(file) for file in sorted((directory.path / "evaluation").glob("result-*.json"))]
+    recipe, evaluations = results.read_json(directory.recipe), [values for _, values in directory.evaluations()]
     sections = (
+        _header(recipe, result, evaluations),
         _title(recipe, result),
         _results(result, evaluations),
         _use(recipe, result, directory.model),
@@ -87,11 +102,37 @@ def write(directory: RunDirectory, result: Values) -> Path:
     return page
 
 
-def _read(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
+def _header(recipe: Values, result: Values, evaluations: Iterable[Values]) -> str:
+    """What the Hub reads; its schema: huggingface.co/docs/hub/model-cards."""
+    data = recipe["data"]
+    hub, title, held_back = HUB.get(data["dataset"], (None, data["dataset"], None))
+    measured = [(split, result["view"], errors) for split, errors in result["splits"].items()]
+    measured += [(later["split"], later["view"], later) for later in evaluations if len(later["networks"]) == 1]
+
+    def entry(split: str, view: str, errors: Values) -> Values:
+        # Without held-out images, a training validates on those that are not for training.
+        published = held_back if held_back and split == ("test" if data["holdout"] else "validation") else split
+        seen = f"{view}, {errors['images']:,} images"
+        return {
+            "task": {"type": "image-classification", "name": "Image classification"},
+            "dataset": {"type": hub or data["dataset"], "name": title, "split": published},
+            "metrics": [
+                {"type": "accuracy", "value": round(1 - errors[f"{top}_error"] / 100, 6), "name": f"{name} ({seen})"}
+                for top, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy"))
+            ],
+        }
+
+    return yaml_header.header(
+        {
+            "license": LICENSE,
+            "library_name": "keras",
+            "pipeline_tag": "image-classification",
+            "tags": ["image-classification", "resnet", "keras"],
+            **({"datasets": [hub]} if hub else {}),
+            "metrics": ["accuracy"],
+            "model-index": [{"name": recipe["name"], "results": [entry(*one) for one in measured]}],
+        }
+    )
 
 
 def _title(recipe: Values, result: Values) -> str:
@@ -112,16 +153,18 @@ def _title(recipe: Values, result: Values) -> str:
 def _results(result: Values, evaluations: Iterable[Values]) -> str:
     """The errors at the end of the training, and those that were measured later."""
     rows = [(name, result["view"], errors) for name, errors in result["splits"].items()]
-    rows += [(f"{later['split']}, measured later", later["view"], later) for later in evaluations]
+    for later in evaluations:
+        together = f", {count} networks together" if (count := len(later["networks"])) > 1 else ""
+        rows.append((f"{later['split']}, measured later{together}", later["view"], later))
     lines = []
     for split, view, errors in rows:
         images, top1, top5 = errors["images"], errors["top1_error"], errors["top5_error"]
         low, high = wilson(round(top1 * images / 100), images)
-        cells = (split, view, f"{images:,}", f"{top1:.2f}%", f"{low:.2f}% to {high:.2f}%", f"{top5:.2f}%")
+        cells = (split, view, images, f"{top1:.2f}%", f"{low:.2f}% to {high:.2f}%", f"{top5:.2f}%")
         lines.append((*cells, f"{errors['loss']:.4f}"))
     heads = ("split", "view", "images", "top-1 error", "its 95% interval", "top-5 error", "loss")
     # The best validation is picked among many: it is no estimate, and stays in result.json.
-    return f"## Result\n\n{_table(heads, lines)}"
+    return f"## Result\n\n{markdown.table(heads, lines)}"
 
 
 def _use(recipe: Values, result: Values, model: Path) -> str:
@@ -151,7 +194,7 @@ def _protocol(recipe: Values) -> str:
     """Every field of the recipe."""
     fields = validation.leaves({key: value for key, value in recipe.items() if isinstance(value, dict)})
     rows = [(f"`{name}`", f"`{json.dumps(value)}`") for name, value in fields]
-    return f"## Protocol\n\n`recipes/train.py recipe.json` repeats it.\n\n{_table(('field', 'value'), rows)}"
+    return f"## Protocol\n\nTraining `recipe.json` again repeats it.\n\n{markdown.table(('field', 'value'), rows)}"
 
 
 def _departures(recipe: Values) -> str:
@@ -172,9 +215,3 @@ def _start(start: Values) -> str:
 
 def _words(value: Any) -> str:
     return ", ".join(f"`{item}`" for item in value) if isinstance(value, list) else f"`{value}`"
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = list(heads)
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,42 @@
+"""What a run prints at its end, and how it is continued."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from invented_runs import ERRORS, invented_result
+from keras_resnet.reporting import console
+from keras_resnet.runs.directory import RunDirectory
+
+
+def test_the_report_has_what_was_measured_and_where_it_lies(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.write_result(invented_result(splits={"validation": ERRORS, "test": {**ERRORS, "images": 10_000}}))
+    lines = console.report(directory).splitlines()
+    assert lines[:4] == [
+        "split         images   top-1 error      loss",
+        "validation       360         2.50%    0.5000",
+        "test          10,000         2.50%    0.5000",
+        "1,234 images per second",
+    ]
+    text = "\n".join(lines)
+    assert all(str(file) in text for file in (directory.model, directory.curve, directory.result, directory.history))
+    directory.write_result(invented_result(images_per_second=None))
+    assert "per second" not in console.report(directory)
+
+
+@pytest.mark.parametrize(
+    ("started", "expected"),
+    [
+        ("recipes/train.py", "python recipes/train.py 'my run'"),
+        ("/elsewhere/recipes/train.py", "python /elsewhere/recipes/train.py 'my run'"),
+        ("/usr/bin/keras-resnet", "keras-resnet train 'my run'"),
+        ("/usr/lib/ipykernel_launcher.py", "`resume=True` with directory='my run'"),
+    ],
+)
+def test_a_run_is_continued_the_way_it_was_started(tmp_path, monkeypatch, started, expected):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [started if started.startswith("/") else str(tmp_path / started)])
+    assert console.command(RunDirectory(tmp_path.relative_to(tmp_path) / "my run")) == expected
