@@ -66,6 +66,7 @@ MODULES_APART: dict[str, frozenset[str] | None] = {
     # a figure is drawn with matplotlib, and TensorBoard's logs are TensorFlow's
     "reproduction.figure": ANYTHING,
     "reporting.curves_figure": ANYTHING,
+    "reporting.html.curves": ANYTHING,
     "reporting.tensorboard": ANYTHING,
     "search.oracles": ANYTHING,
     "evaluation.ensembles": STANDARD_LIBRARY,

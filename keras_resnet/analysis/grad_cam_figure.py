@@ -1,12 +1,10 @@
-"""The picture of a heat map over an image."""
+"""Figure of a heat map over an image."""
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from keras_resnet.analysis import drawing
 
 
 def draw(image: np.ndarray, heat: np.ndarray, title: str) -> bytes:
@@ -21,16 +19,12 @@ def draw(image: np.ndarray, heat: np.ndarray, title: str) -> bytes:
         A PNG file.
     """
     height, width, channels = image.shape
-    # Without pyplot, which would look for a display and keep every figure alive.
-    figure = Figure(figsize=(8.0, 4.4), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title)
+    figure = drawing.new(8.0, 4.4, dpi=120)
+    figure.suptitle(title, parse_math=False)
     pixels = image[..., 0] if channels == 1 else image
     for axes in figure.subplots(1, 2):
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255)
         axes.set_axis_off()
     over = (-0.5, width - 0.5, height - 0.5, -0.5)
     axes.imshow(heat, cmap="jet", vmin=0, vmax=1, alpha=0.45, extent=over, interpolation="bilinear")
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
+    return drawing.encoded(figure)

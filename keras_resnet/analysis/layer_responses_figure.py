@@ -1,4 +1,4 @@
-"""The responses of the layers of several networks in the form of the paper's Figure 7."""
+"""Figure of the layer responses of several networks, in the form of the paper's Figure 7."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from keras_resnet.analysis import drawing
 
 
 def draw(responses: Mapping[str, Sequence[float]], path: str | os.PathLike, dashed: Sequence[str] = ()) -> Path:
@@ -25,9 +25,7 @@ def draw(responses: Mapping[str, Sequence[float]], path: str | os.PathLike, dash
     Reference:
         He et al., 2015, Figure 7.
     """
-    # Without pyplot, which would look for a display and keep every figure alive.
-    figure = Figure(figsize=(6.4, 6.4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = drawing.new(6.4, 6.4)
     ordered, ranked = figure.subplots(2, 1, sharex=True, sharey=True)
     _draw_lines(ordered, responses, dashed)
     _draw_lines(ranked, {name: sorted(values, reverse=True) for name, values in responses.items()}, dashed)
@@ -35,8 +33,7 @@ def draw(responses: Mapping[str, Sequence[float]], path: str | os.PathLike, dash
     ranked.set(xlabel="layer, sorted by magnitude", ylabel="standard deviation")
     ordered.xaxis.set_tick_params(labelbottom=True)
     ordered.legend()
-    figure.savefig(path)
-    return Path(path)
+    return drawing.save(figure, path)
 
 
 def _draw_lines(axes: Axes, responses: Mapping[str, Sequence[float]], dashed: Sequence[str]) -> None:

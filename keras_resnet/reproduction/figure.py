@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from keras_resnet.analysis import drawing
+from keras_resnet.reporting import curves_figure
 from keras_resnet.runs.history import Row
-
-LINES = {"training_error": 0.8, "validation_error": 2.2}
-"""The width of a line in points."""
 
 
 def draw(
@@ -22,7 +20,7 @@ def draw(
     path: str | os.PathLike,
     title: str = "",
 ) -> Path:
-    """Draws the errors over the iterations, in a diagram for each panel: thin of training, bold of validation.
+    """Draws the errors over the iterations, in a diagram for each panel: dashed of training, solid of validation.
 
     Args:
         panels: (title, names of its networks).
@@ -37,39 +35,32 @@ def draw(
     Reference:
         He et al., 2015, Figures 4 and 6.
     """
-    # Without pyplot, which would look for a display and keep every figure alive.
-    figure = Figure(figsize=(1.0 + 4.6 * len(panels), 4.2), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = drawing.new(1.0 + 4.6 * len(panels), 4.8)
     figure.suptitle(title)
     colors = {name: f"C{place}" for place, name in enumerate(dict.fromkeys(n for _, names in panels for n in names))}
     diagrams = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (name, networks) in zip(diagrams, panels, strict=True):
         for network in networks:
-            _draw_network(axes, network, curves.get(network, ()), colors[network])
-        axes.set(xlabel="iterations", title=name, xlim=(0, None), ylim=(0, _top(curves)))
+            for column in curves_figure.ERRORS:
+                curves_figure.plot(axes, curves.get(network, ()), column, color=colors[network])
+        axes.set(xlabel="iterations", title=name, xlim=(0, None), ylim=(0, curves_figure.top(curves.values())))
         axes.grid(alpha=0.3)
-        axes.legend(title="thin: training\nbold: validation")
+        _legend(axes, {name: colors[name] for name in networks}, curves)
     diagrams[0].set_ylabel("error (%)")
-    figure.savefig(path)
-    return Path(path)
+    return drawing.save(figure, path)
 
 
-def _draw_network(axes: Axes, name: str, rows: Sequence[Row], color: str) -> None:
-    axes.plot([], [], color=color, linewidth=LINES["validation_error"], label=name if rows else f"{name}: not run")
-    for column, width in LINES.items():
-        points = [(row.iteration, getattr(row, column)) for row in rows if getattr(row, column) is not None]
-        if points:
-            iterations, errors = zip(*points, strict=True)
-            # A run with a single validation is still to be seen.
-            axes.plot(iterations, errors, color=color, linewidth=width, marker="o" if len(points) == 1 else None)
-
-
-def _top(curves: Mapping[str, Sequence[Row]]) -> float | None:
-    """Where the diagrams end: above the last errors, as the paper's do, so that the ends can be told apart."""
-    errors = [
-        [error for row in rows if (error := getattr(row, column)) is not None]
-        for rows in curves.values()
-        for column in LINES
+def _legend(axes: Axes, colors: Mapping[str, str], curves: Mapping[str, Sequence[Row]]) -> None:
+    """The names of the networks below a diagram, where they hide no curve, and what is dashed."""
+    networks = [
+        Line2D([], [], color=color, linewidth=3, label=name if curves.get(name) else f"{name}: not run")
+        for name, color in colors.items()
     ]
-    last = [measured[-1] for measured in errors if measured]
-    return min(100.0, 2.0 * max(last)) if any(last) else None
+    axes.legend(
+        handles=[*networks, *curves_figure.key(color="gray")],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=3,
+        frameon=False,
+        fontsize="small",
+    )

@@ -61,7 +61,7 @@ def notes(item: Item, scale: str, drawn: bool) -> Iterator[str]:
     if item.responses:
         yield "Responses: the mean over the layers; the paper prints no numbers. Each network is its first run."
     elif item.panels:
-        yield "Thin lines are training errors, bold ones validation errors; each network is its first run."
+        yield "Dashed lines are training errors, solid ones validation errors; each network is its first run."
         yield "Training error: mean over the last tenth of the iterations, on augmented images; the paper prints none."
     if (item.panels or item.responses) and not drawn:
         yield "Not drawn: no run of it is finished."

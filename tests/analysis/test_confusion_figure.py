@@ -5,20 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_resnet.analysis import confusion_figure
+from keras_resnet.analysis import confusion_figure, drawing
 
 
 @pytest.fixture
 def figures(monkeypatch) -> list:
     """Every figure that is saved."""
     saved = []
-    savefig = confusion_figure.Figure.savefig
-
-    def save(figure, content, **options):
-        saved.append(figure)
-        savefig(figure, content, **options)
-
-    monkeypatch.setattr(confusion_figure.Figure, "savefig", save)
+    encoded = drawing.encoded
+    monkeypatch.setattr(drawing, "encoded", lambda figure: saved.append(figure) or encoded(figure))
     return saved
 
 
@@ -41,7 +36,7 @@ def test_ten_classes_have_names_and_numbers(figures):
     assert axes.get_title() == "title"
 
 
-def test_the_colour_is_the_share_of_the_true_class(figures):
+def test_the_color_is_the_share_of_the_true_class(figures):
     draw(10)
     shares = figures[0].axes[0].images[0].get_array()
     assert (shares[0, 0], shares[0, 1], shares[1, 1], shares[1, 0]) == (75, 25, 100, 0)
@@ -50,6 +45,12 @@ def test_the_colour_is_the_share_of_the_true_class(figures):
 def test_a_class_without_images_has_no_share(figures):
     confusion_figure.draw(np.zeros((3, 3), int), "abc", "title")
     np.testing.assert_array_equal(figures[0].axes[0].images[0].get_array(), 0)
+
+
+def test_a_name_is_no_formula(figures):
+    confusion_figure.draw(np.eye(2, dtype=int), ["$a$", r"$\b$"], "$c$")
+    axes = figures[0].axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["$a$", r"$\b$"]
 
 
 def test_fifty_classes_have_names_alone(figures):

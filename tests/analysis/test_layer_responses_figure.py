@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from keras_resnet.analysis import layer_responses_figure
+from keras_resnet.analysis import drawing, layer_responses_figure
 
 RESPONSES = {"plain": [3.0, 1.0, 2.0], "residual": [0.5, 0.25]}
 
 
 def test_draws_the_layers_in_order_and_below_it_sorted(tmp_path, monkeypatch):
     saved = []
-    monkeypatch.setattr(layer_responses_figure.Figure, "savefig", lambda figure, path: saved.append(figure))
+    monkeypatch.setattr(drawing, "save", lambda figure, path: saved.append(figure))
     layer_responses_figure.draw(RESPONSES, tmp_path / "figure.png", dashed=["plain"])
     ordered, ranked = saved[0].axes
     drawn = [[(line.get_label(), *map(list, line.get_data())) for line in axes.lines] for axes in (ordered, ranked)]

@@ -134,11 +134,14 @@ def test_a_wrong_command_line_is_refused(capsys):
     assert capsys.readouterr().err.count("error: ") == 2
 
 
-def test_the_command_answers_without_a_framework(tmp_path, run):
+def test_a_page_needs_no_framework_and_a_refusal_no_figures(tmp_path, run):
     program = (
         f"import sys; sys.path.insert(0, {str(REPORT.parent)!r}); import report; "
+        "loaded = lambda: print({'numpy', 'matplotlib', 'keras', 'tensorflow'} & set(sys.modules)); "
+        f"report.main(['nowhere']); loaded(); "
         f"report.main([{str(run)!r}, '--output', {str(tmp_path / 'page.html')!r}]); "
-        "print({'numpy', 'keras', 'tensorflow', 'matplotlib'} & set(sys.modules))"
+        "loaded()"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert found.stdout.splitlines()[-1] == "set()"
+    refused, *_, written = found.stdout.splitlines()
+    assert refused == "set()" and "keras" not in written and "tensorflow" not in written

@@ -6,37 +6,25 @@ import base64
 import configparser
 import hashlib
 import html.parser
-import itertools
-import json
 import math
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from invented_runs import ERRORS, invented_result
 from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
 from keras_resnet.evaluation.intervals import wilson
 from keras_resnet.facts import architectures
-from keras_resnet.reporting.html import document, markup, series, tables
+from keras_resnet.reporting.html import curves as html_curves
+from keras_resnet.reporting.html import document, markup, tables
 from keras_resnet.reporting.html.document import page
 from keras_resnet.reporting.html.reading import RunRecord, labels
 from keras_resnet.runs.history import Row
 
 DIGITS = Recipe("test", "a test", ModelConfig(depth=8), DataConfig("digits", augmentation="crop"))
-ERRORS = {"images": 360, "loss": 0.5, "top1_error": 2.5, "top5_error": 0.0}
-
-
-def result(**changes: Any) -> dict[str, Any]:
-    return {
-        "fingerprint": "0123456789ab",
-        "iterations": 64_000,
-        "view": "whole image",
-        "splits": {"validation": ERRORS},
-        "images_per_second": 1234.5,
-        "class_names": list("0123456789"),
-    } | changes
 
 
 class Reader(html.parser.HTMLParser):
@@ -76,10 +64,15 @@ class Reader(html.parser.HTMLParser):
             row[-1] = f"{row[-1]} {data}".strip()
 
 
-def numbers(content: str) -> list[dict[str, Any]]:
-    """What the program of a page draws."""
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', content, re.DOTALL)
-    return json.loads(found[1])
+def figures(content: str) -> dict[str, ET.Element]:
+    """The inline SVG of each figure of a page by its accessible name."""
+    found = re.findall(r"<svg .*?</svg>", content, re.DOTALL)
+    return {element.findtext("title"): element for element in map(ET.fromstring, found)}
+
+
+def curves(figure: ET.Element) -> list[str]:
+    """The classes of each curve of a figure."""
+    return [names for part in figure.iter("g") if (names := part.get("class", "")).startswith("curve")]
 
 
 def cells(content: str, caption: str = "Runs") -> list[dict[str, str]]:
@@ -89,7 +82,7 @@ def cells(content: str, caption: str = "Runs") -> list[dict[str, str]]:
 
 def test_a_finished_run_in_the_table():
     start = {"started": "2026-01-02T03:04:05+00:00"}
-    [row] = cells(page([RunRecord("run", DIGITS, result=result(), starts=(start,))], "Test"))
+    [row] = cells(page([RunRecord("run", DIGITS, result=invented_result(), starts=(start,))], "Test"))
     low, high = wilson(9, 360)
     assert row == {
         "run": "run test 0123456789ab",
@@ -136,7 +129,9 @@ def test_the_sizes_are_those_of_the_architecture():
 def test_a_network_of_unknown_classes_has_no_size_until_it_is_finished():
     recipe = Recipe("own", "a", ModelConfig("imagenet", 18, "B"), DataConfig("folder", image_size=64))
     [begun, finished] = cells(
-        page([RunRecord("a", recipe), RunRecord("b", recipe, result=result(class_names=["cat", "dog"]))], "Test")
+        page(
+            [RunRecord("a", recipe), RunRecord("b", recipe, result=invented_result(class_names=["cat", "dog"]))], "Test"
+        )
     )
     size = architectures.count(architectures.imagenet(18), input_shape=(64, 64, 3), classes=2)
     assert (begun["parameters"], begun["multiply-adds"]) == ("–", "–")
@@ -149,7 +144,7 @@ def test_a_run_that_is_going_on_is_marked():
     assert row["iterations"] == "100 of 64,000 unfinished"
     assert row["run"] == f"run test {DIGITS.fingerprint}"
     assert "One run of test; 1 unfinished" in Reader(content).text
-    assert "unfinished" not in Reader(page([RunRecord("run", DIGITS, result=result())], "Test")).text
+    assert "unfinished" not in Reader(page([RunRecord("run", DIGITS, result=invented_result())], "Test")).text
 
 
 def test_a_scale_is_marked_where_it_is_not_one():
@@ -160,8 +155,8 @@ def test_a_scale_is_marked_where_it_is_not_one():
 
 
 def test_splits_that_only_some_runs_have():
-    both = result(splits={"validation": ERRORS, "test": {**ERRORS, "top1_error": 5.0}})
-    runs = [RunRecord("one", DIGITS, result=result()), RunRecord("both", DIGITS, result=both)]
+    both = invented_result(splits={"validation": ERRORS, "test": {**ERRORS, "top1_error": 5.0}})
+    runs = [RunRecord("one", DIGITS, result=invented_result()), RunRecord("both", DIGITS, result=both)]
     one, both = cells(page(runs, "Test"))
     assert one["test error"] == "–"
     assert both["test error"].startswith("5.00%")
@@ -212,47 +207,84 @@ def test_what_holds_for_every_start_is_said_once():
     assert "secret" not in text
 
 
-def test_the_curves_are_the_rows():
+def test_every_column_that_has_values_is_a_curve_in_the_look_of_its_run():
     rows = (Row(10, 0.1, 2.0, 80.0), Row(20, 0.01, 1.0, float("inf"), 1.5, 1 / 3))
-    [run] = numbers(page([RunRecord("run", DIGITS, rows=rows)], "Test"))
-    assert run["curves"] == {
-        "learning_rate": [[10, 0.1], [20, 0.01]],
-        "loss": [[10, 2.0], [20, 1.0]],
-        "training_error": [[10, 80.0], [20, None]],
-        "validation_loss": [[20, 1.5]],
-        "validation_error": [[20, 0.333333]],
+    runs = [RunRecord("a", DIGITS, rows=rows), RunRecord("b", DIGITS, rows=rows[:1]), RunRecord("c", DIGITS)]
+    drawn = figures(page(runs, "Test"))
+    assert {title: curves(figure) for title, figure in drawn.items()} == {
+        "Error over the iterations": [
+            "curve c0 m0 training_error",
+            "curve c0 m0 validation_error",
+            "curve c1 m0 training_error",
+        ],
+        "Loss over the iterations": ["curve c0 m0 loss", "curve c0 m0 validation_loss", "curve c1 m0 loss"],
+        "Learning rate over the iterations": ["curve c0 m0 learning_rate", "curve c1 m0 learning_rate"],
     }
+    assert drawn["Error over the iterations"].findtext("desc") == (
+        "a, training error: inf at iteration 20. a, validation error: 0.3333 at iteration 20. "
+        "b, training error: 80 at iteration 10."
+    )
 
 
-@pytest.mark.parametrize("count", [1, 2, 1999, 2000, 2001, 2999, 64_000])
-def test_long_curves_are_thinned_evenly(count):
-    points = [(10 * k, float(k)) for k in range(1, count + 1)]
-    kept = series.thinned(points)
-    assert len(kept) == min(count, 2000)
-    assert (kept[0], kept[-1]) == (points[0], points[-1])
-    steps = {later[0] - earlier[0] for earlier, later in itertools.pairwise(kept)}
-    assert not steps or max(steps) - min(steps) <= 10
+def test_a_panel_without_values_is_left_out():
+    assert figures(page([RunRecord("run", DIGITS)], "Test")) == {}
+    assert "No run has recorded anything yet" in page([RunRecord("run", DIGITS)], "Test")
+    only_infinite = (Row(1, training_error=float("nan"), loss=float("inf")),)
+    assert figures(page([RunRecord("run", DIGITS, rows=only_infinite)], "Test")) == {}
 
 
-def test_a_long_run_stays_small_and_the_page_says_so():
+def test_training_is_dashed_and_validation_solid():
+    rows = (Row(10, 0.1, 2.0, 80.0, 2.0, 80.0), Row(20, 0.1, 1.0, 70.0, 2.0, 80.0))
+    figure = figures(page([RunRecord("run", DIGITS, rows=rows)], "Test"))["Error over the iterations"]
+    lines = {part.get("class", "").split()[-1]: part.find("path") for part in figure.iter("g") if part.get("class")}
+    assert "stroke-dasharray" in lines["training_error"].attrib
+    assert "stroke-dasharray" not in lines["validation_error"].attrib
+
+
+def test_the_figures_are_named_and_keep_their_identifiers_apart():
+    rows = (Row(10, 0.1, 2.0, 80.0), Row(20, 0.01, 1.0, 70.0, 1.5, 60.0))
+    content = page([RunRecord("run", DIGITS, rows=rows)], "Test")
+    drawn = figures(content)
+    identifiers = [
+        value for _, attributes in Reader(content).elements for name, value in attributes.items() if name == "id"
+    ]
+    assert len(identifiers) == len(set(identifiers)) > 6
+    for figure in drawn.values():
+        assert figure.get("role") == "img"
+        for name in figure.get("aria-labelledby").split():
+            assert [part.text for part in figure if part.get("id") == name] != [], name
+        own = {part.get("id") for part in figure.iter()}
+        every = [pair for part in figure.iter() for pair in part.attrib.items()]
+        used = [value.removeprefix("#") for name, value in every if name == "href"]
+        used += [value.removeprefix("url(#").rstrip(")") for _, value in every if value.startswith("url(")]
+        assert used and set(used) <= own
+
+
+def test_a_figure_takes_its_colors_from_the_page():
+    rows = (Row(10, 0.1, 2.0, 80.0), Row(20, 0.01, 1.0, 70.0, 1.5, 60.0))
+    for figure in figures(page([RunRecord("run", DIGITS, rows=rows)], "Test")).values():
+        drawn_by_class = {id(part) for curve in figure.iter("g") if curve.get("class") for part in curve.iter()}
+        for part in figure.iter():
+            if id(part) not in drawn_by_class:
+                assert {part.get("fill"), part.get("stroke")} <= {None, "none", "currentColor"}, part.attrib
+
+
+def test_a_long_run_stays_small():
     long = tuple(
         Row(10 * k, 0.1, math.pi / k, 10 * math.e / k, *((1 / k,) * 2 if k % 10 == 0 else ())) for k in range(1, 20_001)
     )
     content = page([RunRecord("long", DIGITS, rows=long), RunRecord("short", DIGITS, rows=long[:2000])], "Test")
-    assert "Curves of long are thinned evenly, to 2,000 of up to 20,000 points." in Reader(content).text
-    assert len(content) < 500_000
-    # Every curve is thinned for itself: a validation is not lost because it is rare.
-    assert {len(points) for points in numbers(content)[0]["curves"].values()} == {2000}
-    assert "thinned" not in Reader(page([RunRecord("short", DIGITS, rows=long[:2000])], "Test")).text
+    assert len(content) < 300_000
 
 
 def test_nothing_from_elsewhere():
-    content = page([RunRecord("run", DIGITS, rows=(Row(1, 0.1),), result=result())], "Test")
+    content = page([RunRecord("run", DIGITS, rows=(Row(1, 0.1),), result=invented_result())], "Test")
     for tag, attributes in Reader(content).elements:
-        assert not {"src", "href", "action", "style"} & set(attributes), tag
+        assert not {"src", "action", "style"} & set(attributes), tag
+        assert attributes.get("href", "#").startswith("#"), tag
         assert not any(name.startswith("on") for name in attributes), tag
     assert "url(" not in (document.PARTS / "page.css").read_text() and "@import" not in content
-    assert re.findall(r"https?://[^\"' ]*", content) == ["http://www.w3.org/2000/svg"]
+    assert re.findall(r"[a-z]+://[^\"' ]*", content) == []
 
 
 def test_the_policy_lets_in_the_style_and_the_program_alone():
@@ -271,35 +303,47 @@ HARM = "<script>alert(1)</script><!--\"'&amp;</title></style>\u2028${title}"
 
 def test_text_of_runs_stays_text():
     start = {"started": HARM, "command": HARM, HARM: [HARM], "changes": [HARM]}
-    found = {**ERRORS, "view": HARM, "split": HARM}
-    splits = {HARM: ERRORS}
+    found = {**ERRORS, "view": HARM, "split": HARM, "networks": []}
+    splits = {HARM: ERRORS, "validation": ERRORS}
     runs = [
-        RunRecord(HARM, DIGITS, (Row(1, 0.1),), result(splits=splits, fingerprint=HARM), (start,), ((HARM, found),)),
+        RunRecord(
+            HARM, DIGITS, (Row(1, 0.1),), invented_result(splits=splits, fingerprint=HARM), (start,), ((HARM, found),)
+        ),
         RunRecord("b", replace(DIGITS, training=TrainingConfig(seed=1))),
     ]
     content = page(runs, HARM)
-    tame = page([replace(runs[0], label="a", result=result(), starts=({**start, HARM: 1},)), runs[1]], "Test")
+    tame = page([replace(runs[0], label="a", result=invented_result(), starts=({**start, HARM: 1},)), runs[1]], "Test")
     reader = Reader(content)
-    assert [run["label"] for run in numbers(content)] == [HARM, "b"]
+    assert figures(content)["Learning rate over the iterations"].findtext("desc").startswith(f"{HARM}, learning rate: ")
     head, row, _ = reader.tables["Runs"]
     assert head[1] == f"{HARM} error"
     assert row[0] == f"{HARM} test {HARM}"
     for tag in ("script", "style", "title"):
-        assert content.lower().count(f"</{tag}>") == tame.lower().count(f"</{tag}>") == {"script": 2}.get(tag, 1)
+        assert content.lower().count(f"</{tag}>") == tame.lower().count(f"</{tag}>") == {"title": 2}.get(tag, 1)
     assert "<!--" not in content
 
 
 def test_the_same_runs_give_the_same_page():
-    runs = [RunRecord("a", DIGITS, rows=(Row(1, 0.1),)), RunRecord("b", DIGITS, result=result())]
+    runs = [RunRecord("a", DIGITS, rows=(Row(1, 0.1),)), RunRecord("b", DIGITS, result=invented_result())]
     assert page(runs, "Test") == page(runs, "Test")
 
 
-def test_every_look_of_a_curve_is_in_the_style_sheet():
+def test_every_look_of_a_run_is_in_the_style_sheet():
     style = (document.PARTS / "page.css").read_text(encoding="utf-8")
-    looks = [tables.look(position) for position in range(tables.COLOURS * tables.DASHES)]
+    looks = [tables.look(position) for position in range(tables.COLORS * tables.MARKS)]
     assert len(set(looks)) == len(looks)
-    for name in {name for look in looks for name in look.split()} - {"d0"}:
-        assert f".{name} {{" in style
+    for name in {name for look in looks for name in look.split()} - {"m0"}:
+        assert re.search(rf"\.{name}\b", style)
+    assert len(html_curves.MARKERS) == tables.MARKS
+
+
+def test_runs_of_the_same_color_have_other_marks():
+    rows = tuple(Row(k, validation_error=50.0) for k in range(1, 21))
+    content = page([RunRecord(str(k), DIGITS, rows=rows) for k in range(tables.COLORS + 1)], "Test")
+    marked = [
+        part for part in figures(content)["Error over the iterations"].iter("g") if part.find("g/use") is not None
+    ]
+    assert [part.get("class") for part in marked if part.get("class")] == ["curve c0 m1 validation_error"]
 
 
 def test_the_parts_of_the_page_are_shipped():
@@ -308,15 +352,13 @@ def test_the_parts_of_the_page_are_shipped():
     shipped = setup["options.package_data"]["keras_resnet.reporting.html"].split(", ")
     parts = {file for file in document.PARTS.iterdir() if file.is_file() and file.suffix != ".py"}
     assert {file for pattern in shipped for file in document.PARTS.glob(pattern)} == parts
-    assert {*document.STYLE, *document.PROGRAM, "page.html"} == {file.name for file in parts}
+    assert {document.STYLE, document.PROGRAM, document.TEMPLATE} == {file.name for file in parts}
 
 
 def test_elements_escape_all_but_markup():
     inner = markup.element("b", "<&>")
     assert inner == "<b>&lt;&amp;&gt;</b>"
     assert markup.element("p", inner, "<", class_='"', data_value=None) == f'<p class="&quot;">{inner}&lt;</p>'
-    with pytest.raises(ValueError, match="JSON"):
-        markup.json_text(float("nan"))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from keras_resnet.analysis import drawing
 from keras_resnet.reproduction import figure
 from keras_resnet.runs.history import Row
 
+KINDS = ["training", "validation"]
 PANELS = (("shallow", ("one", "two")), ("deep", ("two", "none")))
 CURVES = {
     "one": [Row(1, training_error=90.0), Row(2, training_error=6.0, validation_error=8.0), Row(3, training_error=5.0)],
@@ -18,7 +20,7 @@ CURVES = {
 def draw(tmp_path, monkeypatch):
     """Draws panels of the curves; gives the figure."""
     saved = []
-    monkeypatch.setattr(figure.Figure, "savefig", lambda figure, path: saved.append(figure))
+    monkeypatch.setattr(drawing, "save", lambda figure, path: saved.append(figure))
 
     def figure_of(panels):
         figure.draw(panels, CURVES, tmp_path / "figure.png", "Figure 0")
@@ -32,26 +34,30 @@ def drawn(draw):
     return draw(PANELS)
 
 
-def test_training_is_thin_and_validation_bold_over_the_iterations(drawn):
-    lines = [line for line in drawn.axes[0].lines if len(line.get_xdata())]
-    found = {tuple(map(tuple, line.get_data())): line.get_linewidth() for line in lines}
-    thin, bold = figure.LINES["training_error"], figure.LINES["validation_error"]
-    assert thin < bold
+def test_training_is_dashed_and_validation_solid_over_the_iterations(drawn):
+    found = {tuple(map(tuple, line.get_data())): line.get_linestyle() for line in drawn.axes[0].lines}
     assert found == {
-        ((1, 2, 3), (90.0, 6.0, 5.0)): thin,
-        ((2,), (8.0,)): bold,
-        ((2, 4), (3.0, 2.0)): thin,
-        ((2, 4), (9.0, 7.0)): bold,
+        ((1, 2, 3), (90.0, 6.0, 5.0)): "--",
+        ((2,), (8.0,)): "-",
+        ((2, 4), (3.0, 2.0)): "--",
+        ((2, 4), (9.0, 7.0)): "-",
     }
+
+
+def test_the_legend_lies_below_the_diagram(drawn):
+    for axes in drawn.axes:
+        assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
 
 
 def test_a_network_has_one_color_in_all_diagrams_and_one_that_is_missing_is_named(drawn):
     first, second = drawn.axes
     assert [axes.get_title() for axes in drawn.axes] == ["shallow", "deep"]
-    assert [text.get_text() for text in first.get_legend().get_texts()] == ["one", "two"]
-    assert [text.get_text() for text in second.get_legend().get_texts()] == ["two", "none: not run"]
-    colors = {line.get_label(): line.get_color() for line in first.lines}
-    assert colors["one"] != colors["two"] == second.lines[0].get_color()
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["one", "two", *KINDS]
+    assert [text.get_text() for text in second.get_legend().get_texts()] == ["two", "none: not run", *KINDS]
+    colors = [line.get_color() for line in first.lines]
+    assert colors == ["C0", "C0", "C1", "C1"]
+    assert [line.get_color() for line in second.lines] == ["C1", "C1"]
+    assert [line.get_color() for line in second.get_legend().get_lines()[:2]] == ["C1", "C2"]
     assert drawn.get_suptitle() == "Figure 0"
 
 
@@ -68,3 +74,10 @@ def test_a_diagram_without_curves_has_the_iterations_of_the_others(draw):
 def test_the_suffix_decides_the_format_and_nothing_to_draw_is_no_error(tmp_path, suffix, begins):
     path = figure.draw(PANELS[:1], {}, tmp_path / f"figure.{suffix}")
     assert path.read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_the_same_curves_are_the_same_bytes(tmp_path, suffix, monkeypatch):
+    first = figure.draw(PANELS, CURVES, tmp_path / f"first.{suffix}").read_bytes()
+    monkeypatch.setattr("time.time", lambda: 4e9)
+    assert figure.draw(PANELS, CURVES, tmp_path / f"second.{suffix}").read_bytes() == first

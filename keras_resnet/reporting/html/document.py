@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from keras_resnet.reporting.html import series, tables
-from keras_resnet.reporting.html.markup import Markup, element, join, json_text
+from keras_resnet.reporting.html import tables
+from keras_resnet.reporting.html.markup import Markup, element, join
 from keras_resnet.reporting.html.reading import RunRecord, Values
 
 PARTS = Path(__file__).parent
-STYLE = ("page.css",)
-PROGRAM = ("numbers.js", "curves.js", "page.js")
-"""What is joined to the style and to the program of the page."""
+TEMPLATE, STYLE, PROGRAM = "page.html", "page.css", "page.js"
 
 KEPT_APART = ("started", "command", "run", "changes")
 """What of a start is not listed like the rest; where its images and checkpoints lay changes no result."""
@@ -26,44 +24,37 @@ KEPT_APART = ("started", "command", "run", "changes")
 def page(runs: Sequence[RunRecord], title: str) -> str:
     """A page about some runs.
 
-    The same runs give the same page. It holds its style, its program and its numbers, and its Content-Security-Policy
+    The same runs give the same page. It holds its style, its program and its figures, and its Content-Security-Policy
     lets no other style or program into it, and no request out.
 
     Args:
-        runs: At least one; in the order in which they are listed and coloured.
+        runs: At least one; in the order in which they are listed and colored.
         title: Of the page.
 
     Returns:
         HTML.
     """
-    measured = [series.curves(run.rows) for run in runs]
-    numbers = [
-        {
-            "label": run.label,
-            "look": tables.look(position),
-            "curves": {name: series.thinned(points) for name, points in curves.items()},
-        }
-        for position, (run, curves) in enumerate(zip(runs, measured, strict=True))
-    ]
-    style, program = (_joined(names) for names in (STYLE, PROGRAM))
-    return Template(_joined(("page.html",))).substitute(
+    # It needs matplotlib, which is slow to import: whatever is wrong with the runs has been found by now.
+    from keras_resnet.reporting.html import curves
+
+    style, program = (_part(name) for name in (STYLE, PROGRAM))
+    return Template(_part(TEMPLATE)).substitute(
         policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(program)}; base-uri 'none'; "
         "form-action 'none'",
         title=join([title]),
         summary=join([_summary(runs)]),
-        thinning=_thinning(runs, measured),
+        curves=_curves(runs, curves.figures(runs)),
         runs=tables.runs_table(runs),
         differences=_differences(runs),
         evaluations=_evaluations(runs),
         starts=_environment(runs),
-        numbers=json_text(numbers),
         style=style,
         program=program,
     )
 
 
-def _joined(names: Iterable[str]) -> str:
-    return "\n".join((PARTS / name).read_text(encoding="utf-8") for name in names)
+def _part(name: str) -> str:
+    return (PARTS / name).read_text(encoding="utf-8")
 
 
 def _hash(content: str) -> str:
@@ -78,13 +69,17 @@ def _summary(runs: Sequence[RunRecord]) -> str:
     return f"{many} of {recipes}" + (f"; {unfinished} unfinished" if unfinished else "")
 
 
-def _thinning(runs: Sequence[RunRecord], measured: Sequence[dict[str, list[series.Point]]]) -> Markup:
-    most = [max(map(len, curves.values()), default=0) for curves in measured]
-    thinned = [run.label for run, points in zip(runs, most, strict=True) if points > series.LIMIT]
-    if not thinned:
-        return Markup()
-    said = f"Curves of {', '.join(thinned)} are thinned evenly, to {series.LIMIT:,} of up to {max(most):,} points."
-    return element("p", said, class_="note")
+def _curves(runs: Sequence[RunRecord], figures: Markup) -> Markup:
+    """The figures below what tells their lines apart; a note where nothing was recorded yet."""
+    if not figures:
+        return element("p", "No run has recorded anything yet.", class_="note")
+    names = (element("li", tables.named(position, run)) for position, run in enumerate(runs))
+    kinds = (
+        element("li", element("span", class_=f"sample {kind}", aria_hidden="true"), kind)
+        for kind in ("training", "validation")
+    )
+    legend = element("div", element("ul", *names), element("ul", *kinds), class_="legend")
+    return join([legend, element("div", figures, class_="panels")])
 
 
 def _differences(runs: Sequence[RunRecord]) -> Markup:
@@ -119,7 +114,9 @@ def _start(start: Values, common: Values) -> Markup:
     own = {key: value for key, value in _known(start).items() if key not in common}
     changed = {"changed": start["changes"]} if start.get("changes") else {}
     command = [element("pre", element("code", _words(start["command"])))] if start.get("command") else []
-    return join([element("h4", f"Started {start['started']}"), *command, _listed(own | changed)])
+    return join(
+        [element("h4", f"Started {start.get('started', 'at an unknown time')}"), *command, _listed(own | changed)]
+    )
 
 
 def _known(start: Values) -> Values:
@@ -133,7 +130,7 @@ def _listed(values: Values) -> Markup:
 
 
 def _words(value: Any) -> str:
-    """A value as people write it."""
+    """A value in words."""
     if isinstance(value, list):
         return ", ".join(map(_words, value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

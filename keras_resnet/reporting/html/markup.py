@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from typing import Any
 
 
@@ -30,12 +29,3 @@ def element(tag: str, *content: str, **attributes: str | float | None) -> Markup
 def join(parts: Any) -> Markup:
     """Parts one after the other, of which everything but `Markup` is escaped."""
     return Markup("".join(part if isinstance(part, Markup) else html.escape(part) for part in parts))
-
-
-def json_text(value: Any) -> Markup:
-    """JSON for a `<script type="application/json">`, which no value can close.
-
-    Raises:
-        ValueError: if a number is not finite: JavaScript would not read it.
-    """
-    return Markup(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))

@@ -13,9 +13,8 @@ from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.reporting.html.markup import Markup, element, join
 from keras_resnet.reporting.html.reading import RunRecord, Values
 
-COLOURS, DASHES = 8, 3
-"""How many looks of a curve the style sheet knows; further runs begin anew."""
-
+COLORS, MARKS = 8, 3
+"""How many looks of a run the style sheet knows; further runs begin anew."""
 
 UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 """Of multiply-adds; the smallest network has more than a thousand."""
@@ -30,8 +29,13 @@ class Cell(NamedTuple):
 
 
 def look(position: int) -> str:
-    """The classes of a run by its position: first its colour, then its dashes."""
-    return f"c{position % COLOURS} d{position // COLOURS % DASHES}"
+    """The classes of a run by its position: its color, and what marks its curve."""
+    return f"c{position % COLORS} m{mark(position)}"
+
+
+def mark(position: int) -> int:
+    """The number of a run's mark by its position: 0 for none."""
+    return position // COLORS % MARKS
 
 
 def runs_table(runs: Sequence[RunRecord]) -> Markup:
@@ -49,7 +53,7 @@ def runs_table(runs: Sequence[RunRecord]) -> Markup:
         "parameters": lambda run: _count(size.trainable) if (size := _size(run)) else Cell(),
         "multiply-adds": lambda run: _large(size.multiply_adds) if (size := _size(run)) else Cell(),
         "images/s": lambda run: _speed(_of_result(run, "images_per_second")),
-        "started": lambda run: _date(run.starts[-1]["started"]) if run.starts else Cell(),
+        "started": lambda run: _date(run.starts[-1].get("started", "")) if run.starts else Cell(),
     }
     rows = [
         [
@@ -84,21 +88,19 @@ def evaluations_table(runs: Sequence[RunRecord]) -> Markup | None:
 
 
 def _evaluation(found: Values) -> list[Cell]:
-    networks, environment = found.get("networks"), found.get("environment")
-    started = environment.get("started") if isinstance(environment, dict) else None
     return [
         _text(found["view"]),
         _text(found["split"]),
         _error(found),
         Cell(f"{found['top5_error']:.2f}%", found["top5_error"]),
         Cell(f"{found['loss']:.4f}", found["loss"] if math.isfinite(found["loss"]) else None),
-        _count(len(networks)) if isinstance(networks, list) else Cell(),
-        _date(started) if isinstance(started, str) else Cell(),
+        _count(len(found["networks"])),
+        _date(str(found.get("environment", {}).get("started", ""))),
     ]
 
 
 def named(position: int, run: RunRecord) -> Markup:
-    """The name of a run behind its colour."""
+    """The name of a run behind its color."""
     return join([element("span", class_=f"swatch {look(position)}", aria_hidden="true"), run.label])
 
 
@@ -170,7 +172,9 @@ def _speed(speed: float | None) -> Cell:
 
 
 def _date(moment: str) -> Cell:
-    """The day and the minute of a moment in ISO 8601."""
+    """The day and the minute of a moment in ISO 8601, if it is known."""
+    if not moment:
+        return Cell()
     day, _, time = moment.partition("T")
     return Cell(join([element("span", day, class_="day"), element("small", time[:5])]), moment)
 
