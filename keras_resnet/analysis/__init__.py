@@ -1,1 +1,1 @@
-"""What trained networks do, measured and drawn."""
+"""Measurements of trained networks, each beside its figure."""

@@ -1,4 +1,4 @@
-"""Which classes a network takes for which, every image of a split counted exactly once."""
+"""Confusion matrix over a split, every image counted exactly once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_resnet.optimization import losses
 
 
 def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.ndarray:
-    """Counts the images of each class by the class that the network sees in them.
+    """Counts the images of each class by the class that the network predicts.
 
     Args:
         network: From uint8 images [batch, height, width, channels] to logits [batch, classes].
@@ -21,7 +21,7 @@ def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.nd
 
     Returns:
         int64 [classes, classes]: rows are true classes, columns predicted ones. What is off the diagonal is the top-1
-        error, exactly as `evaluation.errors` counts it.
+        error, exactly as `evaluation.error_rates` counts it.
 
     Raises:
         RuntimeError: if another number of images was counted.
@@ -34,16 +34,16 @@ def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.nd
     classes = network.output_shape[-1]
     counts = np.zeros([classes, classes], np.int64)
     for batch, labels in batches:
-        true, seen = labels.numpy(), classify(batch, labels).numpy()
+        true, classified = labels.numpy(), classify(batch, labels).numpy()
         counted = true >= 0
-        np.add.at(counts, (true[counted], seen[counted]), 1)
+        np.add.at(counts, (true[counted], classified[counted]), 1)
     if counts.sum() != images:
         raise RuntimeError(f"{counts.sum()} images were counted, but the split has {images}")
     return counts
 
 
 def predicted(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """The class of the largest logit; in a draw with that of the label another class, because a draw is wrong.
+    """The class of the largest logit; in a draw with the label, the other class, because a draw counts as wrong.
 
     Args:
         logits: float32 [batch, classes]; one that is not a number counts as the largest.
@@ -60,7 +60,7 @@ def predicted(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class ClassError:
-    """What went wrong with the images of a class."""
+    """The errors among the images of a class."""
 
     label: int
     images: int
@@ -94,5 +94,5 @@ def most_frequent(counts: np.ndarray) -> list[tuple[int, int, int]]:
         (true class, predicted class, images).
     """
     off_diagonal = counts - np.diag(counts.diagonal())
-    found = [(int(true), int(seen), int(off_diagonal[true, seen])) for true, seen in np.argwhere(off_diagonal)]
+    found = [(int(true), int(other), int(off_diagonal[true, other])) for true, other in np.argwhere(off_diagonal)]
     return sorted(found, key=lambda confusion: -confusion[2])

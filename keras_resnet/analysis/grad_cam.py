@@ -1,4 +1,4 @@
-"""Where in an image a network sees a class (Grad-CAM)."""
+"""Grad-CAM: the positions of an image that speak for a class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_resnet.models.residual_network import ResidualNetwork
 def heat_map(
     network: ResidualNetwork, images: np.ndarray, classes: np.ndarray | None = None, layer: str | None = None
 ) -> np.ndarray:
-    """How much each position of a feature map speaks for a class, relative to the position that does so most.
+    """The localization map of a class, relative to its largest value.
 
     Args:
         network: From uint8 images to logits.
@@ -30,17 +30,23 @@ def heat_map(
     Reference:
         Selvaraju et al., 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization".
     """
-    evidence = class_evidence(network, images, classes, layer)
-    most = evidence.max(axis=(1, 2), keepdims=True)
-    return evidence / np.where(most > 0, most, 1)
+    found = localization_map(network, images, classes, layer)
+    largest = found.max(axis=(1, 2), keepdims=True)
+    return found / np.where(largest > 0, largest, 1)
 
 
-def class_evidence(
+def localization_map(
     network: ResidualNetwork, images: np.ndarray, classes: np.ndarray | None = None, layer: str | None = None
 ) -> np.ndarray:
-    """What `heat_map` shows, in units of the logit: float32 [batch, h, w], at least 0.
+    """How much each position of a feature map adds to the logit of a class: float32 [batch, h, w], at least 0.
 
     The channels of the feature map are weighted with the mean gradient of the logit, summed, and rectified.
+
+    Args:
+        network: As for `heat_map`, like the other arguments.
+        images: As for `heat_map`.
+        classes: As for `heat_map`.
+        layer: As for `heat_map`.
 
     Raises:
         ValueError: if there is no such feature map or no such class.
@@ -70,7 +76,7 @@ def feature_maps(network: ResidualNetwork) -> list[str]:
 
 
 def _checked(network: ResidualNetwork, layer: str | None) -> str:
-    """The layer that is meant: by default the last feature map.
+    """The layer, by default the last feature map.
 
     Raises:
         ValueError: if there is no such feature map.

@@ -1,4 +1,4 @@
-"""How strongly each layer responds: the standard deviations of Figure 7."""
+"""Layer responses: the standard deviations of Figure 7."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from keras_resnet.models.layers import Rematerialized
 
 
 def layer_responses(network: keras.Model, batches: Iterable[np.ndarray]) -> list[tuple[str, float]]:
-    """The standard deviation of what each 3x3 layer puts out, before the nonlinearity and the addition.
+    """The standard deviation of the output of each 3x3 layer, before the nonlinearity and the addition.
 
-    That is the output of the batch normalization that belongs to a 3x3 convolution; of the convolution itself where
-    none does, such as the last one of a block whose activation comes first. It is taken over all images, positions and
+    The output is that of the batch normalization behind a 3x3 convolution; of the convolution itself where there is
+    none, as at the end of a block whose activation comes first. The deviation is taken over all images, positions and
     channels, with the moving statistics, and exact: sums are in float64.
 
     Args:

@@ -1,1 +1,1 @@
-"""What the runs and the networks look like, as tables and curves."""
+"""Reports of runs and networks: tables, curves, model cards and pages."""

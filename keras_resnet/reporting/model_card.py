@@ -1,4 +1,4 @@
-"""A page about a trained network, in Markdown: what it is, how good, what made it, and how to use it.
+"""Model card: the page about a trained network, its errors, its recipe and its use.
 
 In front of it stands the header that the Hugging Face Hub reads.
 """
@@ -112,12 +112,12 @@ def _header(recipe: Values, result: Values, evaluations: Iterable[Values]) -> st
     def entry(split: str, view: str, errors: Values) -> Values:
         # Without held-out images, a training validates on those that are not for training.
         published = held_back if held_back and split == ("test" if data["holdout"] else "validation") else split
-        seen = f"{view}, {errors['images']:,} images"
+        how = f"{view}, {errors['images']:,} images"
         return {
             "task": {"type": "image-classification", "name": "Image classification"},
             "dataset": {"type": hub or data["dataset"], "name": title, "split": published},
             "metrics": [
-                {"type": "accuracy", "value": round(1 - errors[f"{top}_error"] / 100, 6), "name": f"{name} ({seen})"}
+                {"type": "accuracy", "value": round(1 - errors[f"{top}_error"] / 100, 6), "name": f"{name} ({how})"}
                 for top, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy"))
             ],
         }
@@ -168,7 +168,7 @@ def _results(result: Values, evaluations: Iterable[Values]) -> str:
 
 
 def _use(recipe: Values, result: Values, model: Path) -> str:
-    """What the file is, and how to load it."""
+    """The file of the network, and how to load it."""
     if not model.exists():
         return ""
     data, names = recipe["data"], result["class_names"]

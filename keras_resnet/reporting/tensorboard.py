@@ -21,7 +21,7 @@ def write(logs: Path, recipe: Recipe, measured: Mapping[str, ErrorRates], iterat
 
     Args:
         logs: The directory of one run that TensorBoard reads.
-        recipe: Its fields become hyperparameters under the names of their flags, such as `model.shortcut`.
+        recipe: Its fields become hyperparameters under their dotted names, such as `model.shortcut`.
         measured: By split; the top-1 error in percent becomes the metric `final/validation_error`.
         iteration: The last one.
 

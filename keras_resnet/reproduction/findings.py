@@ -1,4 +1,4 @@
-"""What the runs of a study measured, and what makes it another thing than the paper's number."""
+"""Measurements of the runs of a study, and their departures from the paper."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.runs.results import Values
 
 LAST = 0.1
-"""The part of a training that its training error is the mean of: a row of the record is of few images."""
+"""The share of a training, at its end, over which its training error is averaged: a row is of few images."""
 
 PROTOCOL = {"mirror", "shorter_sides"}
 """What a test at several scales says of itself."""
@@ -27,7 +27,7 @@ PROTOCOL = {"mirror", "shorter_sides"}
 
 @dataclass(frozen=True)
 class Departure:
-    """What differs from the paper, in words; `decisive` if the error is not to be compared with the paper's."""
+    """A departure from the paper, in words; `decisive` if the error is not to be compared with the paper's."""
 
     words: str
     decisive: bool = True
@@ -35,7 +35,7 @@ class Departure:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one attempt measured; errors in percent. `training` is None where no single network was trained for it."""
+    """The measurement of one attempt, errors in percent. `training` is None where it is not of a single network."""
 
     top1: float
     top5: float
@@ -46,7 +46,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Finding:
-    """A row of a study with what was measured for it; `attempts` is how many measurements were asked for."""
+    """A row of a study with its measurements; `attempts` is how many were asked for."""
 
     row: Row
     attempts: int
@@ -93,13 +93,13 @@ class Finding:
 
 
 def finding(item: Item, row: Row, attempts: Sequence[Attempt], runs: KnownRuns, path: Path) -> Finding:
-    """What is known of a row.
+    """The finding of a row.
 
     Args:
         item: The study.
         row: Of it.
         attempts: Those of the row.
-        runs: Those that there are in the path.
+        runs: All runs in the path.
         path: The directory of the runs.
 
     Raises:
@@ -110,7 +110,7 @@ def finding(item: Item, row: Row, attempts: Sequence[Attempt], runs: KnownRuns, 
 
 
 def measured(item: Item, attempt: Attempt, runs: KnownRuns, path: Path) -> Measured | None:
-    """What was measured of an attempt; `None` if that has not been done.
+    """The measurement of an attempt; `None` if it has not been made.
 
     Raises:
         ValueError: if a file of a run is damaged.
@@ -126,7 +126,7 @@ def measured(item: Item, attempt: Attempt, runs: KnownRuns, path: Path) -> Measu
     trained = zip(attempt, finished, strict=True)
     found = (
         *counted(item, errors["images"]),
-        *(seen(item, errors["protocol"]) if later else ()),
+        *(other_scales(item, errors["protocol"]) if later else ()),
         *(d for one, directory in trained for d in departures(one, directory)),
     )
     training = training_error(finished[0]) if len(finished) == 1 else None
@@ -156,7 +156,7 @@ def at_the_end(directory: RunDirectory) -> Values:
 
 
 def evaluated(file: Path, item: Item, attempt: Attempt, members: Sequence[RunDirectory]) -> Values | None:
-    """What was measured later, if it was of these networks, images and views.
+    """The later measurement, if it was of these networks, images and views.
 
     Args:
         file: Of the measurement.
@@ -184,13 +184,13 @@ def evaluated(file: Path, item: Item, attempt: Attempt, members: Sequence[RunDir
 
 
 def counted(item: Item, images: int) -> Iterator[Departure]:
-    """Whether all images were counted: the test images of CIFAR-10, or the validation images of ImageNet."""
+    """Images left out: of the test images of CIFAR-10, or the validation images of ImageNet."""
     if images != (every := DATASETS[item.dataset].test):
         yield Departure(f"{images:,} of {every:,} images counted")
 
 
-def seen(item: Item, protocol: Values) -> Iterator[Departure]:
-    """Whether photographs were seen at the paper's sizes, where several are.
+def other_scales(item: Item, protocol: Values) -> Iterator[Departure]:
+    """Sizes other than the paper's, where images are seen at several.
 
     Args:
         item: The study.
@@ -204,7 +204,7 @@ def seen(item: Item, protocol: Values) -> Iterator[Departure]:
 
 
 def departures(recipe: Recipe, directory: RunDirectory) -> Iterator[Departure]:
-    """What is different in the training of one network.
+    """Departures in the training of one network.
 
     Raises:
         ValueError: if a file of the run is damaged.
@@ -224,6 +224,6 @@ def scale_in_words(scale: float) -> str:
     """`"1/8 of the schedule"`; empty for the whole."""
     if scale == 1:
         return ""
-    # By way of the text: 0.1 is a tenth to whoever typed it.
+    # By way of the text, in which 0.1 is a tenth.
     fraction = Fraction(str(scale))
     return f"{fraction} of the schedule" if scale < 1 else f"{scale:g} times the schedule"

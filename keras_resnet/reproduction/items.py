@@ -1,4 +1,4 @@
-"""What each table and figure of the paper is made of, as data, and the recipes that it needs."""
+"""The tables and figures of the paper as data, and the recipes that each needs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Row:
 class Item:
     """A table or a figure of the paper that is made of measured networks.
 
-    `view` is what is seen of each image; `"center"` is what a training itself measures at its end. `split` says which
-    images the paper counted, and `same_split` is false where these are others than ours.
+    `view` is the test view; `"center"` is what a training itself measures at its end. `split` says which images the
+    paper counted, and `same_split` is false where ours are others.
     """
 
     name: str
@@ -167,7 +167,7 @@ def attempts(
     scale: float = 1.0,
     precision: Precision | None = None,
 ) -> list[Attempt]:
-    """What has to be trained for a row; one attempt for each seed, from 0 on.
+    """The trainings that a row needs; one attempt for each seed, from 0 on.
 
     Args:
         item: The study.

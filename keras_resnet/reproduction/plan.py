@@ -1,4 +1,4 @@
-"""What is there and what is missing for a study, and how long that may take; changes nothing."""
+"""Plan of a study: the trainings and measurements that it needs, those that are there, and the time that is left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_resnet.runs.directory import RunDirectory
 
 @dataclass(frozen=True)
 class Training:
-    """One training that a study needs, and how far it is."""
+    """One training that a study needs, and its progress."""
 
     recipe: Recipe
     directory: RunDirectory
@@ -26,7 +26,7 @@ class Training:
     begun: bool
     """Whether the directory holds this very recipe, so that the run is continued as it was started."""
     seconds: float | None
-    """What is left, as far as images go; `None`: unknown."""
+    """The time that is left, of the images alone; `None`: unknown."""
 
     @property
     def finished(self) -> bool:
@@ -61,7 +61,7 @@ class Measurement:
 
     @property
     def file(self) -> Path:
-        """What it leaves."""
+        """The file that it writes."""
         return self.directory / f"result-{self.view}.json"
 
     def arguments(self) -> list[str]:
@@ -71,7 +71,7 @@ class Measurement:
 
 
 def directory_for(recipe: Recipe, runs: KnownRuns, path: Path) -> RunDirectory:
-    """Where the run of a recipe is, or will be."""
+    """The directory of the run of a recipe, or the one that it will have."""
     return runs.of(recipe) or RunDirectory(path / f"{recipe.name}-{recipe.fingerprint}")
 
 
@@ -80,7 +80,7 @@ def training(recipe: Recipe, runs: KnownRuns, path: Path) -> Training:
 
     Args:
         recipe: Its recipe.
-        runs: Those that there are in the path.
+        runs: All runs in the path.
         path: The directory of the runs.
     """
     run, total = runs.of(recipe), recipe.schedule.scaled_iterations
@@ -91,9 +91,11 @@ def training(recipe: Recipe, runs: KnownRuns, path: Path) -> Training:
 
 
 def iterations_done(run: RunDirectory, total: int) -> int:
-    """How far a run is that ends after so many iterations, as far as it has recorded it.
+    """The iterations that a run has recorded; 0 without a checkpoint, because it will start over.
 
-    Without a checkpoint, whatever it has recorded, it starts over.
+    Args:
+        run: Finished or not.
+        total: The iterations after which it ends.
     """
     if run.finished:
         return total
@@ -115,7 +117,7 @@ def trainings(attempts: Iterable[Attempt], runs: KnownRuns, path: Path) -> list[
 
 
 def measurement(item: Item, attempt: Attempt, runs: KnownRuns, path: Path) -> Measurement | None:
-    """What has to be measured of an attempt after its training; `None` where the training does it."""
+    """The measurement of an attempt after its training; `None` where the training makes it."""
     if item.view == "center":
         return None
     members = tuple(directory_for(recipe, runs, path) for recipe in attempt)

@@ -1,4 +1,4 @@
-"""A table or a figure's errors of the paper beside ours, as Markdown and as CSV."""
+"""Tables of the paper's errors beside ours, in Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def page(
 
 
 def notes(item: Item, scale: str, drawn: bool) -> Iterator[str]:
-    """What one must know to read the table."""
+    """Notes on how to read the table."""
     if scale:
         yield f"Trained for {scale}: not comparable with the paper, and not compared."
     yield from item.notes
@@ -68,7 +68,7 @@ def notes(item: Item, scale: str, drawn: bool) -> Iterator[str]:
 
 
 def heads(item: Item) -> list[str]:
-    """Of the columns in Markdown."""
+    """Heads of the columns in Markdown."""
     columns = ["network"]
     for measure in item.measures:
         name = MEASURES[measure]

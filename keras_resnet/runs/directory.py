@@ -70,12 +70,12 @@ class RunDirectory:
 
     @property
     def result(self) -> Path:
-        """What was measured at the end; its presence says that the run is finished."""
+        """The result at the end; a run that has it is finished."""
         return self.path / "result.json"
 
     @property
     def evaluation(self) -> Path:
-        """The directory of what was measured later."""
+        """The directory of later evaluations."""
         return self.path / "evaluation"
 
     @property

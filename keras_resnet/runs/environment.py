@@ -1,4 +1,4 @@
-"""Where and with what a run was started, for whoever wants to repeat it."""
+"""The environment of a run: command, commit, versions and devices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("kera
 
 
 def environment(devices: Iterable[str] = (), **more: Any) -> dict[str, Any]:
-    """Where and with what a run was started, for whoever wants to repeat it.
+    """The environment in which a run starts, fit for JSON.
 
     Args:
         devices: The names of the devices that compute.

@@ -52,7 +52,7 @@ class Row:
 HEADER = ",".join(field.name for field in fields(Row))
 
 
-def read(path: str | os.PathLike) -> list[Row]:
+def read(path: str | os.PathLike[str]) -> list[Row]:
     """The rows of a file, in order; none if it does not exist.
 
     A last line without an end is left out: it is being written, or a crash has torn it. The file stays as it is.
@@ -75,7 +75,7 @@ class History:
         ValueError: if the file is something else; it is left as it is.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         text = _text(self.path)
         self._rows = _parse(self.path, text)
@@ -83,7 +83,7 @@ class History:
             self._rewrite()
 
     @staticmethod
-    def has_rows(path: str | os.PathLike) -> bool:
+    def has_rows(path: str | os.PathLike[str]) -> bool:
         """Whether there is a whole row below the header of a file, which need not exist and is left as it is."""
         return _text(Path(path)).count("\n") > 1
 

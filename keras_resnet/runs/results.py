@@ -121,7 +121,7 @@ def read(file: Path, rules: Rules) -> Values:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged, naming the file.
     """
-    values = read_json(file)
+    values: Values = read_json(file)
     _check_file(file, values, rules)
     return values
 

@@ -60,9 +60,11 @@ def test_fifty_classes_have_names_alone(figures):
     assert [tick.get_text() for tick in axes.get_yticklabels()] == [f"class {number}" for number in range(50)]
 
 
-def test_a_thousand_classes_have_neither_and_a_dot_each(figures):
-    assert draw(1000).startswith(b"\x89PNG")
-    axes = figures[0].axes[0]
+def test_a_thousand_classes_have_neither_and_a_dot_each(monkeypatch):
+    laid_out = []
+    monkeypatch.setattr(drawing, "encoded", lambda figure: laid_out.append(figure) or figure.draw_without_rendering())
+    draw(1000)
+    axes = laid_out[0].axes[0]
     assert not axes.texts
     assert not any("class" in tick.get_text() for tick in axes.get_yticklabels())
     assert min(axes.get_window_extent().width, axes.get_window_extent().height) >= 1000

@@ -59,7 +59,7 @@ def test_at_the_last_feature_map_it_is_the_class_activation_map(options, last):
         expected = class_activation_map(network, images, classes, last)
         most = expected.max(axis=(1, 2), keepdims=True)
         assert most.any()
-        found = grad_cam.class_evidence(network, images, np.array(classes))
+        found = grad_cam.localization_map(network, images, np.array(classes))
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * expected.max())
         relative = grad_cam.heat_map(network, images, np.array(classes))
         np.testing.assert_allclose(relative, expected / np.where(most, most, 1), rtol=1e-4, atol=1e-5)
@@ -77,17 +77,17 @@ def test_at_an_earlier_block_it_is_that_of_the_network_cut_in_two(images, layer)
         logit = above(features, training=False)[:, 4]
     weights = tape.gradient(logit, features).numpy().mean(axis=(1, 2))
     expected = np.maximum(np.einsum("bhwc,bc->bhw", features.numpy(), weights), 0)
-    found = grad_cam.class_evidence(network, images, np.full(4, 4), layer)
+    found = grad_cam.localization_map(network, images, np.full(4, 4), layer)
     assert found.shape == features.shape[:3] and found.any()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * expected.max())
 
 
-def test_the_class_is_the_one_that_is_seen_unless_another_is_asked_for(images):
+def test_the_class_is_the_predicted_one_unless_another_is_asked_for(images):
     network = make()
-    seen = network(images, training=False).numpy().argmax(-1)
+    predicted = network(images, training=False).numpy().argmax(-1)
     found = grad_cam.heat_map(network, images)
-    np.testing.assert_array_equal(found, grad_cam.heat_map(network, images, seen))
-    assert not np.allclose(found, grad_cam.heat_map(network, images, (seen + 1) % 6))
+    np.testing.assert_array_equal(found, grad_cam.heat_map(network, images, predicted))
+    assert not np.allclose(found, grad_cam.heat_map(network, images, (predicted + 1) % 6))
 
 
 def test_an_image_is_explained_alike_alone_and_in_company(images):

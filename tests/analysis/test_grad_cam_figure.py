@@ -1,4 +1,4 @@
-"""The picture of a heat map: over all of the image, and nothing but the image beside it."""
+"""Figure of a heat map: over all of the image, and nothing but the image beside it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def parts(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     return pixels[:, :middle], pixels[:, middle:]
 
 
-def coloured(pixels: np.ndarray, like) -> np.ndarray:
+def colored(pixels: np.ndarray, like) -> np.ndarray:
     return (np.abs(pixels - like).max(axis=-1) < 12).sum()
 
 
@@ -28,11 +28,11 @@ def test_the_image_is_left_and_the_heat_covers_all_of_it_right():
     image = GREEN.copy()
     image[:, 36:] = (0, 0, 255)
     left, right = parts(grad_cam_figure.draw(image, np.ones((2, 3), "float32"), "cat  93.00%"))
-    for colour, least in ((image[0, 0], 50_000), (image[0, -1], 15_000)):
-        size = coloured(left, colour)
+    for color, least in ((image[0, 0], 50_000), (image[0, -1], 15_000)):
+        size = colored(left, color)
         assert size > least
-        assert coloured(right, colour) == 0
-        assert coloured(right, 0.45 * np.array([128, 0, 0]) + 0.55 * colour) == pytest.approx(size, rel=0.03)
+        assert colored(right, color) == 0
+        assert colored(right, 0.45 * np.array([128, 0, 0]) + 0.55 * color) == pytest.approx(size, rel=0.03)
 
 
 def test_the_heat_lies_where_it_belongs():
@@ -46,6 +46,6 @@ def test_the_heat_lies_where_it_belongs():
     assert columns.min() > right.shape[1] * 0.4
 
 
-def test_a_grey_image_is_drawn_grey():
+def test_a_gray_image_is_drawn_gray():
     left, _ = parts(grad_cam_figure.draw(np.full((8, 8, 1), 77, np.uint8), np.zeros((2, 2), "float32"), "title"))
-    assert coloured(left, (77, 77, 77)) > 50_000
+    assert colored(left, (77, 77, 77)) > 50_000

@@ -56,7 +56,7 @@ def invented_run(
 
 
 def invented_evaluation(directory: Path, members: Sequence[Recipe], view: str, error: float, /, **changes) -> Path:
-    """What an evaluation of networks on the validation images of ImageNet leaves in a directory."""
+    """The file of an evaluation on the validation images of ImageNet."""
     directory.mkdir(parents=True, exist_ok=True)
     result = {
         "images": 50_000,
