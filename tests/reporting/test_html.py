@@ -344,6 +344,10 @@ def test_runs_of_the_same_color_have_other_marks():
         part for part in figures(content)["Error over the iterations"].iter("g") if part.find("g/use") is not None
     ]
     assert [part.get("class") for part in marked if part.get("class")] == ["curve c0 m1 validation_error"]
+    marks = [path for part in marked for path in part.iterfind("defs/path") if part.get("class")]
+    assert marks and not any({"fill", "stroke"} & set(path.attrib) for path in marks), (
+        "they inherit those of their uses"
+    )
 
 
 def test_the_parts_of_the_page_are_shipped():

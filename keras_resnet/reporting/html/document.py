@@ -17,6 +17,8 @@ from keras_resnet.reporting.html.reading import RunRecord, Values
 PARTS = Path(__file__).parent
 TEMPLATE, STYLE, PROGRAM = "page.html", "page.css", "page.js"
 
+MORE = "TensorBoard shows the curves with a zoom and their values, from logs/ of each run; history.csv has every digit."
+
 KEPT_APART = ("started", "command", "run", "changes")
 """What of a start is not listed like the rest; where its images and checkpoints lay changes no result."""
 
@@ -79,7 +81,7 @@ def _curves(runs: Sequence[RunRecord], figures: Markup) -> Markup:
         for kind in ("training", "validation")
     )
     legend = element("div", element("ul", *names), element("ul", *kinds), class_="legend")
-    return join([legend, element("div", figures, class_="panels")])
+    return join([legend, element("div", figures, class_="panels"), element("p", MORE, class_="note")])
 
 
 def _differences(runs: Sequence[RunRecord]) -> Markup:

@@ -42,6 +42,10 @@ def inline(file: bytes, name: str, title: str, description: str) -> Markup:
                 element.set("id", f"{name}-{own}")
         for attribute, reference in list(_references(element)):
             element.set(attribute, element.attrib[attribute].replace(f"#{reference}", f"#{name}-{reference}"))
+    for group in root.iter("g"):
+        for mark in group.iterfind("defs/path") if "class" in group.attrib else ():
+            # A style sheet reaches the uses of a mark, which has to inherit their colors.
+            mark.attrib = {name: value for name, value in mark.attrib.items() if name not in ("fill", "stroke")}
     named = {"title": title, "desc": description}
     for place, (tag, text) in enumerate(named.items()):
         element = Element(tag, {"id": f"{name}-{tag}"})
