@@ -28,6 +28,13 @@ def make(build=CifarResNet, depth=8, size=32, **options):
     return network
 
 
+@pytest.fixture(scope="module")
+def network():
+    """For the tests that leave it as it is."""
+    keras.utils.set_random_seed(0)
+    return make()
+
+
 @pytest.fixture
 def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
@@ -67,8 +74,7 @@ def test_at_the_last_feature_map_it_is_the_class_activation_map(options, last):
 
 
 @pytest.mark.parametrize("layer", ["conv2_block1_out", "conv3_block1_out"])
-def test_at_an_earlier_block_it_is_that_of_the_network_cut_in_two(images, layer):
-    network = make()
+def test_at_an_earlier_block_it_is_that_of_the_network_cut_in_two(network, images, layer):
     cut = network.get_layer(layer).output
     below, above = keras.Model(network.input, cut), keras.Model(cut, network.output)
     features = tf.constant(below(images, training=False))
@@ -82,16 +88,14 @@ def test_at_an_earlier_block_it_is_that_of_the_network_cut_in_two(images, layer)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * expected.max())
 
 
-def test_the_class_is_the_predicted_one_unless_another_is_asked_for(images):
-    network = make()
+def test_the_class_is_the_predicted_one_unless_another_is_asked_for(network, images):
     predicted = network(images, training=False).numpy().argmax(-1)
     found = grad_cam.heat_map(network, images)
     np.testing.assert_array_equal(found, grad_cam.heat_map(network, images, predicted))
     assert not np.allclose(found, grad_cam.heat_map(network, images, (predicted + 1) % 6))
 
 
-def test_an_image_is_explained_alike_alone_and_in_company(images):
-    network = make()
+def test_an_image_is_explained_alike_alone_and_in_company(network, images):
     together = grad_cam.heat_map(network, images, np.arange(4), "conv3_block1_out")
     for number, image in enumerate(images):
         alone = grad_cam.heat_map(network, image[None], np.array([number]), "conv3_block1_out")
@@ -125,12 +129,12 @@ def test_where_nothing_speaks_for_a_class_all_is_zero(images, layer):
 
 
 @pytest.mark.parametrize("layer", ["conv4_block1_ou", "avg_pool", "normalization", "no"])
-def test_a_layer_without_a_feature_map_is_refused(images, layer):
+def test_a_layer_without_a_feature_map_is_refused(network, images, layer):
     with pytest.raises(ValueError, match=f"`layer` must be a feature map.*conv4_block1_out.*Received: layer='{layer}'"):
-        grad_cam.heat_map(make(), images, layer=layer)
+        grad_cam.heat_map(network, images, layer=layer)
 
 
 @pytest.mark.parametrize("classes", [[0, 1, 2, 6], [0, 1, 2, -1], [0, 1, 2], [[0, 1, 2, 3]]])
-def test_classes_that_there_are_not_are_refused(images, classes):
+def test_classes_that_there_are_not_are_refused(network, images, classes):
     with pytest.raises(ValueError, match="`classes` must be 4 numbers.*below 6. Received: classes="):
-        grad_cam.heat_map(make(), images, np.array(classes))
+        grad_cam.heat_map(network, images, np.array(classes))

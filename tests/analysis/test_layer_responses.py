@@ -27,6 +27,18 @@ def make(builder=CifarResNet, depth: int = 8, side: int = 16, **options) -> kera
     return network
 
 
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    """For the tests that leave it as it is."""
+    return make()
+
+
+@pytest.fixture(scope="module")
+def whole(network) -> list[tuple[str, float]]:
+    """Its responses to all images in one batch."""
+    return layer_responses(network, [IMAGES])
+
+
 def numbers(network: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
     """Everything that a layer outside of blocks puts out, in float64."""
     return keras.Model(network.input, network.get_layer(layer).output)(images, training=False).numpy().astype("float64")
@@ -43,9 +55,7 @@ def test_every_3x3_layer_is_measured_after_its_normalization_and_before_the_addi
         assert deviation == pytest.approx(numbers(network, name, IMAGES).std(), rel=1e-5), name
 
 
-def test_batches_of_any_size_give_the_same():
-    network = make()
-    whole = layer_responses(network, [IMAGES])
+def test_batches_of_any_size_give_the_same(network, whole):
     names, deviations = zip(*layer_responses(network, [IMAGES[:4], IMAGES[4:8], IMAGES[8:]]), strict=True)
     assert names == tuple(name for name, _ in whole)
     assert deviations == pytest.approx([deviation for _, deviation in whole], rel=1e-6)
@@ -94,9 +104,9 @@ def test_moving_statistics_are_used_and_kept():
 
 
 @pytest.mark.parametrize("batches", [[], [IMAGES[:0]]], ids=["no batch", "an empty one"])
-def test_no_image_is_refused(batches):
+def test_no_image_is_refused(network, batches):
     with pytest.raises(ValueError, match="must hold at least one image. Received: none"):
-        layer_responses(make(), batches)
+        layer_responses(network, batches)
 
 
 def test_a_network_without_3x3_layers_is_refused():
