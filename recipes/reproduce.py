@@ -49,8 +49,6 @@ from keras_resnet.runs.directory import RunDirectory
 
 NAMES = ("table1", *ITEMS)
 SCRIPTS = Path(__file__).parent
-RESPONSE_IMAGES, RESPONSE_BATCH = 1000, 100
-"""Images that the layers' responses are taken over, as recipes/layer_responses.py does unasked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,9 +195,7 @@ def measure_responses(first: Mapping[str, RunDirectory], data_directory: str | N
     responses = {}
     for name, directory in first.items():
         networks = [trained_network.load(directory.path)]
-        [layers] = layer_responses.measure(
-            networks, images=RESPONSE_IMAGES, batch_size=RESPONSE_BATCH, data_directory=data_directory
-        ).values()
+        [layers] = layer_responses.measure(networks, data_directory=data_directory).values()
         responses[name] = [deviation for _, deviation in layers]
     return responses
 
