@@ -1,6 +1,6 @@
 """Training on the JAX backend: the same images, the same updates, and checkpoints that TensorFlow continues.
 
-Run as a program, this file measures on the backend that `KERAS_BACKEND` names.
+Run as a program, this file trains on the backend that `KERAS_BACKEND` names.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from interruptions import At
 from keras_resnet.config.recipe import DataConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig
 from keras_resnet.config.run import Run
 
@@ -34,10 +35,25 @@ RECIPE = Recipe(
 )
 
 
-def train(backend: str, folder: Path, iterations: int = 6) -> subprocess.CompletedProcess:
-    """A training in a process of its own, stopped after some iterations as a crash would stop it."""
+class CrashError(Exception):
+    pass
+
+
+def train(folder: Path, iterations: int = 6) -> int:
+    """A training in this process, which an error ends after some iterations."""
+    from keras_resnet.experiment import run as experiment
+
+    def crash():
+        raise CrashError
+
+    run = Run(directory=str(folder), resume=folder.exists(), iterations_per_call=3, checkpoint_every=3)
+    return experiment.train(RECIPE, run, [At(iterations + 1, crash)])
+
+
+def train_on_jax(folder: Path, iterations: int = 6) -> subprocess.CompletedProcess:
+    """The same in a process of its own."""
     command = [sys.executable, __file__, str(folder), str(iterations)]
-    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -45,24 +61,25 @@ def rows(folder: Path) -> np.ndarray:
     return np.genfromtxt(folder / "history.csv", delimiter=",", skip_header=1)
 
 
-def test_jax_continues_what_tensorflow_began_as_tensorflow_does(tmp_path):
+def test_jax_continues_what_tensorflow_began_as_tensorflow_does(tmp_path, capsys):
     # The first weights differ, as each backend has random numbers of its own: both continue what TensorFlow began.
-    assert train("tensorflow", tmp_path / "tensorflow", iterations=3).returncode == 7
+    with pytest.raises(CrashError):
+        train(tmp_path / "tensorflow", iterations=3)
     shutil.copytree(tmp_path / "tensorflow", tmp_path / "jax")
-    for backend in ("tensorflow", "jax"):
-        done = train(backend, tmp_path / backend)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "continues after iteration 3" in done.stdout
+    assert train(tmp_path / "tensorflow") == 0
+    assert "continues after iteration 3" in capsys.readouterr().out
+    done = train_on_jax(tmp_path / "jax")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "continues after iteration 3" in done.stdout
     assert "JAX" in json.loads((tmp_path / "jax" / "environment.json").read_text())[-1]["devices"][0]
     np.testing.assert_allclose(rows(tmp_path / "jax"), rows(tmp_path / "tensorflow"), rtol=1e-3)
 
 
 @pytest.mark.slow
-def test_tensorflow_continues_what_jax_began(tmp_path):
-    assert train("jax", tmp_path / "both", iterations=3).returncode == 7
-    done = train("tensorflow", tmp_path / "both")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "continues after iteration 3" in done.stdout
+def test_tensorflow_continues_what_jax_began(tmp_path, capsys):
+    assert "CrashError" in train_on_jax(tmp_path / "both", iterations=3).stderr
+    assert train(tmp_path / "both") == 0
+    assert "continues after iteration 3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("augmentation", [(), ("pad-crop",), ("flip",), ("pad-crop", "flip")], ids=" ".join)
@@ -88,20 +105,5 @@ def test_batches_are_those_of_the_stream(first):
             np.testing.assert_array_equal(part, wanted)
 
 
-def main(folder: str, iterations: str) -> int:
-    import keras
-
-    from keras_resnet.experiment import run as experiment
-
-    class Crash(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if batch + 1 > int(iterations):
-                os._exit(7)
-
-    resume = Path(folder).exists()
-    run = Run(directory=folder, resume=resume, iterations_per_call=3, checkpoint_every=3)
-    return experiment.train(RECIPE, run, [Crash()])
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(train(Path(sys.argv[1]), int(sys.argv[2])))

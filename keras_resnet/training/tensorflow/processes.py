@@ -80,7 +80,7 @@ class StrategyProcesses:
         return rows.max(axis=0).tolist()
 
     def _sum_of_chunk(self, chunk: bytes, size: int) -> bytes:
-        """The sum of a chunk of bytes, which all processes but one have as b"", though all know its size."""
+        """The chunk of the process that has it, in every process; the others give b"", and all know its size."""
         padded = chunk.ljust(size + -size % 8, b"\0")
         return self._sum_over_processes(tf.constant(np.frombuffer(padded, "int64"))).numpy().tobytes()[:size]
 
