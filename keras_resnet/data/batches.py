@@ -91,6 +91,7 @@ def evaluation_batches(
     most = -(-split.size // hosts)
     count = replicas * -(-most // (size * replicas))
 
+    @tf.autograph.experimental.do_not_convert
     def fill(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         missing = size - tf.shape(labels)[0]
         images = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])

@@ -123,6 +123,7 @@ class EncodedSplit(Split):
         """Reads and augments images one by one in parallel, then batches them; see `Split.batches`."""
         labels = self.label_tensor
 
+        @tf.autograph.experimental.do_not_convert
         def square(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             pixels = self.map_image(lambda image: augment(image, draws, augmentation, self.image_size), index)
             return tf.ensure_shape(pixels, self.image_shape), labels[index]
@@ -142,15 +143,17 @@ class EncodedSplit(Split):
         """
         labels = self.label_tensor
         indices = tf.data.Dataset.range(self.size)
-        return indices.map(
-            lambda index: (self.map_image(function, index), labels[index]),
-            num_parallel_calls=2 * PARALLEL_CALLS,
-            deterministic=True,
-        )
+
+        @tf.autograph.experimental.do_not_convert
+        def element(index: tf.Tensor) -> tuple[Any, tf.Tensor]:
+            return self.map_image(function, index), labels[index]
+
+        return indices.map(element, num_parallel_calls=2 * PARALLEL_CALLS, deterministic=True)
 
     def damaged(self) -> list[str]:
         """The images that cannot be used, found by reading and decoding every one."""
 
+        @tf.autograph.experimental.do_not_convert
         def use(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # The shape, lest an optimization leaves the decoding out.
             return index, tf.shape(decode(self.read(index)))

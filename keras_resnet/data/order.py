@@ -65,6 +65,7 @@ def stream(size: int, count: int, *, seed: int, first_position: int = 0) -> tf.d
     """
     first_epoch, skipped = divmod(first_position, size)
 
+    @tf.autograph.experimental.do_not_convert
     def visit(epoch: tf.Tensor) -> tf.data.Dataset:
         order = permutation(size, seed=seed, epoch=epoch)
         draws = tf.gather(uniform_draws(size, count, seed=seed, epoch=epoch), order)

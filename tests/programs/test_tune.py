@@ -288,6 +288,17 @@ def test_two_processes_do_not_train_the_same(trained, monkeypatch):
     assert trial.directory.finished
 
 
+def test_an_axis_may_have_lists_of_words_also_an_empty_one():
+    [axis] = axes.read(["data.augmentation=pad-crop flip,flip,"])
+    values = [axis.value(word) for word in axis.words]
+    assert values == [("pad-crop", "flip"), ("flip",), ()]
+    for value in values:
+        words = list(axes.flags({"data.augmentation": value}))
+        assert words == ["--data.augmentation", *value]
+        recipe, _ = command_line.read(["cifar10-resnet20", *words, "--training.seed", "1"], usage="")
+        assert recipe.data.augmentation == value
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -15,8 +15,10 @@ CORNERS = np.array(np.meshgrid(*[[0.0, 0.5, 1 - 2.0**-23]] * 4)).reshape(4, -1).
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("window", "count"), [(random_scale_crop, 3), (random_resized_crop, 4)])
 def test_a_window_lies_in_the_image(shape, window, count):
-    for draws in CORNERS:
-        top, left, height, width = window(tf.constant(shape), tf.constant(draws[:count])).numpy()
+    windows = tf.function(
+        lambda draws: tf.map_fn(lambda one: window(tf.constant(shape), one), draws, fn_output_signature=tf.int32)
+    )
+    for top, left, height, width in windows(tf.constant(CORNERS[:, :count])).numpy():
         assert top >= 0 and left >= 0 and height >= 1 and width >= 1
         assert top + height <= shape[0] and left + width <= shape[1]
 

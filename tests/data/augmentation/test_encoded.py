@@ -18,7 +18,7 @@ from pictures import difference, jpeg, smooth
 SIZE = 32
 AUGMENTATIONS = [
     ("flip", "color-jitter"),
-    *((crop, *others) for crop in CROPS for others in [(), ("flip", "color-noise"), ("flip", *COLORS)]),
+    *((crop, *others) for crop in CROPS for others in [("flip", "color-noise"), ("flip", *COLORS)]),
 ]
 
 
