@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import keras
@@ -114,13 +114,13 @@ class TrainingImages:
 
     Args:
         split: The images.
-        augmentation: A key of the split's `augmentations`.
+        augmentation: Operations, keys of `facts.augmentation.OPERATIONS`.
         padding: Pixels on each side before a random crop.
         seed: Of order and augmentation.
     """
 
     split: Split
-    augmentation: Any
+    augmentation: tuple[str, ...]
     padding: int
     seed: int
 

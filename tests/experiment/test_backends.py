@@ -66,7 +66,7 @@ def test_a_backend_that_cannot_train_is_refused_before_anything_is_written(monke
 @pytest.mark.parametrize(
     ("part", "change", "argument"),
     [
-        ("data", {"dataset": "folder", "image_size": 64, "augmentation": "none"}, "dataset='folder'"),
+        ("data", {"dataset": "folder", "image_size": 64, "augmentation": ()}, "dataset='folder'"),
         ("training", {"precision": "mixed_float16"}, "precision='mixed_float16'"),
         ("training", {"accumulation": 2}, "accumulation=2"),
         ("training", {"normalization_batch_size": 8}, "normalization_batch_size=8"),

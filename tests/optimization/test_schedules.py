@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.config import recipe
+from keras_resnet.config.schedule import ScheduleConfig, ScheduleName
 from keras_resnet.optimization import optimizers, schedules
 from keras_resnet.optimization.schedules import Cosine, ErrorGate, Plateau, Polynomial, Steps, Warmup
 
@@ -215,7 +215,7 @@ def test_senseless_arguments_are_refused(make, rule):
 
 
 def test_table_has_the_words_of_the_recipe():
-    assert tuple(schedules.SCHEDULES) == get_args(recipe.ScheduleName)
+    assert tuple(schedules.SCHEDULES) == get_args(ScheduleName)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_table_has_the_words_of_the_recipe():
     ],
 )
 def test_rows_take_every_setting_of_a_recipe(name, warmup, rates):
-    settings = recipe.ScheduleConfig(
+    settings = ScheduleConfig(
         name=name,
         learning_rate=0.5,
         iterations=8,

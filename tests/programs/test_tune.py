@@ -295,7 +295,7 @@ def test_an_axis_may_have_lists_of_words_also_an_empty_one():
     for value in values:
         words = list(axes.flags({"data.augmentation": value}))
         assert words == ["--data.augmentation", *value]
-        recipe, _ = command_line.read(["cifar10-resnet20", *words, "--training.seed", "1"], usage="")
+        recipe, _ = recipe_line.read(["cifar10-resnet20", *words, "--training.seed", "1"], "")
         assert recipe.data.augmentation == value
 
 

@@ -40,5 +40,5 @@ def optimizer(model: keras.Model) -> SGD:
 
 def backend(kind: type[Backend], processes: Processes, function: Callable = shallow, **options) -> Backend:
     """A backend that trains on digits."""
-    images = TrainingImages(loading.load("digits").train, "crop", 1, 1)
+    images = TrainingImages(loading.load("digits").train, ("pad-crop",), 1, 1)
     return kind(processes, lambda: network(function), optimizer, images, global_batch_size=GLOBAL_BATCH_SIZE, **options)
