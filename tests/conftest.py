@@ -30,9 +30,14 @@ def two_logical_devices(tensorflow):
 @pytest.fixture(autouse=True)
 def seeds():
     """The same random numbers whichever tests ran before; frameworks that nothing has imported yet stay so."""
-    random.seed(0)
+    random.seed(0)  # also the source of Keras's seeds
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def seeds_of_frameworks():
+    """The frameworks' seeds, once a module: with each, TensorFlow makes all of its kernels anew."""
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(0)
 

@@ -293,8 +293,8 @@ def test_an_axis_may_have_lists_of_words_also_an_empty_one():
     values = [axis.value(word) for word in axis.words]
     assert values == [("pad-crop", "flip"), ("flip",), ()]
     for value in values:
-        words = list(axes.flags({"data.augmentation": value}))
-        assert words == ["--data.augmentation", *value]
+        words = axes.flag("data.augmentation", value)
+        assert words == ("--data.augmentation", *value)
         recipe, _ = recipe_line.read(["cifar10-resnet20", *words, "--training.seed", "1"], "")
         assert recipe.data.augmentation == value
 
