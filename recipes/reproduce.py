@@ -22,6 +22,7 @@ Exit status: 0 done; 1 a training or a measurement failed, and the rest was writ
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ from keras_resnet.reproduction.items import ITEMS, Attempt, Item, attempts
 from keras_resnet.reproduction.known_runs import KnownRuns, find_runs
 from keras_resnet.reproduction.plan import Training
 from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.search import axes
 
 NAMES = ("table1", *ITEMS)
 SCRIPTS = Path(__file__).parent
@@ -267,15 +269,33 @@ def train_and_measure(item: Item, rows: Sequence[Sequence[Attempt]], options: Op
     devices = ["--run.strategy", options.strategy] if options.strategy else []
     for training in plan.trainings((attempt for row in rows for attempt in row), find_runs(options.runs), options.runs):
         if not training.finished:
-            words = training.arguments(RECIPES[training.recipe.name]) + more
+            words = training_words(training) + more
             words += [] if training.begun else devices  # a run is continued on the devices that it has
             if stopped := attempt_once("train.py", words, training.recipe.fingerprint, failed):
                 return stopped
     data = ["--data-directory", options.data_directory] if options.data_directory else []
     for one in unmeasured(item, rows, find_runs(options.runs), options.runs):
-        if one.trained and (stopped := attempt_once("evaluate.py", [*one.arguments(), *data], str(one.file), failed)):
+        if one.trained and (
+            stopped := attempt_once("evaluate.py", [*evaluation_words(one), *data], str(one.file), failed)
+        ):
             return stopped
     return 0
+
+
+def training_words(training: Training) -> list[str]:
+    """The words after `train.py` that begin a training, or continue it as it was started."""
+    path = str(training.directory.path)
+    if training.begun:
+        return [path]
+    name = training.recipe.name
+    changes = axes.flags(training.changes(RECIPES[name])).values()
+    return [name, *itertools.chain.from_iterable(changes), "--run.directory", path, "--run.resume"]
+
+
+def evaluation_words(one: plan.Measurement) -> list[str]:
+    """The words after `evaluate.py` that make a measurement."""
+    first, *more = (str(member.path) for member in one.members)
+    return [first, *(["--ensemble", *more] if more else []), "--view", one.view, "--output", str(one.directory)]
 
 
 def attempt_once(script: str, words: Sequence[str], what: str, failed: set[str]) -> int:

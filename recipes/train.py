@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with startup.loading():
             from keras_resnet.experiment.run import train
 
-        return train(recipe, run)
+        return train(recipe, run, tell=tell)
     except KeyboardInterrupt:
         print("stopped at once; --run.resume continues from the last checkpoint", file=sys.stderr)
         return program.INTERRUPTED
@@ -54,6 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return program.AGAIN
     except (ValueError, OSError) as error:
         refusal.refuse(error, recipe_line.FLAGS)
+
+
+def tell(line: str) -> None:
+    """Prints a line of the training, an error with its flags."""
+    print(refusal.with_flags(line, recipe_line.FLAGS), flush=True)
 
 
 if __name__ == "__main__":

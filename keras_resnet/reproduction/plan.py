@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keras_resnet import validation
 from keras_resnet.config.recipe import Recipe
@@ -33,20 +34,11 @@ class Training:
         """Whether nothing is left to train."""
         return self.begun and self.directory.finished
 
-    def arguments(self, base: Recipe) -> list[str]:
-        """What follows `recipes/train.py`, so that it begins or continues.
-
-        Args:
-            base: The recipe of that name in the catalog.
-        """
-        if self.begun:
-            return [str(self.directory.path)]
-        before, wanted = (
-            dict(validation.leaves(base.hyperparameters())),
-            dict(validation.leaves(self.recipe.hyperparameters())),
-        )
-        changes = [word for key in wanted if wanted[key] != before[key] for word in (f"--{key}", str(wanted[key]))]
-        return [base.name, *changes, "--run.directory", str(self.directory.path), "--run.resume"]
+    def changes(self, base: Recipe) -> dict[str, Any]:
+        """The values that differ from those of another recipe, by field: `{"training.seed": 1}`."""
+        before = dict(validation.leaves(base.hyperparameters()))
+        wanted = dict(validation.leaves(self.recipe.hyperparameters()))
+        return {field: value for field, value in wanted.items() if value != before[field]}
 
 
 @dataclass(frozen=True)
@@ -63,11 +55,6 @@ class Measurement:
     def file(self) -> Path:
         """The file that it writes."""
         return self.directory / f"result-{self.view}.json"
-
-    def arguments(self) -> list[str]:
-        """What follows `recipes/evaluate.py`."""
-        first, *more = (str(member.path) for member in self.members)
-        return [first, *(["--ensemble", *more] if more else []), "--view", self.view, "--output", str(self.directory)]
 
 
 def directory_for(recipe: Recipe, runs: KnownRuns, path: Path) -> RunDirectory:

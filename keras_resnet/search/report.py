@@ -12,6 +12,7 @@ from keras_resnet.config.recipe import Recipe
 from keras_resnet.facts import architectures
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.host import files
+from keras_resnet.reporting import markdown
 from keras_resnet.reproduction.findings import scale_in_words
 from keras_resnet.search.trials import Outcome
 
@@ -33,7 +34,7 @@ def write(directory: Path, command: str, recipe: Recipe, outcomes: Sequence[Outc
         outcomes: In any order.
     """
     ordered = sorted(outcomes, key=rank)
-    text = markdown(command, recipe, ordered)
+    text = text_of(command, recipe, ordered)
     files.write(directory / "report.md", text.encode(), REMEDY)
     files.write(directory / "report.csv", as_csv([row(outcome, ordered) for outcome in ordered]).encode(), REMEDY)
     return text
@@ -77,7 +78,7 @@ def counts(recipe: Recipe, classes: int) -> architectures.Counts:
     )
 
 
-def markdown(command: str, recipe: Recipe, ordered: Sequence[Outcome]) -> str:
+def text_of(command: str, recipe: Recipe, ordered: Sequence[Outcome]) -> str:
     """The report for people: points with an error, then those without."""
     rows = [row(outcome, ordered) for outcome in ordered]
     measured = [without(row, "reason") for row in rows if not row["reason"]]
@@ -172,14 +173,7 @@ def spread(outcome: Outcome, kind: str) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """Rows with the same columns as a Markdown table."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(cell, row.values()) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def cell(value: Any) -> str:
-    """A value as it stands in a Markdown table."""
-    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    return " ".join(text.split()).replace("|", "\\|")
+    return markdown.table(rows[0], [row.values() for row in rows])
 
 
 def without(row: Row, *columns: str) -> Row:

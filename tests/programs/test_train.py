@@ -22,7 +22,7 @@ def experiment(monkeypatch, tmp_path):
     """A stand-in for the training, which keeps what it is asked for."""
     module = ModuleType("keras_resnet.experiment.run")
     module.asked = []
-    module.train = lambda recipe, run: module.asked.append((recipe, run)) or 0
+    module.train = lambda recipe, run, tell: module.asked.append((recipe, run)) or 0
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.chdir(tmp_path)
     return module
@@ -272,7 +272,7 @@ def test_a_directory_that_holds_another_recipe_is_refused_before_anything_loads(
 
 @pytest.mark.parametrize("error", [ValueError("label 12 is out of range"), OSError("the disk is full")])
 def test_an_error_of_the_training_is_one_line(capsys, experiment, error):
-    def stop(recipe, run):
+    def stop(recipe, run, tell):
         raise error
 
     experiment.train = stop
@@ -281,12 +281,12 @@ def test_an_error_of_the_training_is_one_line(capsys, experiment, error):
 
 @pytest.mark.parametrize("status", [0, 3, 75, 130])
 def test_the_exit_status_is_that_of_the_training(experiment, status):
-    experiment.train = lambda recipe, run: status
+    experiment.train = lambda recipe, run, tell: status
     assert train.main(["digits-resnet8"]) == status
 
 
 def test_a_worker_that_did_not_join_is_a_reason_to_start_again(capsys, experiment):
-    def wait(recipe, run):
+    def wait(recipe, run, tell):
         raise TimeoutError("worker 1 did not join")
 
     experiment.train = wait
@@ -295,7 +295,7 @@ def test_a_worker_that_did_not_join_is_a_reason_to_start_again(capsys, experimen
 
 
 def test_ctrl_c_at_once_is_one_line(capsys, experiment):
-    def press(recipe, run):
+    def press(recipe, run, tell):
         raise KeyboardInterrupt
 
     experiment.train = press
@@ -340,3 +340,13 @@ def test_the_help_of_a_recipe_shows_its_values(capsys):
 def test_every_section_of_a_recipe_has_flags():
     sections = {name for name, value in vars(RECIPES["digits-resnet8"]).items() if name not in ("name", "description")}
     assert set(recipe_line.Overrides.__annotations__) == sections | {"run"}
+
+
+def test_an_error_that_a_training_tells_has_its_flags(capsys):
+    train.tell("error: no room. Make some, then continue with `resume=True`")
+    train.tell("ResNet-8: 75,290 parameters")
+    told = capsys.readouterr().out
+    assert (
+        told
+        == "error: no room. Make some, then continue with `resume=True` (--run.resume)\nResNet-8: 75,290 parameters\n"
+    )

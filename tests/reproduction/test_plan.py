@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+import reproduce
 from catalog import RECIPES
 from cli import recipe_line
 from invented_runs import invented_run
@@ -30,7 +31,9 @@ def test_a_run_of_another_recipe_is_never_taken_even_under_the_right_name(tmp_pa
     invented_run(path, OTHERS[other])
     needed = plan.training(RECIPE, find_runs(tmp_path), tmp_path)
     assert (needed.finished, needed.iteration) == (False, 0)
-    assert needed.arguments(RECIPE)[-3:] == ["--run.directory", str(path), "--run.resume"], "refused by the training"
+    assert reproduce.training_words(needed)[-3:] == ["--run.directory", str(path), "--run.resume"], (
+        "refused by the training"
+    )
 
 
 def test_a_run_is_found_by_its_recipe_whatever_its_directory_is_called(tmp_path):
@@ -85,14 +88,14 @@ def test_the_command_line_trains_the_recipe_that_was_asked_for(tmp_path):
     trainings = plan.trainings(every, find_runs(tmp_path), tmp_path)
     assert len(trainings) > 30
     for needed in trainings:
-        recipe, run = recipe_line.read(needed.arguments(RECIPES[needed.recipe.name]), "")
+        recipe, run = recipe_line.read(reproduce.training_words(needed), "")
         assert recipe.fingerprint == needed.recipe.fingerprint
         assert run.resume and run.directory == str(needed.directory.path)
 
 
 def test_a_run_that_has_begun_is_continued_as_it_was_started(tmp_path):
     run = invented_run(tmp_path / "mine", RECIPE, None)
-    assert plan.training(RECIPE, find_runs(tmp_path), tmp_path).arguments(RECIPE) == [str(run.path)]
+    assert reproduce.training_words(plan.training(RECIPE, find_runs(tmp_path), tmp_path)) == [str(run.path)]
 
 
 def test_networks_that_are_needed_twice_are_trained_once(tmp_path):
@@ -105,11 +108,16 @@ def test_what_is_measured_later_lies_with_the_run_or_in_a_directory_of_the_ensem
     one = RECIPES["imagenet-resnet50"]
     single = plan.measurement(ITEMS["table3"], (one,), runs, tmp_path)
     path = tmp_path / f"imagenet-resnet50-{one.fingerprint}"
-    assert single.arguments() == [str(path), "--view", "10-crop", "--output", str(path / "evaluation")]
+    assert reproduce.evaluation_words(single) == [str(path), "--view", "10-crop", "--output", str(path / "evaluation")]
     assert single.file == path / "evaluation" / "result-10-crop.json"
     other = RECIPES["imagenet-resnet101"]
     together = plan.measurement(ITEMS["table5"], (one, other), runs, tmp_path)
-    assert together.arguments()[:4] == [str(path), "--ensemble", str(together.members[1].path), "--view"]
+    assert reproduce.evaluation_words(together)[:4] == [
+        str(path),
+        "--ensemble",
+        str(together.members[1].path),
+        "--view",
+    ]
     assert together.directory.parent == tmp_path and together.directory.name.startswith("ensemble-")
     assert not single.trained and not together.trained
     invented_run(path, other)
