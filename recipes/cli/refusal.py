@@ -32,14 +32,19 @@ def show(error: object, flags: Mapping[str, str] | None = None) -> None:
 def with_flags(message: str, flags: Mapping[str, str]) -> str:
     """A message with the flags of the arguments that it names, at the end of its first line.
 
+    Where that line ends in a colon, they stand before the sentence that leads to the next lines.
+
     Args:
         message: An error of the library, which names arguments in backticks.
         flags: The flags of the program by argument. A name that is not there is left as it is.
     """
     named = dict.fromkeys(match["name"] for match in ARGUMENT.finditer(message))
     found = [flags[name] for name in named if name in flags and flags[name] not in message]
+    if not found:
+        return message
     first, newline, rest = message.partition("\n")
-    return f"{first} ({', '.join(dict.fromkeys(found))}){newline}{rest}" if found else message
+    head, stop, lead = first.rpartition(". ") if first.endswith(":") else (first, "", "")
+    return f"{head} ({', '.join(dict.fromkeys(found))}){stop}{lead}{newline}{rest}"
 
 
 def install(*extras: str) -> str:

@@ -240,6 +240,7 @@ FLAGS = {"output": "--output", "overwrite": "--overwrite", "run.resume": "--run.
         ("`resume=True` and `run.resume`", "`resume=True` and `run.resume` (--run.resume)"),
         ("`output`, that is --output", "`output`, that is --output"),
         ("`output` is missing. Get it by\n  a command", "`output` is missing. Get it by (--output)\n  a command"),
+        ("`output` is missing. To get it:\n  a command", "`output` is missing (--output). To get it:\n  a command"),
     ],
 )
 def test_an_error_gets_the_flags_of_the_arguments_that_it_names(message, told):

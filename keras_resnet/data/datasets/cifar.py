@@ -42,7 +42,7 @@ def find_version(name: str, directory: Path) -> Path:
     if not versions:
         command = f"tfds.builder('{name}', data_dir='{directory}').download_and_prepare()"
         raise FileNotFoundError(
-            f"{name} is not in {directory}. Choose another `data_directory`, or get it there with\n"
+            f"{name} is not in {directory}. Choose another `data_directory`. To get it there:\n"
             f'  python -c "import tensorflow_datasets as tfds; {command}"'
         )
     return max(versions, key=lambda path: [int(number) for number in path.name.split(".")])
