@@ -24,6 +24,9 @@ TensorFlow passes over a damaged block of an index as though its arrays had neve
 block from some 10,000 arrays on.
 """
 
+OF_0_1 = "_CHECKPOINTABLE_OBJECT_GRAPH"
+"""A tensor of the checkpoints of version 0.1.0, which TensorFlow's own `Checkpoint` wrote."""
+
 DAMAGE = (tf.errors.OpError, IndexError, ValueError, NotImplementedError)
 """What TensorFlow raises for damaged files; an IndexError where one is too short."""
 
@@ -273,6 +276,12 @@ def _read(path: str, difference: Difference = lambda _: None) -> Saved:
         # What `tf.train.load_checkpoint` returns, which takes a path of some file systems for a directory.
         reader = tf.compat.v1.train.NewCheckpointReader(path)
         shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+    if OF_0_1 in shapes:
+        raise ValueError(
+            f"{path} is a checkpoint of version 0.1.0, which no later version can continue. Choose another `directory` "
+            "to start anew"
+        )
+    with _damage_noted():
         count = int(reader.get_tensor(COUNT)) + len((PROGRESS, COUNT))
         if len(shapes) != count:
             raise ValueError(f"its index has {len(shapes)} of {count} entries")

@@ -270,6 +270,13 @@ def test_without_any_whole_checkpoint_the_run_is_refused_and_nothing_changes(dir
     assert files(directory) == before
 
 
+def test_a_checkpoint_of_version_0_1_is_refused_by_that_name_and_left(tmp_path):
+    tf.train.Checkpoint(kernel=tf.Variable([1.0])).write(str(tmp_path / "ckpt-100"))
+    with pytest.raises(ValueError, match=r"ckpt-100 is a checkpoint of version 0\.1\.0, which .* Choose another `dir"):
+        Checkpoints(tmp_path).restore(lambda shapes: None)
+    assert (tmp_path / "ckpt-100.index").exists()
+
+
 def test_a_checkpoint_of_another_network_is_refused_by_its_index_alone(directory):
     data = directory / "ckpt-100.data-00000-of-00001"
     kernel = values(100)["model/hidden.layer/kernel"].tobytes()
