@@ -117,13 +117,15 @@ def check(output: Path, form: Format, options: Options) -> None:
     """Refuses what can be refused before TensorFlow is loaded.
 
     Raises:
-        ValueError: saying what is wrong.
+        ValueError, OSError: saying what is wrong.
     """
     if form.missing:
         raise ValueError(
             f"`format` {options.format} needs {', '.join(form.missing)}, which is not installed: "
             f"pip install {' '.join(form.missing)}"
         )
+    if not options.source.exists():
+        raise FileNotFoundError(f"There is no file or directory {options.source}")
     outputs.check_vacant(form.files(output), overwrite=options.overwrite)
     if form.suffix:
         rule = f"for `format` {options.format}"
