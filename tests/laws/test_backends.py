@@ -1,22 +1,27 @@
 """One network, three backends: the same weights and images give the same logits, statistics and gradients.
 
-Run as a program, this file measures every case on the backend that `KERAS_BACKEND` names.
+All that needs a process of another backend is here, so that each backend starts once. Run as a program, this file
+measures every case on the backend that `KERAS_BACKEND` names.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
+import json
+import shutil
 import sys
 from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 
+import short_run
+from backend_process import run_on
 from keras_resnet import CifarResNet, ResNet18
 from tiers import slow
+
+TESTS = Path(__file__).parents[1]
 
 CASES = {
     "a": (CifarResNet, {"depth": 8, "shortcut": "A"}),
@@ -123,11 +128,7 @@ def measured(folder):
     def measured(backend: str, cases: list[str]) -> dict[str, dict]:
         if backend == "tensorflow":
             return {case: measure(folder, case) for case in cases}
-        if importlib.util.find_spec(backend) is None:
-            pytest.skip(f"{backend} is not installed")
-        command = [sys.executable, __file__, str(folder), backend, *cases]
-        environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = run_on(backend, __file__, folder, backend, *cases)
         assert done.returncode == 0, done.stderr
         return {case: dict(np.load(folder / f"{case}.{backend}.npz")) for case in cases}
 
@@ -157,11 +158,46 @@ def assert_agree(array, wanted, name: str) -> None:
         np.testing.assert_allclose(array, wanted, rtol=1e-4, atol=1e-4 * size, err_msg=name)
 
 
+def test_jax_keeps_the_promise_of_a_backend():
+    done = run_on("jax", TESTS / "training" / "test_backend.py")
+    assert done.returncode == 0, done.stderr
+    checked = ["processes", "iterations", "values", "evaluation", "resuming"]
+    assert done.stdout.split() == [f"check_{what}" for what in checked]
+
+
+def rows(folder: Path) -> np.ndarray:
+    return np.genfromtxt(folder / "history.csv", delimiter=",", skip_header=1)
+
+
+def test_jax_continues_what_tensorflow_began_as_tensorflow_does(tmp_path, capsys):
+    # The first weights differ, as each backend has random numbers of its own: both continue what TensorFlow began.
+    with pytest.raises(short_run.CrashError):
+        short_run.train(tmp_path / "tensorflow", iterations=3)
+    shutil.copytree(tmp_path / "tensorflow", tmp_path / "jax")
+    assert short_run.train(tmp_path / "tensorflow") == 0
+    assert "continues after iteration 3" in capsys.readouterr().out
+    done = run_on("jax", short_run.__file__, tmp_path / "jax", 6)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "continues after iteration 3" in done.stdout
+    assert "JAX" in json.loads((tmp_path / "jax" / "environment.json").read_text())[-1]["devices"][0]
+    np.testing.assert_allclose(rows(tmp_path / "jax"), rows(tmp_path / "tensorflow"), rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_tensorflow_continues_what_jax_began(tmp_path, capsys):
+    assert "CrashError" in run_on("jax", short_run.__file__, tmp_path / "both", 3).stderr
+    assert short_run.train(tmp_path / "both") == 0
+    assert "continues after iteration 3" in capsys.readouterr().out
+
+
 def main(folder: str, backend: str, *cases: str) -> None:
     # JAX would compile a generator of random numbers for each shape, of weights that come from a file anyway.
-    keras.initializers.VarianceScaling.__call__ = lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype)
-    for case in cases:
-        np.savez(Path(folder) / f"{case}.{backend}.npz", **measure(Path(folder), case))
+    def zeros(self, shape, dtype=None):
+        return keras.ops.zeros(shape, dtype)
+
+    with mock.patch.object(keras.initializers.VarianceScaling, "__call__", zeros):
+        for case in cases:
+            np.savez(Path(folder) / f"{case}.{backend}.npz", **measure(Path(folder), case))
 
 
 if __name__ == "__main__":
