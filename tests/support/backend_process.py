@@ -25,7 +25,9 @@ import pytest
 def started(backend: str) -> subprocess.Popen:
     """The process of a backend, which ends with that of the tests."""
     paths = os.pathsep.join(path for path in sys.path if path)
-    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": paths}
+    # What XLA optimizes is run a few times only.
+    flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    environment = os.environ | flags | {"KERAS_BACKEND": backend, "PYTHONPATH": paths}
     command = [sys.executable, __file__]
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(process.communicate)  # closes its standard input, and waits
