@@ -6,6 +6,7 @@ Run as a program, this file trains on the backend that `KERAS_BACKEND` names.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from interruptions import At
@@ -28,14 +29,17 @@ class CrashError(Exception):
     pass
 
 
-def train(folder: Path, iterations: int = 6) -> int:
-    """A training in this process, which an error ends after some iterations; continues what the folder holds."""
+def crash():
+    raise CrashError
 
-    def crash():
-        raise CrashError
 
+def train(folder: Path, after: int = 6, action: Callable[[], object] = crash) -> int:
+    """A training in this process; continues what the folder holds, and does something after some iterations.
+
+    That is in the middle of those that follow: the checkpoint and the record are of these iterations.
+    """
     run = Run(directory=str(folder), resume=folder.exists(), iterations_per_call=3, checkpoint_every=3)
-    return experiment.train(RECIPE, run, [At(iterations + 1, crash)])
+    return experiment.train(RECIPE, run, [At(after + 1, action)])
 
 
 if __name__ == "__main__":
