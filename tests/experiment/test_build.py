@@ -40,14 +40,7 @@ def test_tables_have_a_row_for_every_word_of_a_recipe():
     assert tuple(resnet.BUILDERS) == get_args(recipe.Family)
 
 
-FEW = [
-    "digits-resnet8",
-    "cifar10-resnet20",
-    "cifar10-plain20",
-    "cifar100-resnet20",
-    "imagenet-resnet50",
-    "folder-resnet18",
-]
+FEW = ["cifar10-resnet20", "imagenet-resnet50", "folder-resnet18"]
 
 
 @pytest.mark.parametrize("name", [*FEW, *slow(name for name in RECIPES if name not in FEW)])
@@ -122,5 +115,6 @@ def test_the_seed_decides_the_first_weights(digits):
         recipe = replace(RECIPE, training=replace(RECIPE.training, seed=seed))
         return build.build_network(recipe, digits).get_layer("conv1_conv").get_weights()[0]
 
-    np.testing.assert_array_equal(weights(1), weights(1))
-    assert (weights(1) != weights(2)).any()
+    first = weights(1)
+    np.testing.assert_array_equal(weights(1), first)
+    assert (weights(2) != first).any()

@@ -1,22 +1,28 @@
 """One network, three backends: the same weights and images give the same logits, statistics and gradients.
 
-Run as a program, this file measures every case on the backend that `KERAS_BACKEND` names.
+All that needs a process of another backend is here, so that each backend starts once. Run as a program, this file
+measures every case on the backend that `KERAS_BACKEND` names.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
+import functools
+import json
+import shutil
 import sys
 from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 
+import short_run
+from backend_process import run_on
 from keras_resnet import CifarResNet, ResNet18
 from tiers import slow
+
+TESTS = Path(__file__).parents[1]
 
 CASES = {
     "a": (CifarResNet, {"depth": 8, "shortcut": "A"}),
@@ -45,7 +51,7 @@ def transposed(network, case: str, weights):
     """The same network with the channels first, as a function of images with the channels last."""
     *size, channels = network.image_shape
     first = build(case, data_format="channels_first", input_shape=(channels, *size), weights=weights)
-    return lambda x: first(np.moveaxis(x, -1, 1))
+    return lambda x: forward(first, np.moveaxis(x, -1, 1), training=False)
 
 
 def value(tensor) -> np.ndarray:
@@ -82,11 +88,25 @@ def train(network, x) -> tuple:
     return logits, gradients
 
 
+def forward(network, x, training: bool):
+    """Logits; updates the statistics in training."""
+    if keras.backend.backend() != "jax":
+        return network(x, training=training)
+    import jax  # which would compile each operation by itself
+
+    call = jax.jit(functools.partial(network.stateless_call, training=training))
+    trainable, state = ([v.value for v in of] for of in (network.trainable_variables, network.non_trainable_variables))
+    logits, state = call(trainable, state, x)
+    for variable, updated in zip(network.non_trainable_variables, state, strict=True):
+        variable.assign(updated)
+    return logits
+
+
 def measure(folder: Path, case: str) -> dict[str, np.ndarray]:
     weights = folder / f"{case}.weights.h5"
     network = build(case, weights=weights)
     x = np.random.default_rng(1).normal(size=(4, *network.image_shape)).astype("float32")
-    measured = {"logits": value(network(x))}
+    measured = {"logits": value(forward(network, x, training=False))}
     if keras.backend.backend() != "tensorflow" and case in WITH_CHANNELS_FIRST:
         measured[CHANNELS_FIRST] = value(transposed(network, case, weights)(x))
     if case in WITH_GRADIENTS:
@@ -94,7 +114,7 @@ def measure(folder: Path, case: str) -> dict[str, np.ndarray]:
         for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
             measured[f"gradient of {variable.path}"] = value(gradient)
     else:
-        logits = network(x, training=True)
+        logits = forward(network, x, training=True)
     measured["logits in training"] = value(logits)
     for variable in network.non_trainable_variables:
         measured[variable.path] = value(variable)
@@ -123,11 +143,7 @@ def measured(folder):
     def measured(backend: str, cases: list[str]) -> dict[str, dict]:
         if backend == "tensorflow":
             return {case: measure(folder, case) for case in cases}
-        if importlib.util.find_spec(backend) is None:
-            pytest.skip(f"{backend} is not installed")
-        command = [sys.executable, __file__, str(folder), backend, *cases]
-        environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = run_on(backend, __file__, folder, backend, *cases)
         assert done.returncode == 0, done.stderr
         return {case: dict(np.load(folder / f"{case}.{backend}.npz")) for case in cases}
 
@@ -157,11 +173,44 @@ def assert_agree(array, wanted, name: str) -> None:
         np.testing.assert_allclose(array, wanted, rtol=1e-4, atol=1e-4 * size, err_msg=name)
 
 
+def test_jax_keeps_the_promise_of_a_backend():
+    done = run_on("jax", TESTS / "training" / "test_backend.py")
+    assert done.returncode == 0, done.stderr
+    checked = ["processes", "iterations", "values", "evaluation", "resuming"]
+    assert done.stdout.split() == [f"check_{what}" for what in checked]
+
+
+def rows(folder: Path) -> np.ndarray:
+    return np.genfromtxt(folder / "history.csv", delimiter=",", skip_header=1)
+
+
+def test_jax_continues_what_tensorflow_began_as_tensorflow_does(tmp_path):
+    # The first weights differ, as each backend has random numbers of its own: both continue what TensorFlow began.
+    # That TensorFlow comes to the same bits when it is stopped on the way, `test_continuing` tells.
+    copy = functools.partial(shutil.copytree, tmp_path / "tensorflow", tmp_path / "jax")
+    assert short_run.train(tmp_path / "tensorflow", 3, copy) == 0
+    done = run_on("jax", short_run.__file__, tmp_path / "jax", 6)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "continues after iteration 3" in done.stdout
+    assert "JAX" in json.loads((tmp_path / "jax" / "environment.json").read_text())[-1]["devices"][0]
+    np.testing.assert_allclose(rows(tmp_path / "jax"), rows(tmp_path / "tensorflow"), rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_tensorflow_continues_what_jax_began(tmp_path, capsys):
+    assert "CrashError" in run_on("jax", short_run.__file__, tmp_path / "both", 3).stderr
+    assert short_run.train(tmp_path / "both") == 0
+    assert "continues after iteration 3" in capsys.readouterr().out
+
+
 def main(folder: str, backend: str, *cases: str) -> None:
     # JAX would compile a generator of random numbers for each shape, of weights that come from a file anyway.
-    keras.initializers.VarianceScaling.__call__ = lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype)
-    for case in cases:
-        np.savez(Path(folder) / f"{case}.{backend}.npz", **measure(Path(folder), case))
+    def zeros(self, shape, dtype=None):
+        return keras.ops.zeros(shape, dtype)
+
+    with mock.patch.object(keras.initializers.VarianceScaling, "__call__", zeros):
+        for case in cases:
+            np.savez(Path(folder) / f"{case}.{backend}.npz", **measure(Path(folder), case))
 
 
 if __name__ == "__main__":

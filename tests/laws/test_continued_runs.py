@@ -14,12 +14,17 @@ import tensorflow as tf
 
 import train
 from catalog import RECIPES
+from finished_runs import finished_run
 from keras_resnet.config.recipe import DataConfig, Recipe, ScheduleConfig, TrainingConfig
 from keras_resnet.config.run import Run
-from keras_resnet.experiment import build
+from keras_resnet.data.datasets import loading
+from keras_resnet.experiment import backends, build
 from keras_resnet.experiment import run as experiment
 from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.training.checkpoints import Checkpoints
 from keras_resnet.training.tensorflow import strategies
+from keras_resnet.training.tensorflow.backend import TensorFlowBackend
+from keras_resnet.training.tensorflow.processes import StrategyProcesses
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -132,12 +137,13 @@ def test_the_directory_alone_continues_a_run_with_its_data_and_its_flags(tmp_pat
     assert Recipe.from_json(directory.recipe.read_text()) == RECIPE
 
 
-def test_a_finished_run_says_so_and_nothing_on_the_disk_changes(whole, capsys):
-    before = traces(whole.path)
-    assert train.main([str(whole.path)]) == 0
+def test_a_finished_run_says_so_and_nothing_on_the_disk_changes(tmp_path, capsys):
+    finished = finished_run(tmp_path, RECIPE)
+    before = traces(finished.path)
+    assert train.main([str(finished.path)]) == 0
     assert capsys.readouterr().out.startswith("This run is finished.")
-    assert experiment.train(RECIPE, run(whole.path, resume=True)) == 0
-    assert traces(whole.path) == before
+    assert experiment.train(RECIPE, run(finished.path, resume=True)) == 0
+    assert traces(finished.path) == before
 
 
 @pytest.mark.slow
@@ -184,7 +190,10 @@ def test_a_recipe_whose_network_the_checkpoints_do_not_fit_leaves_the_run_as_it_
 
 def test_checkpoints_are_not_continued_unasked(tmp_path):
     shared = {"checkpoint_directory": str(tmp_path / "shared")}
-    stop(tmp_path / "one", **shared)
+    processes = StrategyProcesses(strategies.one_device())
+    data = loading.load("digits", holdout=137)
+    values = backends.make(TensorFlowBackend, processes, RECIPE, run(tmp_path / "one"), data).read()
+    Checkpoints(tmp_path / "shared").save(15, values, {"about": {"recipe": RECIPE.hyperparameters()}})
     before = traces(tmp_path)
     with pytest.raises(
         FileExistsError, match=r"shared already holds checkpoints: continue from them with `resume=True`"

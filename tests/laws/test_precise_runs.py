@@ -22,6 +22,7 @@ from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.training.tensorflow import precise_batch_norm, strategies
 from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics, statistics_batches
 from keras_resnet.training.variable_names import by_path
+from tiers import slow
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -129,14 +130,21 @@ def test_replicas_keep_what_one_device_computes_from_their_network(
     assert directory.read_result()["splits"]["validation"]["top1_error"] == pytest.approx(wrong)
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize(
-    ("changes", "together"),
+    ("changes", "together", "replicas"),
     [
-        ({}, 32),
-        ({"accumulation": 2}, 16),
-        ({"normalization_batch_size": 8}, 8),
-        ({"normalization_batch_size": 16, "accumulation": 2}, 16),
+        ({}, 32, 1),
+        ({"accumulation": 2}, 16, 2),
+        ({"normalization_batch_size": 8}, 8, 2),
+        *slow(
+            [
+                ({}, 32, 2),
+                ({"accumulation": 2}, 16, 1),
+                ({"normalization_batch_size": 8}, 8, 1),
+                ({"normalization_batch_size": 16, "accumulation": 2}, 16, 1),
+                ({"normalization_batch_size": 16, "accumulation": 2}, 16, 2),
+            ]
+        ),
     ],
     ids=str,
 )

@@ -563,6 +563,13 @@ print(writing.wait(60), flush=True)
 """
 
 
+def test_no_process_waits_at_its_end_for_what_writes_a_checkpoint(tmp_path, gate):
+    before = set(threading.enumerate())
+    save(Checkpoints(tmp_path, asynchronous=True), 1)
+    assert [thread.daemon for thread in set(threading.enumerate()) - before] == [True]
+
+
+@pytest.mark.slow
 def test_a_process_ends_although_a_checkpoint_hangs(tmp_path, process):
     start = time.monotonic()
     _, lines = process(HANGING.format(directory=str(tmp_path)))

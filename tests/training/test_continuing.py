@@ -19,6 +19,7 @@ from keras_resnet.optimization.schedules import ErrorGate, Plateau, Steps
 from keras_resnet.runs.history import History
 from keras_resnet.training.checkpoints import Checkpoints
 from keras_resnet.training.intervals import Intervals
+from tiers import slow
 
 HOUR = 3600.0  # seconds in which any iterations end, so that a slow machine runs as many at once
 
@@ -83,9 +84,17 @@ def uninterrupted(start, tmp_path, outcomes):
     return of
 
 
-@pytest.mark.parametrize("action", [press_ctrl_c, ask_to_stop, crash])
-@pytest.mark.parametrize("stop_at", [1, 3, 5, 7, 10, 11, 13, 17, 20, 24, 30])
-@pytest.mark.parametrize("schedule", SCHEDULES)
+STOPS = [
+    (stop_at, schedule, action)
+    for stop_at in (1, 3, 5, 7, 10, 11, 13, 17, 20, 24, 30)
+    for schedule in SCHEDULES
+    for action in (press_ctrl_c, ask_to_stop, crash)
+]
+FEW, REST = STOPS[::4], [stop for index, stop in enumerate(STOPS) if index % 4]
+"""Every fourth: each iteration at least twice, and each schedule with each action."""
+
+
+@pytest.mark.parametrize(("stop_at", "schedule", "action"), [*FEW, *slow(REST)])
 def test_a_run_stopped_anywhere_comes_to_the_same_bits(start, tmp_path, uninterrupted, schedule, action, stop_at):
     with pytest.raises((Stopped, CrashError)):
         start(schedule=SCHEDULES[schedule](), intervals=SHORT, callbacks=[At(stop_at, action)]).run()

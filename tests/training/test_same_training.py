@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import runpy
@@ -19,21 +20,16 @@ from tiers import slow
 
 PROGRAM = Path(__file__).with_name("trajectory.py")
 program = runpy.run_path(str(PROGRAM))
-losses, ALL = program["losses"], program["GLOBAL_BATCH_SIZE"]
+losses, training = program["losses"], program["training"]
+ALL, RATE = program["GLOBAL_BATCH_SIZE"], program["RATE"]
 HALF = ALL // 2
 
 
 @pytest.fixture(scope="module")
-def of_one_device() -> Callable[[int], np.ndarray]:
-    """The losses on one device, by the images that batch normalization sees."""
-    kept: dict[int, np.ndarray] = {}
-
-    def of_one_device(size: int) -> np.ndarray:
-        if size not in kept:
-            kept[size] = losses(strategies.one_device(), size)
-        return kept[size]
-
-    return of_one_device
+def of_one_device() -> Callable[..., np.ndarray]:
+    """The losses on one device, by the images that batch normalization sees, and the rate."""
+    trained = functools.cache(functools.partial(training, strategies.one_device()))
+    return functools.cache(lambda size, rate=RATE: trained(size)(rate))
 
 
 def start(*words: object, **environment: str) -> subprocess.Popen:
@@ -51,7 +47,7 @@ def result(process: subprocess.Popen) -> np.ndarray:
 
 def test_learning_makes_a_difference(of_one_device):
     """Trajectories that stood still would all agree."""
-    still = losses(strategies.one_device(), ALL, rate=0.0)
+    still = of_one_device(ALL, 0.0)
     assert len(still) == program["ITERATIONS"]
     assert np.abs(of_one_device(ALL) / still - 1).max() > 0.1
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -35,6 +36,13 @@ def losses(
     strategy: tf.distribute.Strategy, normalization_batch_size: int, parts: int = 1, rate: float = RATE, **options
 ) -> np.ndarray:
     """The losses of the iterations."""
+    return training(strategy, normalization_batch_size, parts, **options)(rate)
+
+
+def training(
+    strategy: tf.distribute.Strategy, normalization_batch_size: int, parts: int = 1, **options
+) -> Callable[[float], np.ndarray]:
+    """The losses of the iterations by the rate, each time from the beginning."""
     digits = loading.load("digits").train
     noise = np.random.default_rng(0).uniform(0, 50, digits.images.shape)
     images = ArraySplit((0.8 * digits.images + noise).astype("uint8"), digits.labels)
@@ -55,8 +63,15 @@ def losses(
         )
 
     run = multi_step(replica, strategy=strategy, accumulation=parts)
-    measured, _ = run(iter(strategies.batches(strategy, make)), tf.fill([ITERATIONS], rate))
-    return measured.numpy()
+    first = [(variable, np.array(variable)) for variable in (*model.variables, *optimizer.variables)]
+
+    def losses(rate: float) -> np.ndarray:
+        for variable, value in first:
+            variable.assign(value)
+        measured, _ = run(iter(strategies.batches(strategy, make)), tf.fill([ITERATIONS], rate))
+        return measured.numpy()
+
+    return losses
 
 
 if __name__ == "__main__":

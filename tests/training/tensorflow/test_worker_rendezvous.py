@@ -207,7 +207,8 @@ def test_a_late_worker_does_not_wait_for_those_who_have_started_tensorflow(patie
         assert seconds(lambda: wait_for_workers(local(ports), 2, timeout=LONG)) < SOON
 
 
-def test_a_server_that_only_listens_has_joined():
+def test_a_server_that_only_listens_has_joined(monkeypatch):
+    monkeypatch.setattr(worker_rendezvous, "PATIENCE", 0.4)
     own, other = free_ports(2)
     for timeout in (LONG, 1):  # with little time there is less patience
         with server(other, lambda call: None):
@@ -235,10 +236,10 @@ def test_another_list_of_workers_is_found_out(other):
     addresses = local(free_ports(3))
     reason = rf"worker.* 0 \({addresses[0]}, worker 0 answers there, with another list of workers\)"
     with ThreadPoolExecutor(2) as pool:
-        different = pool.submit(wait_for_workers, [addresses[worker] for worker in other], 0, timeout=1.5)
-        same = pool.submit(wait_for_workers, addresses, 2, timeout=1.5)
+        different = pool.submit(wait_for_workers, [addresses[worker] for worker in other], 0, timeout=1.0)
+        same = pool.submit(wait_for_workers, addresses, 2, timeout=1.0)
         with pytest.raises(TimeoutError, match=reason):
-            wait_for_workers(addresses, 1, timeout=1)
+            wait_for_workers(addresses, 1, timeout=0.6)
         assert isinstance(different.exception(), TimeoutError)
         assert isinstance(same.exception(), TimeoutError)
 
