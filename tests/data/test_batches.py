@@ -42,7 +42,7 @@ def test_a_pipeline_started_late_continues_the_same_batches(split, operations):
         np.testing.assert_array_equal(late_labels, labels[first:])
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 4, 25])
+@pytest.mark.parametrize("batch_size", [3, 25, *slow([1, 4])])
 def test_every_epoch_trains_on_every_image_once(array_split, batch_size):
     batches = training_batches(array_split, global_batch_size=batch_size, augmentation=(), seed=0)
     images, labels = (array.reshape(-1, *array.shape[2:]) for array in take(batches, -(-30 // batch_size)))
@@ -79,7 +79,7 @@ def test_epochs_and_seeds_augment_differently(array_split):
     assert (first != second).any() and (first != other).any()
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 5, 12, 64])
+@pytest.mark.parametrize("batch_size", [4, 5, 64, *slow([1, 12])])
 def test_evaluation_counts_every_image_once_in_order(split, batch_size):
     images, labels = take(evaluation_batches(split, batch_size=batch_size), -(-split.size // batch_size))
     images, labels = images.reshape(-1, *split.image_shape), labels.reshape(-1)

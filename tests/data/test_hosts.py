@@ -90,7 +90,7 @@ def evaluation(split: ArraySplit, size: int, **where: int):
 
 
 @pytest.mark.parametrize(("hosts", "replicas"), HOSTS_AND_REPLICAS)
-@pytest.mark.parametrize("images_in_split", [1, 3, 23])
+@pytest.mark.parametrize("images_in_split", [1, 23, *slow([3])])
 def test_evaluation_counts_every_image_once_whatever_the_hosts(hosts, replicas, images_in_split):
     """Also where there are more hosts than images."""
     split, where = numbered(images_in_split), {"replicas": replicas, "hosts": hosts}

@@ -182,21 +182,34 @@ def stopped(prepared, tmp_path, monkeypatch) -> Path:
     return tmp_path / "stopped"
 
 
-@pytest.mark.parametrize("content", ["", "null", "[1]", "{}", '{"bytes": 1}'])
-def test_a_shard_of_a_damaged_record_is_made_again(prepared, stopped, content):
+def shard_records(stopped: Path) -> list[Path]:
+    """What a stopped preparation keeps of the shards that it has written."""
+    return sorted((stopped / ".preparation").glob("imagenet2012-*.json"))
+
+
+def made_again(prepared, stopped: Path) -> set[str]:
+    """The shards that are written when a stopped preparation continues, to the same end as one that went through."""
     plan, directory, _ = prepared
-    (stopped / ".preparation" / f"{TRAIN}.json").write_text(content)
     told = []
     preparation.prepare(plan, stopped, progress=lambda record, new: told.append(record["file"]) if new else None)
-    assert contents(stopped) == contents(directory) and len(told) == 2 and TRAIN in told
+    assert contents(stopped) == contents(directory)
+    return set(told)
 
 
-@pytest.mark.parametrize("missing", ["refused", "lost", "offsets"])
-def test_a_shard_of_a_record_that_says_too_little_is_made_again(prepared, stopped, missing):
-    record = stopped / ".preparation" / f"{TRAIN}.json"
-    record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != missing}))
-    preparation.prepare(prepared[0], stopped)
-    assert contents(stopped) == contents(prepared[1])
+def test_a_shard_of_a_damaged_record_is_made_again(prepared, stopped):
+    left = set(made_again(prepared, shutil.copytree(stopped, stopped.with_name("whole"))))
+    assert len(left) == 1
+    damaged = dict(zip(shard_records(stopped), ["", "null", "[1]", "{}", '{"bytes": 1}'], strict=True))
+    for record, content in damaged.items():
+        record.write_text(content)
+    assert made_again(prepared, stopped) == left | {record.stem for record in damaged}
+
+
+def test_a_shard_of_a_record_that_says_too_little_is_made_again(prepared, stopped):
+    damaged = dict(zip(shard_records(stopped), ["refused", "lost", "offsets"], strict=False))
+    for record, missing in damaged.items():
+        record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != missing}))
+    assert {record.stem for record in damaged} <= made_again(prepared, stopped)
 
 
 def test_a_damaged_plan_is_named_and_nothing_is_overwritten(prepared, stopped):
@@ -354,27 +367,28 @@ def flip(path: Path, position: int) -> None:
 
 
 TRAIN = "imagenet2012-train.tfrecord-00001-of-00004"
+INDEX = "imagenet2012-train.index.npz"
 
 DAMAGE = {
-    "flipped": (lambda d: flip(d / TRAIN, 2000), f"{TRAIN}: another SHA-256"),
-    "flipped record": (lambda d: flip(d / TRAIN, 2000), f"{TRAIN}: damaged after "),
-    "missing": (lambda d: (d / TRAIN).unlink(), f"{TRAIN}: missing"),
-    "count": (lambda d: (d / TRAIN).unlink(), "train: 27 images. The manifest counts 36"),
-    "cut": (lambda d: (d / TRAIN).write_bytes((d / TRAIN).read_bytes()[:900]), f"{TRAIN}: damaged after "),
-    "index": (lambda d: flip(d / "imagenet2012-train.index.npz", -1), "imagenet2012-train.index.npz: another SHA-256"),
-    "foreign": (lambda d: (d / f"{TRAIN}0").touch(), f"{TRAIN}0: not in the manifest"),
+    "flipped": (lambda d: flip(d / TRAIN, 2000), [f"{TRAIN}: another SHA-256", f"{TRAIN}: damaged after "]),
+    "missing": (lambda d: (d / TRAIN).unlink(), [f"{TRAIN}: missing", "train: 27 images. The manifest counts 36"]),
+    "cut": (lambda d: (d / TRAIN).write_bytes((d / TRAIN).read_bytes()[:900]), [f"{TRAIN}: damaged after "]),
+    "index": (lambda d: flip(d / INDEX, -1), [f"{INDEX}: another SHA-256"]),
+    "foreign": (lambda d: (d / f"{TRAIN}0").touch(), [f"{TRAIN}0: not in the manifest"]),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_verification_finds_damage(prepared, tmp_path, case):
-    _, directory, _ = prepared
-    for path in directory.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    assert preparation.verify(tmp_path) == []
+def test_verification_finds_damage(copy, case):
     damage, expected = DAMAGE[case]
-    damage(tmp_path)
-    assert any(problem.startswith(expected) for problem in preparation.verify(tmp_path))
+    damage(copy)
+    problems = preparation.verify(copy)
+    for each in expected:
+        assert any(problem.startswith(each) for problem in problems)
+
+
+def test_verification_finds_nothing_in_what_is_whole(copy):
+    assert preparation.verify(copy) == []
 
 
 def test_verification_decodes_every_image(prepared, monkeypatch):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,13 +10,15 @@ import pytest
 from keras_resnet.host import files
 
 
-@pytest.fixture
-def small_disk():
-    """Lets no file grow beyond 1,000 bytes."""
+@contextmanager
+def small_disk() -> Iterator[None]:
+    """Lets no file grow beyond 1,000 bytes; no fixture, or it would hold for the file that pytest's output goes to."""
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, usual[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -27,9 +31,10 @@ def test_a_file_is_replaced_wholly(tmp_path):
     assert contents(tmp_path) == {"a.json": '{\n "ä": [\n  2\n ]\n}\n'.encode()}
 
 
-def test_a_file_that_does_not_fit_leaves_the_old_one_and_no_other(tmp_path, small_disk):
+def test_a_file_that_does_not_fit_leaves_the_old_one_and_no_other(tmp_path):
     files.write(tmp_path / "a.bin", b"o" * 1000, "")
-    with pytest.raises(OSError, match=f"{tmp_path / 'a.bin'} cannot be written: File too large. Buy a disk"):
+    refused = pytest.raises(OSError, match=f"{tmp_path / 'a.bin'} cannot be written: File too large. Buy a disk")
+    with refused, small_disk():
         files.write(tmp_path / "a.bin", bytes(1001), "Buy a disk")
     assert contents(tmp_path) == {"a.bin": b"o" * 1000}
 

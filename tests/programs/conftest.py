@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def loaded_once(monkeypatch, request) -> None:
-    """Lets a program take a network that an earlier test of the module has loaded, if its file is still the same."""
+    """Lets a program take a network that an earlier test of the module has loaded, if its files are still the same."""
     from keras_resnet.inference import trained_network
 
     load = trained_network.load
@@ -17,8 +17,9 @@ def loaded_once(monkeypatch, request) -> None:
 
     def load_once(source, preprocessing=None):
         path = Path(source)
-        key = (str(source), preprocessing, path.stat().st_mtime_ns if path.is_file() else None)
-        if key not in loaded or not path.is_file():
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        key = (str(source), preprocessing, *((file.name, file.stat().st_mtime_ns) for file in files if file.is_file()))
+        if key not in loaded:
             loaded[key] = load(source, preprocessing)
         return loaded[key]
 

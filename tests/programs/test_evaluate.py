@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import re
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +31,8 @@ from keras_resnet.training.tensorflow import strategies
 from keras_resnet.training.tensorflow.evaluator import evaluator
 from pictures import smooth
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 SIZE = 32
 CLASSES = ("cat", "cow", "dog", "eel", "fox", "gnu")
 RECIPE = Recipe(
@@ -39,11 +43,20 @@ RECIPE = Recipe(
 )
 
 
-def write_network(file: Path, *, seed: int = 0, classes: int = len(CLASSES), shape=(1, 1, 3)) -> None:
+def write_network(file: Path, **network) -> None:
+    file.write_bytes(network_file(**network))
+
+
+@functools.cache
+def network_file(*, seed: int = 0, classes: int = len(CLASSES), shape=(1, 1, 3)) -> bytes:
+    """What the file of a network holds."""
     keras.utils.set_random_seed(seed)
     normalize = input_normalization.layer(np.full(shape, 120.0, "float32"), np.full((1, 1, 3), 40.0, "float32"))
     image = normalize(keras.Input((SIZE, SIZE, 3), dtype="uint8"))
-    CifarResNet(8, input_tensor=image, classes=classes, classifier_activation=None).save(file)
+    network = CifarResNet(8, input_tensor=image, classes=classes, classifier_activation=None)
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(file := Path(folder) / "network.keras")
+        return file.read_bytes()
 
 
 def write_run(path: Path, data: Path, *, recipe: Recipe = RECIPE, names=CLASSES, **network) -> Path:

@@ -13,6 +13,8 @@ from commands import status
 from keras_resnet.export import comparison, formats, runtimes, writers
 from tiers import slow
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
@@ -34,14 +36,19 @@ def source(network):
     return network[0]
 
 
+@pytest.fixture(scope="module")
+def logits(network):
+    """From images to the logits of the network."""
+    return runtimes.run_keras(network[1])
+
+
 @pytest.fixture
-def stand_in(network, monkeypatch):
+def stand_in(logits, monkeypatch):
     """Makes litert a format whose files hold a word, and whose runtime is the network itself, off by an amount."""
 
     def install(amount: float) -> None:
-        run = runtimes.run_keras(network[1])
         monkeypatch.setitem(writers.WRITERS, "litert", lambda network, path, batch_size: path.write_text(str(amount)))
-        monkeypatch.setitem(runtimes.RUNTIMES, "litert", lambda path, threads: lambda images: run(images) + amount)
+        monkeypatch.setitem(runtimes.RUNTIMES, "litert", lambda path, threads: lambda images: logits(images) + amount)
 
     return install
 
@@ -110,9 +117,8 @@ def test_a_file_that_does_something_else_is_found_and_marked(source, tmp_path, c
 
 
 @pytest.mark.parametrize(("share", "status"), [(9e-5, 0), (1.1e-4, 1)])
-def test_the_limit_is_a_ten_thousandth_of_the_range(network, tmp_path, stand_in, share, status):
-    logits = runtimes.run_keras(network[1])(comparison.pictures(network[1], 8))
-    stand_in(share * np.ptp(logits))
+def test_the_limit_is_a_ten_thousandth_of_the_range(network, logits, tmp_path, stand_in, share, status):
+    stand_in(share * np.ptp(logits(comparison.pictures(network[1], 8))))
     assert run(network[0], "litert", tmp_path / "network.tflite") == status
 
 

@@ -20,6 +20,9 @@ RESIDUAL = RECIPES["digits-resnet8"]
 PLAIN = replace(RESIDUAL, name="digits-plain8", model=replace(RESIDUAL.model, shortcut=None))
 
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> list[RunDirectory]:
     directory = tmp_path_factory.mktemp("runs")

@@ -17,6 +17,7 @@ from keras_resnet.config.recipe import DataConfig, Recipe
 from keras_resnet.config.run import Run
 from keras_resnet.data.datasets import loading
 from keras_resnet.runs.directory import RunDirectory
+from tiers import slow
 
 DIGITS = tuple(map(str, range(10)))
 RECIPE = Recipe("digits", "", data=DataConfig("digits", holdout=37, augmentation=(), normalization="per-channel"))
@@ -70,7 +71,7 @@ def expected_counts(network: Path, split) -> np.ndarray:
     return counts
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize("split", ["validation", *slow(["test"])])
 def test_a_run_is_asked_about_its_own_split(capsys, tmp_path, run, network, drawn, split):
     assert ask(run, tmp_path / "out", "--split", split, "--batch-size", "50") == 0
     images = loading.load("digits", holdout=37).splits[split]

@@ -13,6 +13,7 @@ import tensorflow as tf
 import asked_networks
 import predict
 from cli import pictures
+from tiers import slow
 
 NAMES = ("cat", "dog", "fish", "fox", "owl", "rat", "yak")
 
@@ -47,7 +48,7 @@ def read(capsys, *arguments, status=0) -> list[dict]:
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 32])
+@pytest.mark.parametrize("batch_size", [3, *slow([1, 32])])
 def test_the_scores_of_a_folder_are_those_of_the_network(capsys, tmp_path, network, images, batch_size):
     found = read(capsys, network.file, tmp_path / "pictures", "--batch-size", batch_size)
     assert [entry["file"] for entry in found] == list(images)

@@ -14,6 +14,7 @@ from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
 from keras_resnet.reporting.html import document
 from keras_resnet.reporting.html.reading import RunRecord
 from keras_resnet.runs.history import Row
+from tiers import slow
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
@@ -136,7 +137,7 @@ def test_text_of_runs_is_never_html(tabs):
     assert tabs.problems == []
 
 
-@pytest.mark.parametrize("width", [320, 390])
+@pytest.mark.parametrize("width", [320, *slow([390])])
 def test_a_phone_scrolls_in_one_direction(tabs, page, width):
     tab = tabs.open(page, width=width, is_mobile=True)
     assert tab.evaluate("document.documentElement.scrollWidth") == width

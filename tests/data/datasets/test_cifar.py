@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.datasets import loading
+from keras_resnet.data.datasets import cifar, loading
 
 tfds = pytest.importorskip("tensorflow_datasets")
+
+MEAN = [0.4914, 0.4822, 0.4465]
+"""Of the training images of CIFAR-10, as published."""
 
 
 def write(name, directory, version="3.0.2", train=12, classes=100, size=32):
@@ -91,13 +94,27 @@ def test_a_label_out_of_range_is_refused(tmp_path):
         loading.load("cifar10", tmp_path)
 
 
-def test_the_real_cifar10(shared_data):
+@pytest.fixture
+def real(shared_data):
+    """The data directory that holds the real CIFAR-10."""
     if not (shared_data / "tfds" / "cifar10").is_dir():
         pytest.skip(f"no cifar10 in {shared_data / 'tfds'}")
-    data = loading.load("cifar10", shared_data / "tfds", holdout=5000)
+    return shared_data / "tfds"
+
+
+def test_the_first_images_of_the_real_cifar10(real):
+    builder = tfds.builder_from_directory(cifar.find_version("cifar10", real))
+    first = cifar.read(builder, "train[:2000]")
+    assert first.image_shape == (32, 32, 3)
+    np.testing.assert_allclose(np.bincount(first.labels), [200] * 10, atol=50)
+    np.testing.assert_allclose(first.images.mean(axis=(0, 1, 2)) / 255, MEAN, atol=0.02)
+
+
+@pytest.mark.slow
+def test_the_real_cifar10(real):
+    data = loading.load("cifar10", real, holdout=5000)
     assert (data.train.size, data.validation.size) == (45_000, 5_000)
     counts = np.bincount(data.train.labels) + np.bincount(data.validation.labels)
     np.testing.assert_array_equal(counts, [5000] * 10)
     mean = (45 * data.train.images.mean(axis=(0, 1, 2)) + 5 * data.validation.images.mean(axis=(0, 1, 2))) / 50
-    # The published means of the training set, 0.4914, 0.4822, 0.4465.
-    np.testing.assert_allclose(mean / 255, [0.4914, 0.4822, 0.4465], atol=1e-4)
+    np.testing.assert_allclose(mean / 255, MEAN, atol=1e-4)

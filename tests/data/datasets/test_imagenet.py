@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -44,6 +45,7 @@ def scans(monkeypatch) -> list[int]:
     return done
 
 
+@functools.cache
 def example(label, split, older=False):
     image = tf.io.encode_jpeg(tf.fill([10, 12, 3], tf.constant(60 * label, tf.uint8))).numpy()
     name = f"{NAMES[label]}_7.JPEG" if split == "train" else "ILSVRC2012_val_00000001.JPEG"

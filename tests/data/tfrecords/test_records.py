@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from pathlib import Path
@@ -21,6 +22,7 @@ SIZE, BATCH, DONE = sum(COUNTS), 4, 4
 TFDS, OLDER = SCHEMAS
 
 
+@functools.cache
 def example(index, schema=TFDS, image=None):
     """A flat image of gray level 10 x index, of class index % 7."""
     if image is None:
