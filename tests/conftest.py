@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -13,6 +14,13 @@ from wrapt import when_imported
 os.environ["KERAS_BACKEND"] = "tensorflow"  # tests on other backends start a process of their own
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the recipes do, whose processes have to agree with ours
+
+
+def pytest_collection_finish():
+    """Keeps what the imports left out of every later collection of garbage, which would walk all of it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # a network is made of tens of thousands of objects, none of them garbage
 
 
 @when_imported("tensorflow")

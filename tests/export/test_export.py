@@ -47,7 +47,7 @@ def difference(network, other, images, given=None) -> float:
     return comparison.compare(expected(images), found(images if given is None else given)).difference
 
 
-@pytest.mark.parametrize("options", [{}, {"shortcut": "B", "remat": True}, {"preactivation": True}])
+@pytest.mark.parametrize("options", [{"shortcut": "B", "remat": True}, {"preactivation": True}, *slow([{}])])
 def test_a_network_of_float32_stays_the_same(options):
     network = build(**options)
     copy = preparation.in_float32(network)
@@ -65,7 +65,7 @@ def test_a_network_of_mixed_precision_is_exported_in_float32():
     assert difference(exact, copy, comparison.pictures(exact, 4)) < 1e-5
 
 
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("remat", [True, *slow([False])])
 def test_a_network_takes_images_of_another_size(remat):
     network, larger = build(shortcut="B", remat=remat), build(size=20, shortcut="B", remat=remat)
     larger.set_weights(network.get_weights())
@@ -80,8 +80,12 @@ def test_folding_leaves_no_normalization_and_the_outputs(network):
     assert difference(network, folded, comparison.pictures(network, 4)) < 1e-5
 
 
-@pytest.mark.parametrize("mean", [MEAN, np.random.default_rng(0).uniform(90, 150, (8, 8, 3))])
-@pytest.mark.parametrize("inside", [True, False])
+OF_EACH_PIXEL = np.random.default_rng(0).uniform(90, 150, (8, 8, 3))
+
+
+@pytest.mark.parametrize(
+    ("mean", "inside"), [(MEAN, True), (OF_EACH_PIXEL, False), *slow([(MEAN, False), (OF_EACH_PIXEL, True)])]
+)
 def test_images_are_normalized_inside_or_outside(mean, inside):
     network = build(mean=mean)
     exported = preparation.exportable(network, preprocessing=inside)
@@ -147,7 +151,7 @@ def test_a_file_does_what_the_network_does_for_any_number_of_images(network, tmp
         assert found.agrees and found.same_top_1 == number
 
 
-@pytest.mark.parametrize("name", [*WITHOUT_MORE, *slow(["onnx", "torch"])])
+@pytest.mark.parametrize("name", ["litert", *slow(["saved-model", "onnx", "torch"])])
 def test_a_file_may_be_for_batches_of_one_size(network, tmp_path, name):
     run = exported(network, name, tmp_path, 2)
     images = comparison.pictures(network, 3)

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 import keras_resnet
+from cheap_kernels import cheap_kernels
 from keras_resnet.facts.network_spec import NetworkSpec
 from keras_resnet.models import residual_network
 from keras_resnet.models.resnet import BUILDERS
@@ -41,11 +42,11 @@ def described(network) -> list[tuple[str, str, tuple]]:
 
 
 LARGE = ["18", "34 A", "34 C", "34 plain", "50", "50 C", "50 slim"]
-small_depths = pytest.fixture(small_depths)
+small_depths, cheap_kernels = map(pytest.fixture, (small_depths, cheap_kernels))
 
 
 @pytest.mark.parametrize("name", [*(name for name in NETWORKS if name not in LARGE), *slow(LARGE)])
-def test_a_specification_builds_the_same_network_again(small_depths, name):
+def test_a_specification_builds_the_same_network_again(small_depths, cheap_kernels, name):
     network = NETWORKS[name]()
     spec = network.spec
     given = {"input_shape": network.image_shape, "data_format": network.data_format}
@@ -56,7 +57,7 @@ def test_a_specification_builds_the_same_network_again(small_depths, name):
     assert spec.channels == (1 if "one" in name else 3)
 
 
-def test_a_specification_has_the_arguments_of_the_builder(small_depths):
+def test_a_specification_has_the_arguments_of_the_builder(small_depths, cheap_kernels):
     arguments = {"shortcut": "A", "bottleneck_stride": "3x3", "preactivation": True, "pool_padding": "symmetric"}
     network = keras_resnet.ResNet(14, classes=5, input_shape=(32, 32, 3), **arguments)
     assert network.spec == NetworkSpec("imagenet", 14, block="bottleneck", classes=5, **arguments)

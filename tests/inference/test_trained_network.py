@@ -11,11 +11,11 @@ import pytest
 
 import keras_resnet
 from catalog import RECIPES
+from finished_runs import finished_run
 from keras_resnet.config.recipe import ScheduleConfig, TrainingConfig
-from keras_resnet.config.run import Run
-from keras_resnet.experiment import run as experiment
 from keras_resnet.inference import trained_network
 from keras_resnet.models.preprocessing import preprocess_input
+from tiers import slow
 
 RECIPE = replace(
     RECIPES["digits-resnet8"],
@@ -27,9 +27,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("run")
-    assert experiment.train(RECIPE, Run(directory=str(directory))) == 0
-    return directory
+    return finished_run(tmp_path_factory.mktemp("run"), RECIPE).path
 
 
 @pytest.fixture
@@ -63,8 +61,13 @@ def test_the_file_of_a_run_is_enough(run):
         trained_network.load(run / "model.keras", "tf")
 
 
-@pytest.mark.parametrize("convention", ["torch", "caffe", "tf"])
-@pytest.mark.parametrize("file", ["n.keras", "n.weights.h5"])
+@pytest.mark.parametrize(
+    ("file", "convention"),
+    [
+        *(("n.keras", "torch"), ("n.weights.h5", "caffe"), ("n.keras", "tf")),
+        *slow([("n.weights.h5", "torch"), ("n.keras", "caffe"), ("n.weights.h5", "tf")]),
+    ],
+)
 def test_files_see_what_their_convention_says(network, convention, file, tmp_path):
     network.preprocessing, network.class_names = convention, tuple("abcdefghij")
     if file.endswith(".keras"):

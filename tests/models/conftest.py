@@ -2,9 +2,10 @@
 
 import pytest
 
+from cheap_kernels import cheap_kernels
 from shaken_networks import make_network, noise, photographs, split
 from small_depths import small_depths
 
-__all__ = ["make_network", "noise", "photographs", "small_depths", "split"]
+__all__ = ["cheap_kernels", "make_network", "noise", "photographs", "small_depths", "split"]
 
-small_depths = pytest.fixture(small_depths)
+small_depths, cheap_kernels = map(pytest.fixture, (small_depths, cheap_kernels))

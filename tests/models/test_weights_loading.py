@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -20,7 +24,7 @@ KINDS = [
 ]
 
 
-def network(depth=8, **options):
+def new(depth=8, **options):
     """A small network without a weight that another network starts with."""
     built = CifarResNet(depth, **{"input_shape": (8, 8, 3), **options})
     random = np.random.default_rng(0)
@@ -28,9 +32,21 @@ def network(depth=8, **options):
     return built
 
 
+network = functools.cache(new)  # for the tests that leave it as it is
+
+
+@functools.cache
+def contents(**options) -> bytes:
+    """What the file of such a network holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.weights.h5")
+        network(**options).save_weights(path)
+        return path.read_bytes()
+
+
 def saved(folder, **options):
     path = folder / "network.weights.h5"
-    network(**options).save_weights(path)
+    path.write_bytes(contents(**options))
     return path
 
 
@@ -51,8 +67,7 @@ def refusal(built, path, error=ValueError) -> str:
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_a_network_gets_back_the_weights_that_were_saved(options, tmp_path):
-    original, path = network(**options), tmp_path / "network.weights.h5"
-    original.save_weights(path)
+    original, path = network(**options), saved(tmp_path, **options)
     again = CifarResNet(**{"depth": 8, "input_shape": (8, 8, 3), **options}, weights=path, name="another")
     assert_equal(original.get_weights(), again.get_weights())
     # Whatever Keras would load is part of what is compared with the file.
@@ -82,7 +97,7 @@ def test_a_convolution_by_blocks_has_the_files_of_the_strided_one(small_depths, 
 
 @pytest.mark.slow
 def test_weights_of_a_compiled_network_come_without_its_optimizer(tmp_path):
-    trained, path = network(), tmp_path / "network.weights.h5"
+    trained, path = new(), tmp_path / "network.weights.h5"
     trained.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
     trained.fit(np.zeros((4, 8, 8, 3)), np.zeros(4), verbose=0)
     trained.save_weights(path)
@@ -188,7 +203,7 @@ def test_what_was_left_open_is_what_the_weights_say(tmp_path):
 
 
 def test_what_is_known_of_weights_comes_with_them(tmp_path):
-    original, path = network(), tmp_path / "network.weights.h5"
+    original, path = new(), tmp_path / "network.weights.h5"
     original.preprocessing, original.class_names = "caffe", tuple("abcdefghij")
     original.save_weights(path)
     again = CifarResNet(8, input_shape=(8, 8, 3), weights=path)
@@ -237,7 +252,7 @@ def test_other_classes_start_anew_by_request(tmp_path):
     ids=["weights", "arrays by name", "network"],
 )
 def test_weights_in_memory_serve_as_well(given):
-    original = network()
+    original = new()
     original.preprocessing = "torch"
     again = CifarResNet(8, input_shape=(8, 8, 3), weights=given(original))
     assert_equal(original.get_weights(), again.get_weights())
@@ -251,9 +266,8 @@ def test_errors_do_not_print_arrays():
 
 
 def test_rematerialized_blocks_have_the_files_of_flat_ones(tmp_path):
-    flat = network(depth=14, remat=False)
-    flat.save_weights(tmp_path / "network.weights.h5")
-    folded = CifarResNet(14, input_shape=(8, 8, 3), remat=True, weights=tmp_path / "network.weights.h5")
+    flat, path = network(remat=False), saved(tmp_path, remat=False)
+    folded = CifarResNet(8, input_shape=(8, 8, 3), remat=True, weights=path)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
     np.testing.assert_allclose(flat(images), folded(images), rtol=1e-5)
 

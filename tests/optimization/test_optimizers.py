@@ -14,6 +14,7 @@ import pytest
 
 from keras_resnet.config import recipe
 from keras_resnet.optimization import optimizers
+from tiers import slow
 
 MOMENTUM, DECAY, TRUST = 0.9, 0.01, 0.02
 RATES = np.array([0.1] * 20 + [0.01] * 15 + [0.05] * 15, "float32")
@@ -122,8 +123,7 @@ def test_other_backends(backend):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute belongs to TensorFlow")
-@pytest.mark.parametrize("lars", [False, True])
-@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize(("nesterov", "lars"), [(True, False), (False, True), *slow([(False, False), (True, True)])])
 def test_equals_caffe_on_two_mirrored_devices(nesterov, lars, two_devices):
     """Each replica contributes half of the gradient; iterations run inside one graph, as in training."""
     import tensorflow as tf
