@@ -10,11 +10,21 @@ from keras_resnet import validation
 Kind = TypeVar("Kind")
 
 
+_TYPES: dict[Any, dict[str, Any]] = {}
+
+
+def types_of(kind: Any) -> dict[str, Any]:
+    """The types of the fields of a dataclass by name, read once from their text."""
+    if kind not in _TYPES:
+        _TYPES[kind] = get_type_hints(kind)
+    return _TYPES[kind]
+
+
 class Checked:
     """A frozen dataclass whose fields hold what their annotations say, and nothing else."""
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
+        for name, hint in types_of(type(self)).items():
             object.__setattr__(self, name, validation.fitting(name, getattr(self, name), hint))
         self._check()
 
@@ -24,7 +34,7 @@ class Checked:
 
 def build(kind: type[Kind], values: Any, where: str = "") -> Kind:
     """A dataclass of dataclasses from nested dictionaries; absent keys have their defaults, others are refused."""
-    hints = get_type_hints(kind)
+    hints = types_of(kind)
     validation.keys(values, hints, required(kind), where)
     nested = {
         key: hint for key, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint) and key in values
