@@ -97,7 +97,7 @@ def test_who_wants_the_machine_back_gets_it_with_a_checkpoint_and_a_command(tmp_
     directory = stop(tmp_path / "run")
     told = capsys.readouterr().out
     assert "stopped after iteration 15. To continue: " in told
-    assert told.rstrip().endswith(f"recipes/train.py {directory.path}")
+    assert told.rstrip().endswith(f"`resume=True` with directory={str(directory.path)!r}")
     assert saved(directory.checkpoints, 15)["optimizer/SGD/iteration"] == 15
     assert not directory.finished and not directory.model.exists()
 
