@@ -10,18 +10,17 @@ from pathlib import Path
 from keras_resnet.runs.directory import RunDirectory
 
 TRAIN = "train.py"
-CONSOLE_SCRIPT = "keras-resnet"
-"""The programs that train."""
+CONSOLE_COMMAND = "keras-resnet train"
+"""The programs that train, as `sys.argv[0]` names them."""
 
 
 def command(directory: RunDirectory) -> str:
     """How to continue a run: the program that this process runs and the directory, or the argument of the function."""
-    program = Path(sys.argv[0])
-    place = shlex.quote(str(directory.path))
+    program, place = Path(sys.argv[0]), shlex.quote(str(directory.path))
+    if sys.argv[0] == CONSOLE_COMMAND:
+        return f"{CONSOLE_COMMAND} {place}"
     if program.name == TRAIN:
         return f"{python()} {shlex.quote(_as_typed(program))} {place}"
-    if program.name == CONSOLE_SCRIPT:
-        return f"{CONSOLE_SCRIPT} {Path(TRAIN).stem} {place}"
     return f"`resume=True` with directory={str(directory.path)!r}"
 
 

@@ -32,11 +32,17 @@ def test_the_report_has_what_was_measured_and_where_it_lies(tmp_path):
     [
         ("recipes/train.py", "python recipes/train.py 'my run'"),
         ("/elsewhere/recipes/train.py", "python /elsewhere/recipes/train.py 'my run'"),
-        ("/usr/bin/keras-resnet", "keras-resnet train 'my run'"),
+        ("keras-resnet train", "keras-resnet train 'my run'"),
         ("/usr/lib/ipykernel_launcher.py", "`resume=True` with directory='my run'"),
     ],
 )
 def test_a_run_is_continued_the_way_it_was_started(tmp_path, monkeypatch, started, expected):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [started if started.startswith("/") else str(tmp_path / started)])
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / started) if started == "recipes/train.py" else started])
     assert console.command(RunDirectory(tmp_path.relative_to(tmp_path) / "my run")) == expected
+
+
+def test_the_console_command_is_that_of_the_launcher():
+    from cli import launcher
+
+    assert f"{launcher.NAME} train" == console.CONSOLE_COMMAND
