@@ -39,11 +39,20 @@ _NAMES = {
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 _MOVED = {
     **{name: f"facts.{name}" for name in ("architectures", "datasets", "paper")},
-    **{name: f"models.{name}" for name in ("blocks", "layers", "preprocessing")},
+    **{name: f"host.{name}" for name in ("files", "processors")},
+    **{name: f"models.{name}" for name in ("blocks", "layers", "preprocessing", "residual_network")},
     **{name: f"optimization.{name}" for name in ("optimizers", "schedules")},
+    "assembly": "experiment.build",
+    "checks": "validation",
+    "distribution": "training.tensorflow.strategies",
+    "folding": "models.batch_norm_folding",
+    "metrics": "optimization.losses",
     "networks": "models.resnet",
+    "pretrained": "models.published_weights",
+    "trained": "inference.trained_network",
+    "tuning": "search.oracles",
 }
-"""Modules of 0.1 that were used from outside: `from keras_resnet import architectures` still works."""
+"""Modules of 0.1: `from keras_resnet import architectures` still works."""
 _GONE = {
     "conversion": "The weights of a Keras model, or arrays by name, are given as they are: "
     "`keras_resnet.ResNet50(weights=model)`. Layouts are in `keras_resnet.weights.conversion`",

@@ -176,3 +176,16 @@ def test_constraints_are_names_and_versions_only():
     wanted = (metadata["options"]["install_requires"] + "\n" + extras).splitlines()
     names = {name.split(">=")[0] for name in wanted if name and not name.startswith("keras-residual")}
     assert names <= pinned
+
+
+@pytest.mark.parametrize("name", keras_resnet._MOVED)
+def test_a_module_of_0_1_is_found_where_it_is_now(name):
+    target = importlib.util.find_spec(f"keras_resnet.{keras_resnet._MOVED[name]}")
+    assert target is not None
+    assert importlib.util.find_spec(f"keras_resnet.{name}") is None, "it would be shadowed"
+
+
+def test_a_module_of_0_1_is_imported_as_before():
+    assert run("from keras_resnet import architectures, checks; print(architectures.__name__, checks.__name__)") == (
+        "keras_resnet.facts.architectures keras_resnet.validation"
+    )
