@@ -124,14 +124,14 @@ def check(output: Path, form: Format, options: Options) -> None:
             f"`format` {options.format} needs {', '.join(form.missing)}, which is not installed: "
             f"pip install {' '.join(form.missing)}"
         )
-    if not options.source.exists():
-        raise FileNotFoundError(f"There is no file or directory {options.source}")
     outputs.check_vacant(form.files(output), overwrite=options.overwrite)
     if form.suffix:
         rule = f"for `format` {options.format}"
         outputs.check_file(output, overwrite=options.overwrite, suffixes=(form.suffix,), rule=rule)
     else:
         outputs.check_folder_of(output, "saved_model.pb")
+    if not options.source.exists():
+        raise FileNotFoundError(f"There is no file or directory {options.source}")
 
 
 def export(source: TrainedNetwork, path: Path, options: Options) -> dict[str, Any]:

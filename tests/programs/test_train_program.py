@@ -143,7 +143,9 @@ def test_a_full_disk_ends_the_program_with_one_line_and_the_run_resumes(tmp_path
     assert status == 1
     told = told.splitlines()[-1]
     assert told.startswith("error: the checkpoint of iteration 20 cannot be written to run/checkpoints: ")
-    assert "File too large. There is no earlier one. Free space there, then start the same command again" in told
+    assert told.endswith(
+        "File too large. There is no earlier one. Free space there, then continue with `resume=True` (--run.resume)"
+    )
     assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
     status, _, shown = finish(start(tmp_path, *FIRST, *flags, "--run.resume"))
     assert status == 0, shown
