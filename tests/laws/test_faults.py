@@ -47,7 +47,7 @@ def test_a_full_disk_ends_the_run_and_room_continues_it(tmp_path):
     [line] = [line for line in full.stdout.splitlines() if line.startswith("error: ")]
     assert f"the checkpoint of iteration 20 cannot be written to {tmp_path / 'run' / 'checkpoints'}: " in line
     assert "There is no earlier one" in line
-    assert line.endswith("continue with `resume=True`")
+    assert line.endswith("continue with `resume=True` (--run.resume)")
     assert "Traceback" not in full.stderr
     assert not [name for name in files(tmp_path / "run") if "ckpt" in name]
     again = train(tmp_path / "run", "--run.resume")
