@@ -70,7 +70,14 @@ def test_a_disk_without_room_for_the_record_names_the_file(tmp_path):
 def test_a_disk_that_fails_in_the_middle_leaves_the_earlier_checkpoint(tmp_path):
     """The directory of the checkpoints lies elsewhere, and becomes a file during the run."""
     elsewhere = tmp_path / "mounted"
-    flags = ("--run.checkpoint-directory", str(elsewhere), "--run.checkpoint-every", "1", "--schedule.scale", "0.1")
+    flags = (
+        "--run.checkpoint-directory",
+        str(elsewhere),
+        "--run.checkpoint-every",
+        "1",
+        "--schedule.iterations",
+        "10000",
+    )
     command = [sys.executable, "recipes/train.py", *RECIPE, *flags, "--run.directory", str(tmp_path / "run")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         deadline = time.monotonic() + 60
