@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from tyro.conf import Positional, arg
 
 from keras_resnet import validation
+from keras_resnet.config.checked import Checked, types_of
 from keras_resnet.config.recipe import DatasetName
 
 Preprocessing = Literal["torch", "caffe", "tf"]
@@ -19,18 +20,15 @@ Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(Checked):
     """Options that refuse what their types do not allow, in the words of the library."""
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
+        for name, hint in types_of(type(self)).items():
             object.__setattr__(self, name, fitting(name, getattr(self, name), hint))
             if getattr(self, name) == () and not hasattr(type(self), name):  # tyro lets a list that has no default pass
                 raise ValueError(f"`{name}` must name at least one")
         self._check()
-
-    def _check(self) -> None:
-        """Refuses values of the right type that make no sense, alone or together."""
 
     def _at_least(self, minimum: int, *names: str) -> None:
         """Refuses smaller numbers; None is let through."""
