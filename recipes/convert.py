@@ -27,7 +27,7 @@ from tyro.conf import Positional, arg
 
 from cli import command_line, program, refusal, startup
 from cli.options import OfOverwriting
-from keras_resnet.host import outputs
+from keras_resnet.host import files, outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,12 +112,8 @@ def convert(options: Options) -> int:
     if not all(compared):
         refusal.show(f"the logits differ too much; {options.output} was not written")
         return 1
-    temporary = options.output.with_name(f".{options.output.name}")
-    try:
-        WRITERS[suffix(options.output)](temporary, network, target)
-        temporary.replace(options.output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.replacing(options.output) as whole:
+        WRITERS[suffix(options.output)](whole, network, target)
     print(f"written   {options.output}")
     return 0
 

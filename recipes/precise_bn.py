@@ -128,10 +128,8 @@ def recompute(directory: RunDirectory, recipe: Recipe, options: Options, output:
         )
         set_precise_statistics(network, batches, strategy)
         after = measure()
-    whole = output.with_name(f".{output.name}")
-    with files.naming_file(output, outputs.remedy()):
+    with files.naming_file(output, outputs.remedy()), files.replacing(output) as whole:
         network.save(whole)
-        whole.replace(output)
     return before, after
 
 

@@ -11,6 +11,7 @@ from keras_resnet.config.recipe import Recipe
 from keras_resnet.data.datasets.loading import Data
 from keras_resnet.evaluation.error_rates import ErrorRates
 from keras_resnet.experiment import build
+from keras_resnet.host import files
 from keras_resnet.reporting import curves_figure, model_card, tensorboard
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.training.trainer import Trainer
@@ -38,9 +39,8 @@ def keep(
         OSError: if a file cannot be written.
     """
     network = build.portable(recipe, data, values)
-    whole = directory.model.with_name(f".{directory.model.name}")
-    network.save(whole)
-    whole.replace(directory.model)
+    with files.replacing(directory.model) as whole:
+        network.save(whole)
     curves_figure.draw(trainer.history.rows() if trainer.history else [], directory.curve, title=recipe.name)
     tensorboard.write(directory.logs, recipe, measured, trainer.state.iteration)
     result = {

@@ -36,6 +36,17 @@ def write(file: Path, content: bytes, remedy: str) -> None:
 
 
 @contextlib.contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A hidden path beside a file, which takes the place of the file once the block has ended without an error."""
+    temporary = file.with_name(f".{file.name}")
+    try:
+        yield temporary
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def naming_file(file: Path, remedy: str) -> Iterator[None]:
     """Makes an `OSError` of the block say which file could not be written, and what to do."""
     try:

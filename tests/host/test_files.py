@@ -46,3 +46,20 @@ def test_a_folder_that_is_none_is_named(tmp_path, kind):
         folder.touch()
     with pytest.raises(OSError, match=f"{folder / 'a.txt'} cannot be written: N.* directory. Make it"):
         files.write(folder / "a.txt", b"", "Make it")
+
+
+def test_a_file_is_replaced_once_it_is_whole_and_not_by_half_of_one(tmp_path):
+    file = tmp_path / "network.keras"
+    file.write_text("old")
+
+    def fail_halfway():
+        with files.replacing(file) as whole:
+            whole.write_text("half")
+            raise ValueError("half")
+
+    with pytest.raises(ValueError, match="half"):
+        fail_halfway()
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("old", [file])
+    with files.replacing(file) as whole:
+        whole.write_text("new")
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("new", [file])
