@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 UNDATED = {
     "svg": {"Date": None},
@@ -29,6 +31,12 @@ def new(width: float, height: float, *, dpi: int = 150) -> Figure:
     figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def count_along(axis: Axis) -> None:
+    """Ticks at whole numbers only, with commas between the thousands: of an axis along which something is counted."""
+    axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter("{x:,.0f}")
 
 
 def encoded(figure: Figure, suffix: str = "png", *, real_text: bool = False) -> bytes:

@@ -32,6 +32,7 @@ def draw(responses: Mapping[str, Sequence[float]], path: str | os.PathLike, dash
     ordered.set(xlabel="layer", ylabel="standard deviation", title="responses of the 3x3 layers", ylim=(0, None))
     ranked.set(xlabel="layer, sorted by magnitude", ylabel="standard deviation")
     ordered.xaxis.set_tick_params(labelbottom=True)
+    drawing.count_along(ordered.xaxis)
     ordered.legend()
     return drawing.save(figure, path)
 

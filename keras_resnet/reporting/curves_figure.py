@@ -51,6 +51,7 @@ def draw(rows: Iterable[Row], path: str | os.PathLike, title: str) -> Path:
     ]
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
+    drawing.count_along(axes.xaxis)
     if any(lines):
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return drawing.save(figure, path)

@@ -217,13 +217,34 @@ def test_every_column_that_has_values_is_a_curve_in_the_look_of_its_run():
             "curve c0 m0 validation_error",
             "curve c1 m0 training_error",
         ],
-        "Loss over the iterations": ["curve c0 m0 loss", "curve c0 m0 validation_loss", "curve c1 m0 loss"],
-        "Learning rate over the iterations": ["curve c0 m0 learning_rate", "curve c1 m0 learning_rate"],
+        "Loss over the iterations": [
+            "curve c0 m0 loss",
+            "curve c0 m0 validation_loss",
+            "curve c1 m0 loss",
+        ],
+        "Learning rate over the iterations": [
+            "curve c0 m0 learning_rate",
+            "curve c1 m0 learning_rate",
+        ],
     }
     assert drawn["Error over the iterations"].findtext("desc") == (
         "a, training error: inf at iteration 20. a, validation error: 0.3333 at iteration 20. "
         "b, training error: 80 at iteration 10."
     )
+
+
+def test_the_curves_of_a_single_run_have_colors_of_their_own_which_the_legend_shows():
+    rows = (Row(10, 0.1, 2.0, 80.0, 2.0, 80.0), Row(20, 0.1, 1.0, 70.0, 2.0, 80.0))
+    content = page([RunRecord("run", DIGITS, rows=rows)], "Test")
+    assert curves(figures(content)["Error over the iterations"]) == [
+        "curve c0 m0 training_error",
+        "curve c1 m0 validation_error",
+    ]
+    samples = [a["class"] for _, a in Reader(content).elements if a.get("class", "").startswith("sample")]
+    assert sorted(samples) == ["sample training c0", "sample validation c1"]
+    many = page([RunRecord(name, DIGITS, rows=rows) for name in "ab"], "Test")
+    samples = [a["class"] for _, a in Reader(many).elements if a.get("class", "").startswith("sample")]
+    assert sorted(samples) == ["sample training", "sample validation"]
 
 
 def test_a_panel_without_values_is_left_out():

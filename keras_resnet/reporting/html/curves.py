@@ -69,14 +69,14 @@ def _draw(panel: Panel, runs: Sequence[RunRecord]) -> Any:
     axes.patch.set_visible(False)
     for position, run in enumerate(runs):
         for column in panel.columns:
-            _draw_curve(axes, position, run, column)
+            _draw_curve(axes, position if len(runs) > 1 else tables.KINDS[_kind(column)], run, column)
     values = [value for run in runs for value in _values(run, panel)]
     if panel.ratios and min(values) > 0:
         axes.set_yscale("log")
     else:
         axes.set_ylim(min(0.0, *values), curves_figure.top(run.rows for run in runs) if panel.cut else None)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+    drawing.count_along(axes.xaxis)
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.tick_params(which="both", length=0, labelsize=9)
     axes.grid(axis="y", color=svg.INK, alpha=0.13)
@@ -89,6 +89,11 @@ def _draw_curve(axes: Axes, position: int, run: RunRecord, column: str) -> None:
         marked = {"marker": marker, "markersize": 4.5, "markevery": 0.1}
     look = f"{svg.CLASS}curve {tables.look(position)} {column}"
     curves_figure.plot(axes, run.rows, column, gid=look, color=f"C{position}", **marked)
+
+
+def _kind(column: str) -> str:
+    """The images that a column is of: a key of `tables.KINDS`."""
+    return "validation" if column.startswith("validation_") else "training"
 
 
 def _values(run: RunRecord, panel: Panel) -> list[float]:

@@ -75,10 +75,11 @@ def _curves(runs: Sequence[RunRecord], figures: Markup) -> Markup:
     """The figures below what tells their lines apart; a note where nothing was recorded yet."""
     if not figures:
         return element("p", "No run has recorded anything yet.", class_="note")
-    names = (element("li", tables.named(position, run)) for position, run in enumerate(runs))
+    alone = len(runs) == 1
+    names = () if alone else (element("li", tables.named(position, run)) for position, run in enumerate(runs))
     kinds = (
-        element("li", element("span", class_=f"sample {kind}", aria_hidden="true"), kind)
-        for kind in ("training", "validation")
+        element("li", element("span", class_=f"sample {kind}{f' c{color}' if alone else ''}", aria_hidden="true"), kind)
+        for kind, color in tables.KINDS.items()
     )
     legend = element("div", element("ul", *names), element("ul", *kinds), class_="legend")
     return join([legend, element("div", figures, class_="panels"), element("p", MORE, class_="note")])

@@ -16,6 +16,9 @@ from keras_resnet.reporting.html.reading import RunRecord, Values
 COLORS, MARKS = 8, 3
 """How many looks of a run the style sheet knows; further runs begin anew."""
 
+KINDS = {"training": 0, "validation": 1}
+"""The position whose color the curves of a single run have, by their images; those of several have the run's color."""
+
 UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 """Of multiply-adds; the smallest network has more than a thousand."""
 
