@@ -103,10 +103,14 @@ class ResidualNetwork(keras.Model):
         network.class_names = None if names is None else tuple(names)
         return network
 
-    def save_weights(self, filepath, overwrite: bool = True, **options) -> None:
-        """Keras's `save_weights`, with the metadata in the file beside the weights."""
-        super().save_weights(filepath, overwrite=overwrite, **options)
-        if Path(filepath).is_file() and has_spec(self):  # neither shards nor layers of the user's own
+    def save_weights(self, filepath, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Keras's `save_weights`, with the metadata in the same file, or in the `.weights.json` that lists several."""
+        super().save_weights(filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+        if not has_spec(self):  # layers of the user's own
+            return
+        if max_shard_size is not None:
+            metadata.write_beside_shards(Path(filepath).with_suffix(".json"), self.weights_metadata)
+        elif Path(filepath).is_file():
             metadata.write(filepath, self.weights_metadata)
 
     def load_weights(self, filepath, skip_mismatch: bool = False, **options) -> None:
@@ -145,6 +149,9 @@ class ResidualNetwork(keras.Model):
         """`"channels_last"` or `"channels_first"`."""
         return self.get_layer("conv1_conv").data_format
 
+
+# Keras's `.h5` of a whole model names its class without the package.
+keras.saving.get_custom_objects().setdefault("ResidualNetwork", ResidualNetwork)
 
 BLOCK_LAYER = re.compile(r"conv(?P<stage>\d+)_block(?P<block>\d+)_(?P<number>\d)_conv")
 """A convolution of a block: number 0 is the projection."""
