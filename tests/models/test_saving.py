@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet import CifarResNet, ResidualNetwork
+from keras_resnet import CifarResNet, ResidualNetwork, fold_batch_norm
 from keras_resnet.experiment.build import dtype_policy
 from tiers import slow
 
@@ -69,6 +69,25 @@ def test_a_network_comes_back_with_what_it_was_compiled_with(name, tmp_path):
     assert type(loaded.optimizer) is keras_resnet.SGD and loaded.optimizer.learning_rate == 0.5
     if name == "network.keras":  # of an `.h5`, Keras takes the optimizer without its state
         np.testing.assert_array_equal(loaded.optimizer.variables[-1], network.optimizer.variables[-1])
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+@pytest.mark.parametrize("mode", ["int8", *slow(["int4", "float8"])])
+def test_a_quantized_network_is_one_of_ours_and_comes_back(mode, tmp_path):
+    network = CifarResNet(8, **SMALL, remat=True)
+    spec, before = network.spec, scores(network)
+    network.quantize(mode)
+    assert network.spec == spec and network.get_layer("predictions").quantization_mode == mode
+    after = scores(network)
+    assert 0 < np.abs(after - before).max() < 0.2
+    network.save(tmp_path / "network.keras")
+    network.save_weights(tmp_path / "network.weights.h5")
+    again = CifarResNet(8, **SMALL, remat=True)
+    again.quantize(mode)
+    again.load_weights(tmp_path / "network.weights.h5")
+    for loaded in (keras.saving.load_model(tmp_path / "network.keras"), again):
+        np.testing.assert_array_equal(scores(loaded), after)
+    np.testing.assert_allclose(scores(fold_batch_norm(network)), after, atol=0.02)  # a rounding may fall elsewhere
 
 
 def test_without_a_suffix_nothing_is_written(tmp_path):
