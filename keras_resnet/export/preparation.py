@@ -7,8 +7,9 @@ import numpy as np
 
 from keras_resnet.models import input_normalization
 from keras_resnet.models.batch_norm_folding import fold_batch_norm
+from keras_resnet.models.functional import is_functional
 from keras_resnet.models.layers import Rematerialized
-from keras_resnet.models.rebuilding import copied, is_functional, rebuilt
+from keras_resnet.models.rebuilding import copied, rebuilt
 from keras_resnet.models.residual_network import ResidualNetwork
 
 

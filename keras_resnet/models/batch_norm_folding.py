@@ -7,8 +7,9 @@ from collections import Counter
 import keras
 import numpy as np
 
+from keras_resnet.models.functional import calls_in_order, is_functional
 from keras_resnet.models.layers import ProjectionShortcut, Rematerialized, SpaceToDepthConv2D
-from keras_resnet.models.rebuilding import built_like, copied, is_functional, rebuilt
+from keras_resnet.models.rebuilding import built_like, copied, rebuilt
 
 CONVOLUTIONS = (keras.layers.Conv2D, SpaceToDepthConv2D)
 """Layers whose outputs are proportional to their kernel; a subclass may do something else with it."""
@@ -55,7 +56,7 @@ def fold_batch_norm(network: keras.Model) -> keras.Model:
 
 def normalizations(network: keras.Model) -> dict[keras.layers.Layer, keras.layers.BatchNormalization]:
     """Each convolution of a functional model whose outputs go to a normalization alone, and that normalization."""
-    calls = [call for together in network._nodes_by_depth.values() for call in together]
+    calls = calls_in_order(network)
     times = Counter(call.operation for call in calls)
     uses = Counter(id(x) for x in network.outputs) + Counter(id(x) for call in calls for x in call.input_tensors)
     origin = {id(y): call.operation for call in calls for y in call.outputs}

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from keras_resnet.facts.architectures import convolutions
-from keras_resnet.models.layers import SHORTCUTS, BatchNormalization, ProjectionShortcut, SpaceToDepthConv2D
+from keras_resnet.models.layers import SHORTCUTS, BatchNormalization, SpaceToDepthConv2D
 from keras_resnet.models.layers.shortcuts import he_normal
 
 
@@ -173,10 +173,9 @@ class BlockOptions:
         return {"data_format": self.data_format, "synchronized": self.synchronized}
 
 
-def _shortcut(x, filters: int, strides: int, name: str, options: BlockOptions, *, normalize: bool = True) -> Callable:
-    in_filters = x.shape[-1 if options.data_format == "channels_last" else 1]
+def _shortcut(x, filters: int, strides: int, name: str, options: BlockOptions, activated=None):
     return SHORTCUTS[options.shortcut](
-        in_filters, filters, strides, normalize=normalize, name=f"{name}_0", **options.normalization
+        x, filters, strides, activated=activated, name=f"{name}_0", **options.normalization
     )
 
 
@@ -190,8 +189,7 @@ def _postactivation_block(x, path: list[tuple[int, int, int]], strides: int, nam
         if not last:
             y = relu(y, f"{name}_{k}_relu")
     if options.shortcut is not None:
-        x = _shortcut(x, filters, strides, name, options)(x)
-        y = layers.Add(name=f"{name}_add")([x, y])
+        y = layers.Add(name=f"{name}_add")([_shortcut(x, filters, strides, name, options), y])
     return relu(y, f"{name}_out")
 
 
@@ -206,6 +204,4 @@ def _preactivation_block(x, path: list[tuple[int, int, int]], strides: int, name
             y = relu(y, f"{name}_{k}_relu")
     if options.shortcut is None:
         return layers.Activation("linear", name=f"{name}_out")(y)
-    shortcut = _shortcut(x, filters, strides, name, options, normalize=False)
-    projected = isinstance(shortcut, ProjectionShortcut)
-    return layers.Add(name=f"{name}_out")([shortcut(activated if projected else x), y])
+    return layers.Add(name=f"{name}_out")([_shortcut(x, filters, strides, name, options, activated), y])

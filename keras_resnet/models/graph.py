@@ -47,9 +47,12 @@ def assembled(
     pool_padding: str,
     space_to_depth: bool,
     remat: bool,
+    nested: bool,
     data_format: str | None,
 ) -> ResidualNetwork:
     """The network of an architecture; `ResNet` documents the arguments.
+
+    With `nested`, each block is a layer of its own, `Rematerialized`: Keras walks a graph by recursion.
 
     Raises:
         ValueError: for an argument without such a value, or a size that does not fit.
@@ -84,7 +87,7 @@ def assembled(
     if architecture.stem.pool:
         x = _pool1(x, pool_padding, data_format)
     for block in architecture.plan(preactivation):
-        x = (_rematerialized if remat else _applied)(build, x, block)
+        x = (_nested if nested else _applied)(build, x, block)
     if preactivation:
         x = relu(bn(x, name="post", **normalization), "post_relu")
     if include_top:
@@ -93,7 +96,7 @@ def assembled(
         x = POOLING[pooling](data_format=data_format, name=f"{pooling}_pool")(x)
     inputs = [image] if input_tensor is None else keras.utils.get_source_inputs(image)
     # As in a network without `input_tensor`: a list of one tensor would be asked for a list of one array.
-    return ResidualNetwork(inputs[0] if len(inputs) == 1 else inputs, x, name=name)
+    return ResidualNetwork(inputs[0] if len(inputs) == 1 else inputs, x, name=name, remat=remat and not nested)
 
 
 def _check_values(**arguments) -> None:
@@ -165,7 +168,7 @@ def _applied(build: Callable, x, block: BlockPlan):
     return build(x, block.filters, strides=block.strides, name=block.name)
 
 
-def _rematerialized(build: Callable, x, block: BlockPlan):
+def _nested(build: Callable, x, block: BlockPlan):
     inputs = keras.Input(x.shape[1:])
     inner = keras.Model(inputs, _applied(build, inputs, block), name=block.name)
     return Rematerialized(inner, name=f"{block.name}_out")(x)

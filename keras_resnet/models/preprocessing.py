@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -35,7 +36,8 @@ def preprocess_input(images, convention, data_format: str = "channels_last"):
     """Normalizes images by a convention.
 
     Args:
-        images: [..., height, width, 3] of 0 to 255, red first; or [..., 3, height, width]. Any number type.
+        images: [..., height, width, 3] of 0 to 255, red first; or [..., 3, height, width]. Any number type. In a graph
+            of TensorFlow, such as that of `tf.data`, the channels may be known only when it runs.
         convention: A key of `PREPROCESSING`, or a network whose weights have one.
         data_format: Where the channels are; a network's own counts.
 
@@ -50,7 +52,15 @@ def preprocess_input(images, convention, data_format: str = "channels_last"):
     last = data_format == "channels_last"
     images = ops.cast(images, "float32")
     axis = -1 if last else -3
-    if images.shape[axis] != 3:
+    if len(getattr(images.shape, "dims", images.shape) or ()) < 3:
+        raise ValueError(
+            f"`images` must have at least three axes, height, width and channels. Received: shape {images.shape}. "
+            "`tf.io.decode_image` leaves their number open: call it with expand_animations=False"
+        )
+    channels = images.shape[axis]
+    if channels is None:
+        images = _with_three_channels(images, axis)
+    elif channels != 3:
         raise ValueError(
             f"`images` must have three channels on axis {axis}: red, green, blue. Received: shape {images.shape}"
         )
@@ -58,6 +68,17 @@ def preprocess_input(images, convention, data_format: str = "channels_last"):
     mean, deviation = (ops.reshape(ops.array(values, "float32"), shape) for values in (rule.mean, rule.deviation))
     images = (images - mean) / deviation
     return ops.flip(images, axis) if rule.reverses else images
+
+
+def _with_three_channels(images, axis: int):
+    """Images whose channels are counted when the graph runs: broadcasting would take a single one for three."""
+    if keras.backend.is_keras_tensor(images):
+        return images
+    import tensorflow as tf
+
+    shape = images.shape.as_list()
+    shape[axis] = 3
+    return tf.ensure_shape(images, shape)
 
 
 def _named(convention) -> str:

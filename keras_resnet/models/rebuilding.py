@@ -8,12 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet.models.functional import input_like
 from keras_resnet.models.residual_network import ResidualNetwork
-
-
-def is_functional(layer) -> bool:
-    """Whether a model is a graph of layers, which can be walked."""
-    return isinstance(layer, keras.Model) and hasattr(layer, "operations")
 
 
 def rebuilt(network: keras.Model, replace: Callable, image=None) -> keras.Model:
@@ -25,14 +21,15 @@ def rebuilt(network: keras.Model, replace: Callable, image=None) -> keras.Model:
         image: Symbolic tensor to start from. Defaults to an input like that of the network.
 
     Returns:
-        A model of the same name that is not compiled; of a `ResidualNetwork` another, with the same metadata.
+        A model of the same name that is not compiled; of a `ResidualNetwork` another, with the same metadata, that
+        does not rematerialize.
     """
 
     def call(layer, *arguments, **options):
         return arguments[0] if layer is None else layer(*arguments, **options)
 
     if image is None:
-        image = keras.tree.map_structure(_input_like, network.input)
+        image = keras.tree.map_structure(input_like, network.input)
     # Keras compiles the clone of a compiled model, and fails if it cannot read the loss.
     graph = keras.Model(network.input, network.output, name=network.name)
     new = keras.models.clone_model(graph, input_tensors=image, clone_function=replace, call_function=call)
@@ -60,8 +57,3 @@ def built_like(layer: keras.layers.Layer, **changes: Any) -> keras.layers.Layer:
     copy = type(layer).from_config(layer.get_config() | changes)
     copy.build_from_config(layer.get_build_config())
     return copy
-
-
-def _input_like(x):
-    """Another input; Keras would give it another name where the first was given none."""
-    return keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x._keras_history.operation.name)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.models import weights_by_name
+from keras_resnet.models.layers import Rematerialized
+from keras_resnet.models.rematerialization import rematerializing
+from keras_resnet.models.weights_by_name import HOLDERS
 from keras_resnet.weights import metadata
 from keras_resnet.weights.metadata import WeightsMetadata
 
@@ -22,6 +26,16 @@ class ResidualNetwork(keras.Model):
     Both are read off the names of the layers. Beside its graph a network has only the metadata of its weights, which
     are saved with it, also by `save_weights`.
 
+    Args:
+        inputs: As of `keras.Model`.
+        outputs: As of `keras.Model`.
+        name: Name of the network.
+        remat: Whether its blocks are rematerialized for the gradient when it is called. The graph, and so every
+            `layer.output`, is the same either way. A model made of its tensors, such as `keras.Model(network.input,
+            outputs)`, is a graph of its own and does not rematerialize; `ResidualNetwork(…, remat=True)` does, and so
+            does a model that calls the network.
+        **kwargs: The other arguments of `keras.Model`.
+
     Attributes:
         preprocessing: Convention of the images, a key of `preprocessing.PREPROCESSING`; None where the network
             normalizes images itself, or has no weights whose convention is known.
@@ -30,6 +44,34 @@ class ResidualNetwork(keras.Model):
 
     preprocessing: str | None = None
     class_names: tuple[str, ...] | None = None
+
+    def __init__(self, inputs, outputs, name: str | None = None, *, remat: bool = False, **kwargs):
+        super().__init__(inputs, outputs, name=name, **kwargs)
+        # A function, because Keras would take a model for a layer of this one.
+        self._rematerializing: Callable | None = rematerializing(self).__call__ if remat else None
+        if remat:
+            self.supports_jit = Rematerialized.supports_xla()
+
+    @property
+    def remat(self) -> bool:
+        """Whether the blocks are rematerialized for the gradient."""
+        return self._rematerializing is not None
+
+    def call(self, inputs, training=None, mask=None, **kwargs):
+        if self._rematerializing:
+            return self._rematerializing(inputs, training=training)
+        return super().call(inputs, training=training, mask=mask, **kwargs)
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """Every layer in the order of the graph; behind them those inside of `Rematerialized` and `ProjectionShortcut`.
+
+        Such layers are in networks of more than 200 layers, and in those that older versions saved.
+        """
+        layers = super().layers
+        holders = [layer for layer in layers if isinstance(layer, tuple(HOLDERS.values()))]
+        inside = [inner for layer in holders for inner in inner_layers(layer)]
+        return [*layers, *(layer for layer in inside if not isinstance(layer, keras.layers.InputLayer))]
 
     @property
     def spec(self) -> NetworkSpec:
@@ -48,7 +90,8 @@ class ResidualNetwork(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """The graph and the metadata of the weights."""
         names = None if self.class_names is None else list(self.class_names)
-        return super().get_config() | {"preprocessing": self.preprocessing, "class_names": names}
+        own = {"remat": self.remat, "preprocessing": self.preprocessing, "class_names": names}
+        return super().get_config() | own
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects=None) -> ResidualNetwork:
@@ -60,11 +103,22 @@ class ResidualNetwork(keras.Model):
         network.class_names = None if names is None else tuple(names)
         return network
 
-    def save_weights(self, filepath, overwrite: bool = True, **options) -> None:
-        """Keras's `save_weights`, with the metadata in the file beside the weights."""
-        super().save_weights(filepath, overwrite=overwrite, **options)
-        if Path(filepath).is_file() and has_spec(self):  # neither shards nor layers of the user's own
+    def save_weights(self, filepath, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Keras's `save_weights`, with the metadata in the same file, or in the `.weights.json` that lists several."""
+        super().save_weights(filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+        if not has_spec(self):  # layers of the user's own
+            return
+        if max_shard_size is not None:
+            metadata.write_beside_shards(Path(filepath).with_suffix(".json"), self.weights_metadata)
+        elif Path(filepath).is_file():
             metadata.write(filepath, self.weights_metadata)
+
+    def load_weights(self, filepath, skip_mismatch: bool = False, **options) -> None:
+        """Keras's `load_weights`; it also reads what older versions saved, whose layers lay inside of others."""
+        if weights_by_name.lies_elsewhere(filepath, layers := list(inner_layers(self))):
+            weights_by_name.load(filepath, layers, skip_mismatch=skip_mismatch)
+        else:
+            super().load_weights(filepath, skip_mismatch=skip_mismatch, **options)
 
     @property
     def pyramid_outputs(self) -> dict:
@@ -75,7 +129,7 @@ class ResidualNetwork(keras.Model):
         """
         layers = {layer.name: layer for layer in self.layers}
         strides: dict[tuple[int, int], int] = defaultdict(lambda: 1)
-        for layer in inner_layers(self):
+        for layer in layers.values():
             if (match := BLOCK_LAYER.fullmatch(layer.name)) and match["number"] != "0":
                 strides[int(match["stage"]), int(match["block"])] *= layer.strides[0]
         stride = self.get_layer("conv1_conv").strides[0] * (2 if "pool1_pool" in layers else 1)
@@ -95,14 +149,9 @@ class ResidualNetwork(keras.Model):
         """`"channels_last"` or `"channels_first"`."""
         return self.get_layer("conv1_conv").data_format
 
-    def get_layer(self, name: str | None = None, index: int | None = None):
-        """The layer of a name or index; a name is also looked for inside of projections and rematerialized blocks."""
-        outer = {layer.name for layer in self.layers}
-        if name is None or name in outer:
-            return super().get_layer(name=name, index=index)
-        inner = {layer.name: layer for layer in inner_layers(self)}
-        return inner[name] if name in inner else super().get_layer(name=name)
 
+# Keras's `.h5` of a whole model names its class without the package.
+keras.saving.get_custom_objects().setdefault("ResidualNetwork", ResidualNetwork)
 
 BLOCK_LAYER = re.compile(r"conv(?P<stage>\d+)_block(?P<block>\d+)_(?P<number>\d)_conv")
 """A convolution of a block: number 0 is the projection."""
@@ -155,7 +204,14 @@ def _shortcut(layers: dict[str, keras.layers.Layer], bottleneck: bool) -> str | 
 
 
 def inner_layers(layer) -> Iterator[keras.layers.Layer]:
-    """Every layer inside of a model or a layer that has `layers`, outer before inner."""
-    for inner in getattr(layer, "layers", ()):
-        yield inner
-        yield from inner_layers(inner)
+    """Every layer inside of a model or a layer that has `layers`, outer before inner, each once."""
+    seen = {id(layer)}
+
+    def walk(layer) -> Iterator[keras.layers.Layer]:
+        for inner in getattr(layer, "layers", ()):
+            if id(inner) not in seen:
+                seen.add(id(inner))
+                yield inner
+                yield from walk(inner)
+
+    return walk(layer)

@@ -116,6 +116,7 @@ def ResNet(
         pool_padding=_chosen(pool_padding, found, "pool_padding", "same"),
         space_to_depth=space_to_depth,
         remat=_rematerializes(remat, architecture),
+        nested=architecture.depth > REMAT_DEPTH,
         data_format=data_format,
     )
     return _loaded(network, found, weights, new_top)
@@ -215,6 +216,7 @@ def CifarResNet(
         pool_padding=_chosen(pool_padding, found, "pool_padding", "same"),
         space_to_depth=space_to_depth,
         remat=_rematerializes(remat, architecture),
+        nested=architecture.depth > REMAT_DEPTH,
         data_format=data_format,
     )
     return _loaded(network, found, weights, new_top)

@@ -18,6 +18,7 @@ from keras_resnet.models.residual_network import ResidualNetwork, inner_layers
 from keras_resnet.weights import metadata
 from keras_resnet.weights.arrays import Weights
 from keras_resnet.weights.conversion import converted
+from keras_resnet.weights.readers.keras_shards import read_shards
 from keras_resnet.weights.readers.state_dict import read_state_dict
 
 OURS = re.compile(r"conv\d+(_block\d+)?_(\d_|preact_)?(conv|bn)|post_bn|predictions")
@@ -68,6 +69,8 @@ def read(path: str | os.PathLike) -> Weights:
         )
     if path.suffix == ".keras" and holds_our_network(path):
         return weights_of(load_network(path))
+    if path.name.endswith(".weights.json"):
+        return Weights(read_shards(path), metadata.read_beside_shards(path))
     arrays = read_state_dict(path)
     if path.suffix == ".h5" and (known := metadata.read(path)):
         return Weights(arrays, known)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.training import variable_names
+
 PROGRESS = "progress"
 """The tensor in a checkpoint that holds the progress, as JSON."""
 
@@ -287,10 +289,11 @@ def _read(path: str, difference: Difference = lambda _: None) -> Saved:
             raise ValueError(f"its index has {len(shapes)} of {count} entries")
         progress = json.loads(reader.get_tensor(PROGRESS))
     del shapes[PROGRESS], shapes[COUNT]
-    if text := difference(shapes):
+    names = {variable_names.current(name): name for name in sorted(shapes)}
+    if text := difference({name: shapes[saved] for name, saved in names.items()}):
         raise ValueError(f"{path} is a checkpoint of another network: {text}. Choose another `directory`")
     with _damage_noted():
-        return Saved(path, {name: np.asarray(reader.get_tensor(name)) for name in sorted(shapes)}, progress)
+        return Saved(path, {name: np.asarray(reader.get_tensor(saved)) for name, saved in names.items()}, progress)
 
 
 @contextlib.contextmanager

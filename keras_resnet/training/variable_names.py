@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import keras
+
+OF_A_LAYER_INSIDE = re.compile(r"(conv\d+_block\d+_0)[/_](?=\1_)")
+"""Beginning of the name of a projection's variable, when a projection was a layer with its layers inside."""
+
+
+def current(name: str) -> str:
+    """The name that an array of an older checkpoint has today."""
+    return OF_A_LAYER_INSIDE.sub("", name)
 
 
 def by_path(variables: Iterable[keras.Variable]) -> dict[str, keras.Variable]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from keras_resnet.facts.network_spec import NetworkSpec
 
@@ -75,5 +76,24 @@ def read(path: str | os.PathLike) -> WeightsMetadata | None:
         return None
     try:
         return loads(text)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{os.fspath(path)} has metadata that this version cannot read ({error})") from error
+
+
+def write_beside_shards(path: str | os.PathLike, metadata: WeightsMetadata) -> None:
+    """Adds the metadata to a `.weights.json` that Keras has written, which lists the files of the weights."""
+    path = Path(path)
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {KEY: dumps(metadata)}, indent=4), "utf-8")
+
+
+def read_beside_shards(path: str | os.PathLike) -> WeightsMetadata | None:
+    """The metadata in a `.weights.json`; None if another program wrote it.
+
+    Raises:
+        ValueError: if it is no JSON, or if a newer version of this package wrote something else there.
+    """
+    text = json.loads(Path(path).read_text("utf-8")).get(KEY)
+    try:
+        return None if text is None else loads(text)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{os.fspath(path)} has metadata that this version cannot read ({error})") from error

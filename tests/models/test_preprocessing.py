@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from keras.src.applications import imagenet_utils  # the public module lacks the index that it keeps
@@ -21,6 +22,52 @@ def test_a_convention_is_that_of_keras(convention, data_format):
     theirs = imagenet_utils.preprocess_input(images.astype("float32"), mode=convention, data_format=data_format)
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def in_tf_data(image, act):
+    """What comes out of `tf.data` for an image whose channels are not known before."""
+    import tensorflow as tf
+
+    data = tf.io.encode_png(image).numpy()
+    [result] = tf.data.Dataset.from_tensors(data).map(lambda data: act(tf.io.decode_png(data)))
+    return result.numpy()
+
+
+@pytest.mark.parametrize("convention", PREPROCESSING)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_channels_may_be_known_only_when_a_graph_runs(convention, data_format):
+    import tensorflow as tf
+
+    def prepared(image):
+        image = image if data_format == "channels_last" else tf.transpose(image, (2, 0, 1))
+        assert None in image.shape
+        image = preprocess_input(image, convention, data_format)
+        assert image.shape[-1 if data_format == "channels_last" else 0] == 3
+        return image
+
+    image = IMAGES[0] if data_format == "channels_last" else IMAGES[0].transpose(2, 0, 1)
+    np.testing.assert_allclose(
+        in_tf_data(IMAGES[0], prepared), preprocess_input(image, convention, data_format), rtol=1e-6
+    )
+    for channels in (IMAGES[0][..., :1], np.concatenate([IMAGES[0], IMAGES[0][..., :1]], -1)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="not compatible with expected shape"):
+            in_tf_data(channels, prepared)
+
+
+def test_symbolic_images_may_have_unknown_channels():
+    assert preprocess_input(keras.Input((None, None, None)), "caffe").shape == (None, None, None, 3)
+
+
+def test_images_of_an_open_number_of_axes_are_refused_with_the_remedy():
+    import tensorflow as tf
+
+    def prepare(data):
+        return preprocess_input(tf.io.decode_image(data), "caffe")
+
+    with pytest.raises(ValueError, match="at least three axes.*call it with expand_animations=False"):
+        tf.data.Dataset.from_tensors(b"").map(prepare)
+    with pytest.raises(ValueError, match=r"at least three axes.*Received: shape \(4, 3\)"):
+        preprocess_input(IMAGES[0, 0], "tf")
 
 
 def test_a_network_knows_its_own():

@@ -15,6 +15,7 @@ import pytest
 
 import keras_resnet
 from keras_resnet.facts import architectures
+from keras_resnet.models import resnet
 from keras_resnet.models.residual_network import ResidualNetwork, inner_layers
 from keras_resnet.models.resnet import CifarResNet, ResNet, ResNet18, ResNet50
 from tiers import slow
@@ -141,7 +142,9 @@ def test_layer_by_layer(small_depths, cheap_kernels, build, options):
     assert_is_layer_by_layer(network, architecture, options)
 
 
-def test_layer_by_layer_inside_of_rematerialized_blocks():
+@pytest.mark.parametrize("deepest", [200, 0], ids=["flat", "nested"])
+def test_layer_by_layer_inside_of_rematerialized_blocks(monkeypatch, deepest):
+    monkeypatch.setattr(resnet, "REMAT_DEPTH", deepest)
     options = {"shortcut": "C", "bottleneck_stride": "3x3"}
     network = CifarResNet(11, block="bottleneck", remat=True, **options)
     assert_is_layer_by_layer(network, architectures.cifar(11, "bottleneck"), options)
@@ -149,7 +152,7 @@ def test_layer_by_layer_inside_of_rematerialized_blocks():
 
 def assert_is_layer_by_layer(network, architecture, options):
     rows = list(architectures.layers(architecture, **options))
-    assert {row.name for row in rows} == {layer.name for layer in inner_layers(network) if own_weights(layer)}
+    assert {row.name for row in rows} == {layer.name for layer in network.layers if own_weights(layer)}
     for row in rows:
         layer = network.get_layer(row.name)
         if row.kind == "batch_normalization":
@@ -158,10 +161,8 @@ def assert_is_layer_by_layer(network, architecture, options):
             window = (row.kernel, row.kernel) if row.kind == "convolution" else ()
             assert tuple(layer.kernel.shape) == (*window, row.in_filters, row.filters)
             assert layer.use_bias == row.bias
-        # A projection is one layer with a convolution and a batch normalization inside.
-        outputs = network.get_layer(row.name.rpartition("_")[0]) if row.shortcut else layer
         size = (row.height, row.width) if row.kind != "dense" else ()
-        assert outputs.output.shape == (None, *size, row.filters)
+        assert layer.output.shape == (None, *size, row.filters)
 
 
 def own_weights(layer) -> bool:
@@ -243,12 +244,10 @@ def test_positions_mean_what_they_mean_in_keras_applications(cheap_kernels):
 @pytest.mark.slow
 def test_layers_have_the_names_and_shapes_of_keras_applications():
     """All of them where the pool pads both sides as there; by default its padding is no layer."""
-    ours = ResNet50(pool_padding="symmetric")
-    for theirs in keras.applications.ResNet50(weights=None).layers[1:]:
-        layer = ours.get_layer(theirs.name)
-        # The convolution and the batch normalization of a projection are inside of it.
-        if "_0_" not in theirs.name:
-            assert layer.output.shape == theirs.output.shape, theirs.name
+    ours, theirs_of = ResNet50(pool_padding="symmetric"), keras.applications.ResNet50(weights=None)
+    for theirs in theirs_of.layers[1:]:
+        assert ours.get_layer(theirs.name).output.shape == theirs.output.shape, theirs.name
+    assert [layer.name for layer in ours.layers[1:]] == [layer.name for layer in theirs_of.layers[1:]]
     names = {layer.name for layer in ResNet18().layers}
     assert "pool1_pad" not in names and {"conv1_pad", "pool1_pool"} <= names
 
@@ -262,7 +261,7 @@ def test_slim_has_the_layers_of_keras_applications_v2(depth):
     network = getattr(keras.applications, f"ResNet{depth}V2")(weights=None)
     for theirs in network.layers[1:]:
         # Without a stride, our convolution pads by itself; their pooling of one pixel is our shortcut of a block.
-        if not theirs.name.endswith(("_0_conv", "_2_pad")) and "max_pooling" not in theirs.name:
+        if not theirs.name.endswith("_2_pad") and "max_pooling" not in theirs.name:
             layer = ours.get_layer(theirs.name)
             assert (layer.output.shape, type(layer).__name__) == (theirs.output.shape, type(theirs).__name__)
     biases = sum(layer.filters for layer in network.layers if layer.name.endswith(("_0_conv", "_3_conv")))
@@ -502,9 +501,9 @@ def test_a_block_adds_its_shortcut(preactivation):
 
 def test_a_preactivation_block_projects_what_is_activated():
     network = CifarResNet(8, shortcut="B", preactivation=True)
-    projection = network.get_layer("conv3_block1_0")
+    projection = network.get_layer("conv3_block1_0_conv")
     assert projection.input is network.get_layer("conv3_block1_preact_relu").output
-    assert projection.bn is None
+    assert projection.output is network.get_layer("conv3_block1_out").input[0]
     assert network.get_layer("conv1_conv").output is network.get_layer("conv2_block1_preact_bn").input
     assert network.layers[-3].name == "post_relu"
 
@@ -513,8 +512,9 @@ def test_a_preactivation_block_projects_what_is_activated():
 def test_the_shortcut_of_slim_is_strided_where_the_last_block_of_a_stage_is(shortcut):
     """A and B subsample what is not yet activated there; C projects as everywhere."""
     network = CifarResNet(14, shortcut=shortcut, preactivation="slim", **SMALL_IMAGE)
-    kinds = {layer.name: type(layer) for layer in network.layers if re.fullmatch(r"conv\d_block\d_0", layer.name)}
-    identity, projection = keras_resnet.IdentityShortcut, keras_resnet.ProjectionShortcut
+    found = {re.fullmatch(r"(conv\d_block\d_0).*", layer.name): type(layer) for layer in network.layers}
+    kinds = {match[1]: kind for match, kind in found.items() if match}
+    identity, projection = keras_resnet.IdentityShortcut, keras.layers.Conv2D
     widened, strided = ("conv3_block1_0", "conv4_block1_0"), ("conv2_block2_0", "conv3_block2_0")
     every = [f"conv{stage}_block{block}_0" for stage in (2, 3, 4) for block in (1, 2)]
     assert (

@@ -24,11 +24,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
     The moving variance takes the biased variance of the batch, as in Keras.
 
     Args:
+        axis: That of the channels.
         momentum: Share of the old moving statistics in the new, in [0, 1].
         epsilon: Added to the variance.
-        **kwargs: The remaining arguments of `keras.layers.BatchNormalization`. `synchronized` takes the statistics of a
-            batch over all replicas (TensorFlow only). Replicas count by their images, of which some may have more than
-            others.
+        *args: The remaining arguments of `keras.layers.BatchNormalization`, in its order.
+        **kwargs: The same by keyword. `synchronized` takes the statistics of a batch over all replicas (TensorFlow
+            only). Replicas count by their images, of which some may have more than others.
 
     Attributes:
         normalization_batch_size: Images that share their statistics in training (TensorFlow only): consecutive images
@@ -58,8 +59,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     normalization_batch_size: int | None = None
 
-    def __init__(self, *, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs):
-        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+    def __init__(self, axis: int = -1, momentum: float = 0.9, epsilon: float = 1e-5, *args, **kwargs):
+        super().__init__(axis, momentum, epsilon, *args, **kwargs)
 
     def add_weight(self, shape=None, initializer=None, trainable=True, **kwargs):
         if trainable:

@@ -33,8 +33,12 @@ class Rematerialized(keras.layers.Layer):
         super().__init__(**kwargs)
         self.block = block
         self.passes = {}
-        # Compiling a thousand blocks with XLA takes longer than it saves.
-        self.supports_jit = False
+        self.supports_jit = self.supports_xla()
+
+    @staticmethod
+    def supports_xla() -> bool:
+        """Whether Keras may compile such blocks by itself; on TensorFlow, a thousand take longer than it saves."""
+        return keras.backend.backend() != "tensorflow"
 
     @property
     def layers(self) -> list[keras.layers.Layer]:

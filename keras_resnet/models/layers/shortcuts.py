@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -71,7 +72,9 @@ class IdentityShortcut(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
 class ProjectionShortcut(keras.layers.Layer):
-    """Options B and C: a 1x1 convolution without bias, followed by batch normalization.
+    """Options B and C as one layer: a 1x1 convolution without bias, followed by batch normalization.
+
+    The networks of this package have both layers in their graph instead, under the names of `keras.applications`.
 
     Args:
         filters: Channels of the output.
@@ -107,22 +110,16 @@ class ProjectionShortcut(keras.layers.Layer):
         self.normalize = normalize
         self.synchronized = synchronized
         self.data_format = data_format or keras.config.image_data_format()
-        self.conv = keras.layers.Conv2D(
+        self.conv, *rest = projection_layers(
             filters,
-            1,
             strides,
-            use_bias=False,
-            kernel_initializer=he_normal(),
+            normalize=normalize,
+            synchronized=synchronized,
             data_format=self.data_format,
             dtype=self.dtype_policy,
-            name=f"{self.name}_conv",
+            name=self.name,
         )
-        axis = -1 if self.data_format == "channels_last" else 1
-        self.bn = (
-            BatchNormalization(axis=axis, synchronized=synchronized, dtype=self.dtype_policy, name=f"{self.name}_bn")
-            if normalize
-            else None
-        )
+        self.bn = rest[0] if normalize else None
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
@@ -156,66 +153,84 @@ def strided_shape(input_shape, filters: int, strides: int, data_format: str) -> 
     return (input_shape[0], *size, filters) if last else (input_shape[0], filters, *size)
 
 
-def identity(
-    in_filters: int,
+def projection_layers(
     filters: int,
     strides: int,
     *,
     normalize: bool = True,
     synchronized: bool = False,
     data_format: str | None = None,
+    dtype=None,
     name: str | None = None,
-) -> Callable:
+) -> list[keras.layers.Layer]:
+    """The convolution of a projection and, where it is normalized, the batch normalization."""
+    data_format = data_format or keras.config.image_data_format()
+    conv = keras.layers.Conv2D(
+        filters,
+        1,
+        strides,
+        use_bias=False,
+        kernel_initializer=he_normal(),
+        data_format=data_format,
+        dtype=dtype,
+        name=name and f"{name}_conv",
+    )
+    if not normalize:
+        return [conv]
+    axis = -1 if data_format == "channels_last" else 1
+    return [conv, BatchNormalization(axis, synchronized=synchronized, dtype=dtype, name=name and f"{name}_bn")]
+
+
+def identity(
+    x,
+    filters: int,
+    strides: int,
+    *,
+    activated=None,
+    synchronized: bool = False,
+    data_format: str | None = None,
+    name: str | None = None,
+):
     """Option A everywhere: nothing where the shape stays, `IdentityShortcut` where it changes."""
-    if strides == 1 and in_filters == filters:
-        return lambda x: x
-    return IdentityShortcut(filters, strides, data_format=data_format, name=name)
+    if strides == 1 and _channels(x, data_format) == filters:
+        return x
+    return IdentityShortcut(filters, strides, data_format=data_format, name=name)(x)
 
 
 def projection(
-    in_filters: int,
+    x,
     filters: int,
     strides: int,
     *,
-    normalize: bool = True,
+    activated=None,
     synchronized: bool = False,
     data_format: str | None = None,
     name: str | None = None,
-) -> Callable:
-    """Option C: a projection in every block."""
-    return ProjectionShortcut(
-        filters, strides, normalize=normalize, synchronized=synchronized, data_format=data_format, name=name
+):
+    """Option C: a projection in every block; with pre-activation, of what is activated, without normalization."""
+    first = activated is not None
+    layers = projection_layers(
+        filters, strides, normalize=not first, synchronized=synchronized, data_format=data_format, name=name
     )
+    return functools.reduce(lambda y, layer: layer(y), layers, activated if first else x)
 
 
-def projection_where_the_channels_change(
-    in_filters: int,
-    filters: int,
-    strides: int,
-    *,
-    normalize: bool = True,
-    synchronized: bool = False,
-    data_format: str | None = None,
-    name: str | None = None,
-) -> Callable:
+def projection_where_the_channels_change(x, filters: int, strides: int, *, data_format: str | None = None, **options):
     """Option B: projections only where the channels change, otherwise the identity, subsampled where it has a stride.
 
     In the paper's networks both change together; a stride alone is in those of TF-slim.
     """
-    return (identity if in_filters == filters else projection)(
-        in_filters,
-        filters,
-        strides,
-        normalize=normalize,
-        synchronized=synchronized,
-        data_format=data_format,
-        name=name,
-    )
+    chosen = identity if _channels(x, data_format) == filters else projection
+    return chosen(x, filters, strides, data_format=data_format, **options)
+
+
+def _channels(x, data_format: str | None) -> int:
+    return x.shape[-1 if (data_format or keras.config.image_data_format()) == "channels_last" else 1]
 
 
 SHORTCUTS: dict[str | None, Callable] = {"A": identity, "B": projection_where_the_channels_change, "C": projection}
-"""Option -> function that returns the layer, or the identity, for the block's input.
+"""Option -> function from the symbolic input of a block to what is added to the block's path.
 
-Each row takes in_filters, filters and strides, and by keyword normalize, synchronized, data_format and name; it reads
-those that concern it.
+Each row takes x, filters and strides, and by keyword synchronized, data_format, name, and activated: the input after
+batch normalization and ReLU, where a block begins with those. It reads those that concern it.
 """

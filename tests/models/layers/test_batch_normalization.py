@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import os
@@ -46,6 +47,25 @@ def batch(shape=IMAGES, seed=0, dtype="float32"):
 
 def random_like(inputs):
     return tf.cast(np.random.default_rng(7).normal(size=inputs.shape), "float32")
+
+
+def test_arguments_by_position_mean_what_they_mean_in_keras():
+    """All of them, with values that are not the defaults; ours are the defaults of momentum and epsilon alone."""
+    names = list(inspect.signature(keras.layers.BatchNormalization).parameters)[:-1]
+    flags = {"center", "scale", "renorm", "synchronized"}
+    given = {"axis": 1, "momentum": 0.5, "epsilon": 0.25, "renorm_clipping": None, "renorm_momentum": 0.75}
+    defaults = keras.layers.BatchNormalization().get_config()
+    values = [given.get(name, not defaults[name] if name in flags else None) for name in names]
+    values = [
+        keras.initializers.Constant(0.5) if name.endswith("initializer") else value
+        for name, value in zip(names, values, strict=True)
+    ]
+    ours, theirs = (
+        layer(*values, name="bn").get_config() for layer in (BatchNormalization, keras.layers.BatchNormalization)
+    )
+    assert ours == theirs
+    assert BatchNormalization(1).axis == 1 and BatchNormalization().axis == -1
+    assert (BatchNormalization().momentum, BatchNormalization().epsilon) == (MOMENTUM, EPSILON)
 
 
 def like(layer, size=None, **options):

@@ -31,14 +31,21 @@ def policy():
     keras.config.set_dtype_policy(before)
 
 
+FORMS = [True, "nested"]
+"""Whose graph is that of the plain network, and the form of very deep networks, a `Rematerialized` for each block."""
+
+
 def network(*, remat, depth=8, **options):
     options = {"input_shape": (8, 8, 3), "classifier_activation": None, **options}
-    return CifarResNet(depth, remat=remat, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        if remat == "nested":
+            patch.setattr(resnet, "REMAT_DEPTH", 0)
+        return CifarResNet(depth, remat=bool(remat), **options)
 
 
-def pair(**options):
+def pair(form=True, **options):
     """A rematerialized network and the plain one with its weights."""
-    rematerialized, plain = network(remat=True, **options), network(remat=False, **options)
+    rematerialized, plain = network(remat=form, **options), network(remat=False, **options)
     plain.set_weights(rematerialized.get_weights())
     return rematerialized, plain
 
@@ -81,9 +88,10 @@ def assert_trains_alike(rematerialized, plain, x, *, step=in_a_graph, relative=1
     assert_close(rematerialized.get_weights(), plain.get_weights(), relative)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("options", KINDS, ids=str)
-def test_has_the_weights_of_the_plain_network(options):
-    rematerialized, plain = (network(remat=remat, **options) for remat in (True, False))
+def test_has_the_weights_of_the_plain_network(options, form):
+    rematerialized, plain = (network(remat=remat, **options) for remat in (form, False))
     ours, theirs = (
         [(v.path, v.shape, v.dtype, v.trainable) for v in model.weights] for model in (rematerialized, plain)
     )
@@ -92,10 +100,11 @@ def test_has_the_weights_of_the_plain_network(options):
     assert trainable[0] == trainable[1]
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("options", [*KINDS[:1], *slow(KINDS[1:])], ids=str)
-def test_trains_and_infers_as_the_plain_network_does(options):
+def test_trains_and_infers_as_the_plain_network_does(options, form):
     """Outputs, gradients, and moving statistics that one iteration updates once."""
-    rematerialized, plain = pair(**options)
+    rematerialized, plain = pair(form, **options)
     before = rematerialized.get_weights()
     assert_trains_alike(rematerialized, plain, images())
     moved = rematerialized.get_weights()
@@ -131,28 +140,36 @@ def test_moving_statistics_stay_exact_under_a_mixed_policy(policy):
     np.testing.assert_array_equal(layer.moving_mean, np.full(32, 1.0 + 2.0**-12, "float32"))
 
 
+def freeze(model, names):
+    for layer in model.layers:
+        if layer.name.startswith(names):
+            layer.trainable = False
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    ("name", "layer"),
+    ("name", "frozen"),
     [
-        ("mixed_bfloat16", "conv3_block1_out"),
+        ("mixed_bfloat16", "conv3_block1"),
         *slow([("float32", "conv3_block1_1_bn"), ("mixed_bfloat16", "conv3_block1_1_bn")]),
     ],
 )
-def test_what_is_frozen_stays_to_the_bit(name, layer, policy):
+def test_what_is_frozen_stays_to_the_bit(name, frozen, form, policy):
     """A whole block, or a layer inside of one."""
     policy(name)
-    rematerialized = network(remat=True, shortcut="B")
-    plain = keras.models.clone_model(network(remat=False, shortcut="B"))
-    plain.set_weights(rematerialized.get_weights())
-    frozen = rematerialized.get_layer(layer)
-    frozen.trainable = False
-    inside = {inner.name for inner in getattr(frozen, "layers", [frozen])}
-    for inner in plain.layers:
-        inner.trainable = inner.name not in inside
-    before = frozen.get_weights()
+    rematerialized, plain = pair(form, shortcut="B")
+    freeze(rematerialized, frozen)
+    freeze(plain, frozen)
+    before = {v.path: np.array(v) for v in rematerialized.variables}
     assert_trains_alike(rematerialized, plain, images(), relative=1e-4 if name == "float32" else 2.0**-6)
-    assert len(frozen.trainable_variables) == 0
-    assert all(np.array_equal(*weights) for weights in zip(before, frozen.get_weights(), strict=True))
+    assert rematerialized.get_layer("conv3_block1_1_bn").trainable_variables == []
+    same = {v.path for v in rematerialized.variables if np.array_equal(before[v.path], v)}
+    assert same == {v.path for v in rematerialized.variables if frozen in v.path or not moving(v)}
+
+
+def moving(variable):
+    """Whether `train`, which updates no weights, changes it."""
+    return variable.name.startswith("moving_")
 
 
 @pytest.mark.slow
@@ -161,9 +178,8 @@ def test_a_block_that_is_frozen_later_leaves_its_likes_trainable():
     size = 9  # a structure that no other test has traced
     rematerialized, plain = pair(depth=14, input_shape=(size, size, 3))
     assert_trains_alike(rematerialized, plain, images(size=size))
-    rematerialized.get_layer("conv2_block1_out").trainable = False
-    for layer in plain.layers:
-        layer.trainable = not layer.name.startswith("conv2_block1_")
+    for model in (rematerialized, plain):
+        freeze(model, "conv2_block1_")
     assert_trains_alike(rematerialized, plain, images(count=6, size=size))
 
 
@@ -314,9 +330,10 @@ def test_freezing_changes_the_structure():
     assert structure(block()) != structure(frozen)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("how", ["saved", *slow(["cloned"])])
-def test_survives_saving_and_cloning(how, tmp_path):
-    model = network(remat=True, shortcut="B")
+def test_survives_saving_and_cloning(how, form, tmp_path):
+    model = network(remat=form, shortcut="B")
     train(model, images())
     if how == "saved":
         model.save(tmp_path / "network.keras")
@@ -324,19 +341,23 @@ def test_survives_saving_and_cloning(how, tmp_path):
     else:
         again = keras.models.clone_model(model)
         again.set_weights(model.get_weights())
-    rematerialized = [layer for layer in again.layers if isinstance(layer, Rematerialized)]
-    assert [layer.name for layer in rematerialized] == [f"conv{stage}_block1_out" for stage in (2, 3, 4)]
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+    rematerialized = [layer.name for layer in again.layers if isinstance(layer, Rematerialized)]
+    nested = [f"conv{stage}_block1_out" for stage in (2, 3, 4)]
+    assert (again.remat, rematerialized) == ((False, nested) if form == "nested" else (True, []))
     assert not {id(v) for v in again.weights} & {id(v) for v in model.weights}
     np.testing.assert_array_equal(again(images()), model(images()))
     assert_trains_alike(again, model, images(seed=1), relative=1e-5)
 
 
-@pytest.mark.parametrize("remat", [False, *slow([True])])
-def test_weights_files_serve_both(remat, tmp_path):
-    """Keras keys layers by their place; `weights=` goes by their names, which are the same."""
-    model = network(remat=True, shortcut="B")
-    model.save_weights(tmp_path / "network.weights.h5")
-    again = network(remat=remat, shortcut="B", weights=tmp_path / "network.weights.h5")
+@pytest.mark.parametrize(("remat", "of"), [(False, "nested"), *slow([("nested", True), (True, "nested")])])
+@pytest.mark.parametrize("how", ["weights", "load_weights"])
+def test_weights_files_serve_every_form(how, remat, of, tmp_path):
+    """Keras keys layers by their place; we go by their names, which are the same."""
+    model = network(remat=of, shortcut="B")
+    model.save_weights(path := tmp_path / "network.weights.h5")
+    again = network(remat=remat, shortcut="B", **({"weights": path} if how == "weights" else {}))
+    again.load_weights(path)
     np.testing.assert_allclose(again(images()), model(images()), rtol=1e-5, atol=1e-6)
 
 
@@ -349,10 +370,11 @@ def test_its_shape_is_that_of_its_block():
 def test_only_very_deep_networks_are_rematerialized_by_default(monkeypatch):
     assert resnet.REMAT_DEPTH == 200
     monkeypatch.setattr(resnet, "REMAT_DEPTH", 8)
-    kinds = [
-        any(isinstance(layer, Rematerialized) for layer in CifarResNet(depth, **options).layers)
-        for depth, options in [(8, {}), (8, {"remat": True}), (14, {}), (14, {"remat": True})]
+    built = [
+        CifarResNet(d, **options) for d, options in [(8, {}), (8, {"remat": True}), (14, {}), (14, {"remat": True})]
     ]
-    assert kinds == [False, True, True, True]
+    nested = [any(isinstance(layer, Rematerialized) for layer in network.layers) for network in built]
+    assert [network.remat for network in built] == [False, True, False, False]
+    assert nested == [False, False, True, True]
     with pytest.raises(ValueError, match="`remat` must be None or True in networks of more than 8 layers"):
         CifarResNet(14, remat=False)

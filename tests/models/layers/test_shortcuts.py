@@ -163,29 +163,40 @@ def test_every_argument_is_in_the_configuration():
     assert again.bn.synchronized and again.bn.axis == 1
 
 
+NOTHING, IDENTITY = {}, {"conv3_block1_0": IdentityShortcut}
+CONVOLUTION = {"conv3_block1_0_conv": keras.layers.Conv2D}
+PROJECTION = CONVOLUTION | {"conv3_block1_0_bn": BatchNormalization}
+
+
+@pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize(
     ("option", "where_the_shape_stays", "where_the_size_changes", "where_the_channels_change"),
     [
-        ("A", None, IdentityShortcut, IdentityShortcut),
-        ("B", None, IdentityShortcut, ProjectionShortcut),
-        ("C", ProjectionShortcut, ProjectionShortcut, ProjectionShortcut),
+        ("A", NOTHING, IDENTITY, IDENTITY),
+        ("B", NOTHING, IDENTITY, PROJECTION),
+        ("C", PROJECTION, PROJECTION, PROJECTION),
     ],
 )
 def test_options_are_those_of_section_3_3(
-    option, where_the_shape_stays, where_the_size_changes, where_the_channels_change
+    option, where_the_shape_stays, where_the_size_changes, where_the_channels_change, first
 ):
-    def kind(*shape):
-        chosen = SHORTCUTS[option](*shape, data_format="channels_last", name="conv3_block1_0")
-        if isinstance(chosen, keras.Layer):
-            assert (chosen.name, chosen.filters, chosen.strides) == ("conv3_block1_0", *shape[1:])
-            return type(chosen)
-        x = images((1, 2, 2, shape[0]))
-        assert chosen(x) is x
-        return None
+    """With pre-activation (`first`), what is activated is projected, and not normalized."""
 
-    assert kind(16, 16, 1) is where_the_shape_stays
-    assert kind(16, 16, 2) is where_the_size_changes
-    assert [kind(*shape) for shape in [(16, 32, 1), (16, 32, 2)]] == [where_the_channels_change] * 2
+    def layers(in_filters, filters, strides):
+        x, activated = keras.Input((4, 4, in_filters)), keras.Input((4, 4, in_filters))
+        options = {"activated": activated if first else None, "data_format": "channels_last", "name": "conv3_block1_0"}
+        y = SHORTCUTS[option](x, filters, strides, **options)
+        assert y.shape == (None, 4 // strides, 4 // strides, filters)
+        built = keras.Model([x, activated], y).layers
+        return {layer.name: type(layer) for layer in built if not isinstance(layer, keras.layers.InputLayer)}
+
+    def expected(kinds):
+        return CONVOLUTION if first and kinds is PROJECTION else kinds
+
+    assert layers(16, 16, 1) == expected(where_the_shape_stays)
+    assert layers(16, 16, 2) == expected(where_the_size_changes)
+    for strides in (1, 2):
+        assert layers(16, 32, strides) == expected(where_the_channels_change)
 
 
 def test_every_option_of_the_facts_has_its_row():
