@@ -126,13 +126,15 @@ def _seen(model: keras.Model, first: keras.layers.Layer, colors: np.ndarray) -> 
 
     last = first.data_format == "channels_last"
     try:
-        shape = model.input_shape
+        [image] = model.inputs
+        shape = image.shape
         height, width = (shape[1:3] if last else shape[2:4]) if len(shape) == 4 else (0, 0)
         images = np.broadcast_to(colors[:, None, None], (len(colors), height or 64, width or 64, colors.shape[1]))
         images = images if last else images.transpose(0, 3, 1, 2)
         call, first.call = first.call, catch
         try:
-            model(keras.ops.cast(np.ascontiguousarray(images), model.input.dtype), training=False)
+            pixels = keras.ops.cast(np.ascontiguousarray(images), image.dtype)
+            model(keras.tree.pack_sequence_as(model.input, [pixels]), training=False)
         except _Arrived:
             pass
         finally:

@@ -19,7 +19,7 @@ from keras_resnet.facts.preprocessing import Preprocessing
 from keras_resnet.weights.readers.checkpoint import COUNTER, Checkpoint, choose, unwrapped
 from keras_resnet.weights.readers.tensors import float32_of
 
-CLASS = re.compile(r"Unsupported global: GLOBAL (\S+)|Unsupported class (\S+)")
+CLASS = re.compile(r"GLOBAL (\S+)")
 """The class in the error of torch about a file that holds more than tensors and plain values."""
 
 
@@ -102,12 +102,10 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _cause(error: Exception) -> str:
-    """The reason in torch's error, which has it after half a page of advice."""
-    text = str(error)
-    if match := CLASS.search(text):
-        return f"it holds a {match[1] or match[2]}"
-    reason = text.rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0]
-    return re.sub(r"\x1b\[\d*m", "", reason)
+    """The reason for which torch refused a file; its own error has it within half a page of advice."""
+    text = str(error.__context__ or error).strip()
+    match = CLASS.search(text)
+    return f"it holds a {match[1]}" if match else re.sub(r"\x1b\[\d*m", "", text.partition("\n")[0])
 
 
 def _is_state_dict(value: Any) -> bool:
