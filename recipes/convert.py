@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,7 +140,9 @@ def read(options: Options) -> Weights:
 
     path = options.source
     if path.is_dir():
-        found = weights_loading.weights_of(trained_network.load(path).network)
+        trained = trained_network.load(path)
+        found = weights_loading.weights_of(trained.network)
+        found = replace(found, metadata=replace(found.metadata, class_names=trained.class_names))
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of several weights: printed with all else that was found

@@ -16,7 +16,7 @@ def description(path: Path, found: Weights) -> list[str]:
     spec, checkpoint = found.metadata.spec, found.checkpoint
     name = f"{'ResNet' if spec.shortcut else 'plain network'}-{spec.depth}"
     parts = [f"shortcut {spec.shortcut}"] * bool(spec.shortcut) + [f"{spec.classes} classes"] * bool(spec.classes)
-    parts += [f"{spec.channels} channels"] * (spec.channels != 3)
+    parts += [f"{spec.channels} channel{'s' * (spec.channels > 1)}"] * (spec.channels != 3)
     said = printable(f"{path}: {found.layout or 'ours'}, {name}, {', '.join(parts)}, images by {sees(found)}")
     lines = [said]
     if checkpoint and checkpoint.architecture:

@@ -69,7 +69,7 @@ def logits_of(model):
     """Of the photographs, whatever the activation of the classifier."""
     top = model.get_layer("predictions")
     before = keras.Model(model.inputs[0], top.input)
-    return np.array(before(PHOTOGRAPHS)) @ np.array(top.kernel) + np.array(top.bias)
+    return np.array(before(PHOTOGRAPHS, training=False)) @ np.array(top.kernel) + np.array(top.bias)
 
 
 @pytest.mark.parametrize("front", [*FAST, *slow([front for front in FRONTS if front not in FAST])])
