@@ -39,10 +39,10 @@ def sees(found: Weights) -> str:
             " ".join(f"{value:.6g}" for value in values)
             for values in (found.preprocessing.mean, found.preprocessing.deviation)
         )
-        return f"mean {mean} and deviation {deviation}, which no file of weights says"
+        return f"mean {mean} and deviation {deviation}, which the output does not keep"
     return "a normalization that is not known" if found.layout else "its own normalization"
 
 
 def printable(text: str) -> str:
     """A text that every terminal takes, whatever the bytes of a file's name were."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
