@@ -11,28 +11,35 @@ target says what is written: ours (.weights.h5, .keras), or PyTorch's (.pth, .sa
 torchvision or, for CIFAR, of akamaster's networks; --as names another layout.
 
 Eight views of real photographs then go through the network, and through the framework of the source and of the target
-where those are installed. The logits must agree to 1e-4 of their range, and the largest of each.
+where those are installed. The logits must agree to 1e-4 of their range, and the largest of each. That proves the
+conversion, and nothing that weights alone do not tell: how images were normalized, which convolution of a bottleneck
+has the stride, how the pool pads, whether a pool is anti-aliased. Where the source does not say so, the habits of its
+package are assumed, which is printed; --preprocessing, --bottleneck-stride and --pool-padding say otherwise.
 
 Exit status: 0 done; 1 the logits differ, and nothing was written; 2 refused, and nothing was changed.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from cli import command_line, program, refusal, startup
-from cli.options import OfOverwriting
+from cli import command_line, program, refusal, startup, weights_lines
+from cli.options import OfOverwriting, Preprocessing
+from keras_resnet.facts.architectures import BottleneckStride
+from keras_resnet.facts.network_spec import NetworkSpec, PoolPadding
 from keras_resnet.host import files, outputs
 
 if TYPE_CHECKING:
     import numpy as np
 
     from keras_resnet.models.residual_network import ResidualNetwork
+    from keras_resnet.weights.arrays import Weights
     from keras_resnet.weights.metadata import WeightsMetadata
 
 TOLERANCE = 1e-4
@@ -57,6 +64,16 @@ class Options(OfOverwriting):
     """The file to write, whose suffix says what: .weights.h5, .keras, .pth or .safetensors."""
     layout: Annotated[str | None, arg(name="as")] = None
     """The layout of the output, if it is not ours or PyTorch's usual one."""
+    entry: str | None = None
+    """The key of the weights in a checkpoint that holds several. None: their average, or the usual key."""
+    preprocessing: Preprocessing | None = None
+    """How images are normalized for the network, where the source does not say so."""
+    bottleneck_stride: BottleneckStride | None = None
+    """The convolution of a bottleneck that has the stride, where the source does not say so."""
+    pool_padding: PoolPadding | None = None
+    """How the max-pool pads, where the source does not say so."""
+    class_names: Path | None = None
+    """A text file with the name of a class per line. None: the names that the source has."""
     images: Path | None = None
     """A folder of photographs to compare on. None: two that scikit-learn has."""
 
@@ -99,35 +116,63 @@ def convert(options: Options) -> int:
         from keras_resnet.models import weights_loading
         from keras_resnet.models.resnet import BUILDERS
 
-    source, found = read(options.source)
-    if found.metadata is None:
-        raise ValueError(f"{options.source} does not say of which network it is: load it into one and save it again")
-    spec = found.metadata.spec
-    network = BUILDERS[spec.family](classifier_activation=None, data_format="channels_last", **spec.options)
+    found = read(options)
+    network = BUILDERS[found.metadata.spec.family](classifier_activation=None, **arguments(found.metadata.spec))
     weights_loading.load_weights(network, found, source=str(options.source))
+    network.class_names = class_names(found.metadata, options.class_names)
     target = weights_for(network, options)
-    print(description(options.source, source, found.metadata))
-    sides = {"source": source, "target": target}
+    print("\n".join(weights_lines.description(options.source, found)))
+    sides = {"source": Side(found.layout, found.checkpoint.state_dict) if found.checkpoint else None, "target": target}
     compared = [compare(name, side, network, options.images) for name, side in sides.items() if side]
     if not all(compared):
         refusal.show(f"the logits differ too much; {options.output} was not written")
         return 1
     with files.replacing(options.output) as whole:
         WRITERS[suffix(options.output)](whole, network, target)
-    print(f"written   {options.output}")
+    print(weights_lines.printable(f"written   {options.output}"))
     return 0
 
 
-def read(path: Path) -> tuple[Side | None, Any]:
-    """The weights of a source as another package has them, if it is one's, and as we do."""
+def read(options: Options) -> Weights:
+    """The weights of a source, with what the command line says of them."""
     from keras_resnet.inference import trained_network
     from keras_resnet.models import weights_loading
-    from keras_resnet.weights.readers import state_dict
 
+    path = options.source
     if path.is_dir():
-        return None, weights_loading.weights_of(trained_network.load(path).network)
-    found = weights_loading.read(path)
-    return Side(found.layout, state_dict.read_state_dict(path)) if found.layout else None, found
+        trained = trained_network.load(path)
+        found = weights_loading.weights_of(trained.network)
+        found = replace(found, metadata=replace(found.metadata, class_names=trained.class_names))
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of several weights: printed with all else that was found
+            found = weights_loading.read(path, options.entry)
+    return found.stated(
+        path,
+        preprocessing=options.preprocessing,
+        bottleneck_stride=options.bottleneck_stride,
+        pool_padding=options.pool_padding,
+    )
+
+
+def arguments(spec: NetworkSpec) -> dict[str, Any]:
+    """The arguments with which the builder of the family makes a network for images of the specification's channels."""
+    side = spec.architecture.image_size
+    return spec.options | {"input_shape": (side, side, spec.channels), "data_format": "channels_last"}
+
+
+def class_names(metadata: WeightsMetadata, file: Path | None) -> tuple[str, ...] | None:
+    """The names in a person's file, or else those that the source has, if it has any.
+
+    Raises:
+        ValueError, OSError: if they cannot be read, or are not as many as the classes.
+    """
+    from cli import pictures
+
+    names, classes = pictures.read_class_names(file), metadata.spec.classes
+    if names is not None and len(names) != classes:
+        raise ValueError(f"`class_names` must have {classes} lines, one for each class. Received: {len(names)} lines")
+    return metadata.class_names if names is None else tuple(names)
 
 
 def weights_for(network: ResidualNetwork, options: Options) -> Side | None:
@@ -152,15 +197,6 @@ def weights_for(network: ResidualNetwork, options: Options) -> Side | None:
     return Side(layout, conversion.from_ours(arrays, layout, network.spec))
 
 
-def description(path: Path, source: Side | None, metadata: WeightsMetadata) -> str:
-    """What was found, in a line."""
-    spec = metadata.spec
-    name = f"{'ResNet' if spec.shortcut else 'plain network'}-{spec.depth}"
-    parts = [f"shortcut {spec.shortcut}"] * bool(spec.shortcut) + [f"{spec.classes} classes"] * bool(spec.classes)
-    sees = metadata.preprocessing or "its own normalization"
-    return f"{path}: {source.layout if source else 'ours'}, {name}, {', '.join(parts)}, images by {sees}"
-
-
 def compare(name: str, side: Side, network: ResidualNetwork, folder: Path | None) -> bool:
     """Whether the network and another framework with a side's weights have the same logits, which is also printed."""
     import numpy as np
@@ -173,8 +209,12 @@ def compare(name: str, side: Side, network: ResidualNetwork, folder: Path | None
         print(f"{name}    {side.layout}: not compared, since {why}")
         return True
     images = np.array(preprocess_input(photographs(network.image_shape[0], folder), network.preprocessing or "torch"))
+    images = np.ascontiguousarray(images[..., np.arange(network.spec.channels) % 3])
     try:
         theirs = REFERENCES[side.layout](side.state, side.layout, network.spec, images)
+    except ValueError as error:
+        print(f"{name}    {side.layout}: not compared, since it has no such network ({error})")
+        return True
     except ImportError as error:  # such as keras_hub where a package that it needs is missing
         print(f"{name}    {side.layout}: not compared, since {error.name} is not installed")
         return True
@@ -219,8 +259,7 @@ def write_network(path: Path, network: ResidualNetwork, target: Side | None) -> 
     """The whole network, from images as its convention has them to scores."""
     from keras_resnet.models.resnet import BUILDERS
 
-    spec = network.spec
-    BUILDERS[spec.family](weights=network, data_format="channels_last", **spec.options).save(path)
+    BUILDERS[network.spec.family](weights=network, **arguments(network.spec)).save(path)
 
 
 def write_torch(path: Path, network: ResidualNetwork, target: Side) -> None:

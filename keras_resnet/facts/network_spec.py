@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from keras_resnet.facts import architectures
 from keras_resnet.facts.architectures import Architecture, Block, BottleneckStride, Preactivation, Shortcut
+
+PoolPadding = Literal["same", "symmetric"]
 
 SHAPELESS = ("shortcut", "bottleneck_stride", "preactivation", "pool_padding")
 """Arguments in which two networks of the same shapes can differ."""
@@ -35,7 +37,7 @@ class NetworkSpec:
     block: Block
     bottleneck_stride: BottleneckStride = "1x1"
     preactivation: Preactivation = False
-    pool_padding: str = "same"
+    pool_padding: PoolPadding = "same"
     classes: int | None = None
     channels: int = 3
 
@@ -47,6 +49,14 @@ class NetworkSpec:
             ValueError: if there is no such depth.
         """
         return architectures.of(self.family, self.depth, self.block)
+
+    @property
+    def matters(self) -> tuple[str, ...]:
+        """The arguments of `SHAPELESS` that make a difference in such a network."""
+        without = {"bottleneck_stride"} if self.block == "basic" else set()
+        return tuple(
+            name for name in SHAPELESS if name not in without | ({"pool_padding"} if self.family == "cifar" else set())
+        )
 
     @property
     def options(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.facts.preprocessing import PREPROCESSING, Preprocessing
 from keras_resnet.models import input_normalization, weights_loading
-from keras_resnet.models.preprocessing import PREPROCESSING
 from keras_resnet.models.residual_network import ResidualNetwork
 from keras_resnet.models.resnet import BUILDERS
 from keras_resnet.runs.directory import RunDirectory
@@ -35,25 +35,26 @@ class TrainedNetwork:
     source: Path
 
 
-def load(source: str | Path, preprocessing: str | None = None) -> TrainedNetwork:
+def load(source: str | Path, preprocessing: str | None = None, *, entry: str | None = None) -> TrainedNetwork:
     """A trained network.
 
     Args:
         source: The directory of a run; a `.keras` file; or weights: a `.weights.h5` of this package, or a file of any
             layout in `weights.conversion.LAYOUTS`.
-        preprocessing: A key of `PREPROCESSING`, only for a file that does not hold its own.
+        preprocessing: A key of `PREPROCESSING`, only for a file that does not say its own.
+        entry: Key of the weights in a checkpoint of PyTorch that holds several; see `weights_loading.read`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is something else, or damaged, or has another preprocessing in its metadata.
+        ValueError: if it is something else, or damaged, or says another preprocessing.
     """
     path = Path(source)
     if path.is_dir():
         return _of_run(RunDirectory(path))
     if not path.is_file():
         raise FileNotFoundError(f"There is no file or directory {path}")
-    if path.suffix != ".keras":
-        return _of_weights(path, weights_loading.read(path), preprocessing)
+    if path.suffix != ".keras" or not weights_loading.holds_our_network(path):
+        return _of_weights(path, weights_loading.read(path, entry), preprocessing)
     network = weights_loading.load_network(path)
     if _takes_images(network):
         if preprocessing is not None:
@@ -83,42 +84,38 @@ def _takes_images(network: ResidualNetwork) -> bool:
 
 def _of_weights(path: Path, weights: Weights, preprocessing: str | None) -> TrainedNetwork:
     """The network that some weights belong to, with its normalization in front of it."""
-    metadata = weights.metadata
-    if metadata is None:
-        raise ValueError(f"{path} does not say of which network it is: load it into one, and save that again")
-    if preprocessing and metadata.preprocessing not in (None, preprocessing):
-        raise ValueError(
-            f"`preprocessing` must be None or '{metadata.preprocessing}', which {path} says of its weights. "
-            f"Received: {preprocessing!r}"
-        )
-    convention = preprocessing or metadata.preprocessing
-    if convention not in PREPROCESSING:
+    weights = weights.stated(path, preprocessing=preprocessing)
+    if weights.preprocessing is None:
         raise ValueError(
             f"{path} does not say what its network wants to see. `preprocessing` must be one of "
-            f"{', '.join(PREPROCESSING)}. Received: {convention!r}"
+            f"{', '.join(PREPROCESSING)}. Received: {weights.metadata.preprocessing!r}"
         )
-    if metadata.spec.classes is None:
+    if weights.metadata.spec.classes is None:
         raise ValueError(f"{path} must hold a network with its classifier. It has none")
-    return TrainedNetwork(from_images(weights, convention), metadata.class_names, None, path)
+    return TrainedNetwork(from_images(weights, weights.preprocessing), weights.metadata.class_names, None, path)
 
 
-def from_images(weights: Weights, convention: str) -> ResidualNetwork:
-    """A network from uint8 images of three channels to logits.
+def from_images(weights: Weights, preprocessing: Preprocessing) -> ResidualNetwork:
+    """A network from uint8 images to logits.
 
     Args:
         weights: Its weights, with their metadata.
-        convention: A key of `PREPROCESSING`. Where it has blue first, the channels of the first kernel are reversed
+        preprocessing: What it wants to see. Where that has blue first, the channels of the first kernel are reversed
             instead of the image's.
 
     Raises:
-        ValueError: if the weights are not for three channels.
+        ValueError: if the weights are for another number of channels.
     """
-    spec, rule = weights.metadata.spec, PREPROCESSING[convention]
-    if spec.channels != 3:
-        raise ValueError(f"The weights must be for images of 3 channels. Received: {spec.channels}")
-    mean, deviation = (np.array(values, "float32")[None, None] for values in (rule.mean, rule.deviation))
+    spec = weights.metadata.spec
+    if spec.channels != len(preprocessing.mean):
+        raise ValueError(
+            f"The weights must be for images of {len(preprocessing.mean)} channels. Received: {spec.channels}"
+        )
+    mean, deviation = (
+        np.array(values, "float32")[None, None] for values in (preprocessing.mean, preprocessing.deviation)
+    )
     side = spec.architecture.image_size
-    image = keras.Input((side, side, 3), dtype="uint8", name="image")
+    image = keras.Input((side, side, spec.channels), dtype="uint8", name="image")
     network = BUILDERS[spec.family](
         **spec.options,
         input_tensor=input_normalization.layer(mean, deviation)(image),
@@ -126,7 +123,7 @@ def from_images(weights: Weights, convention: str) -> ResidualNetwork:
         data_format="channels_last",
     )
     arrays = dict(weights.arrays)
-    if rule.reverses:
+    if preprocessing.reverses:
         arrays["conv1_conv/kernel"] = arrays["conv1_conv/kernel"][:, :, ::-1]
     weights_loading.assign(network, arrays)
     network.class_names = weights.metadata.class_names

@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 from keras import ops
 
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """(image - mean) / deviation, for each channel.
-
-    Args:
-        mean: Of red, green and blue, in gray levels of 0 to 255.
-        deviation: Of red, green and blue, in gray levels.
-        reverses: Whether the channels come in the order blue, green, red.
-    """
-
-    mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
-    reverses: bool = False
-
-
-PREPROCESSING: dict[str, Preprocessing] = {
-    "torch": Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    "caffe": Preprocessing((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), reverses=True),
-    "tf": Preprocessing((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
-}
-"""The three conventions under the names that `keras.applications` gave them as `mode`."""
+from keras_resnet.facts.preprocessing import PREPROCESSING
 
 
 def preprocess_input(images, convention, data_format: str = "channels_last"):

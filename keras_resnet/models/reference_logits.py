@@ -10,6 +10,7 @@ import numpy as np
 from keras_resnet.facts.network_spec import NetworkSpec
 from keras_resnet.models.weights_loading import assign
 from keras_resnet.weights.conversion.layouts import LAYOUTS
+from keras_resnet.weights.conversion.translation import check_fits
 
 EPSILON = 1e-5
 """Of PyTorch's batch normalization."""
@@ -53,7 +54,10 @@ def _forward(x, weights, layout: str, spec: NetworkSpec):
 
     large, (projection, top) = spec.family == "imagenet", NAMES[layout]
     x = conv_bn(x, "conv1", "bn1", 2 if large else 1).relu()
-    x = functional.max_pool2d(x, 3, 2, 1) if large else x
+    if large and spec.pool_padding == "same":  # as the paper's release: one pixel more behind, and none before
+        x = functional.max_pool2d(functional.pad(x, (0, 1, 0, 1)), 3, 2)  # zeros: there is nothing below them
+    elif large:
+        x = functional.max_pool2d(x, 3, 2, 1)
     for block in spec.architecture.plan():
         name, count = f"layer{block.stage - 1}.{block.index - 1}", 3 if spec.block == "bottleneck" else 2
         strided = 2 if spec.bottleneck_stride == "3x3" else 1
@@ -75,7 +79,12 @@ def _forward(x, weights, layout: str, spec: NetworkSpec):
 
 
 def keras_model(state_dict: Mapping[str, np.ndarray], layout: str, spec: NetworkSpec) -> keras.Model:
-    """The network of keras.applications with the weights of a state dict, from images to logits."""
+    """The network of keras.applications with the weights of a state dict, from images to logits.
+
+    Raises:
+        ValueError: if it has no such network.
+    """
+    check_fits(spec, layout)
     name = f"ResNet{spec.depth}{'V2' if layout == 'keras_v2' else ''}"
     side, top = spec.architecture.image_size, spec.classes is not None
     model = getattr(keras.applications, name)(
@@ -94,8 +103,11 @@ def hub_model(state_dict: Mapping[str, np.ndarray], layout: str, spec: NetworkSp
 
     Raises:
         ModuleNotFoundError: if keras_hub is not installed.
+        ValueError: if it has no such network.
     """
     import keras_hub
+
+    check_fits(spec, layout)
 
     architecture = spec.architecture
     side = architecture.image_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,12 +15,16 @@ import keras
 import numpy as np
 
 from keras_resnet.facts.network_spec import SHAPELESS, check_spec
+from keras_resnet.models.keras_models import converted_model
+from keras_resnet.models.quantized_layers import float_arrays, is_quantized
 from keras_resnet.models.residual_network import ResidualNetwork, inner_layers
 from keras_resnet.weights import metadata
 from keras_resnet.weights.arrays import Weights
 from keras_resnet.weights.conversion import converted
+from keras_resnet.weights.readers.checkpoint import unwrapped
 from keras_resnet.weights.readers.keras_shards import read_shards
-from keras_resnet.weights.readers.state_dict import read_state_dict
+from keras_resnet.weights.readers.state_dict import read_checkpoint
+from keras_resnet.weights.readers.tensors import float32_of
 
 OURS = re.compile(r"conv\d+(_block\d+)?_(\d_|preact_)?(conv|bn)|post_bn|predictions")
 """The layers of a network of ours that have weights; a user's in front, such as a normalization, do not match."""
@@ -43,9 +48,11 @@ def find(source) -> Weights:
     if isinstance(source, ResidualNetwork):
         return weights_of(source)
     if isinstance(source, keras.Model):
-        return recognized(state_dict(source))
+        arrays = state_dict(source)
+        return Weights(arrays, None) if _has_our_names(arrays) else converted_model(source, arrays)
     if isinstance(source, Mapping):
-        return recognized(source)
+        given = {name: _plain(tensor) for name, tensor in unwrapped(source).items()}
+        return recognized({name: float32_of(tensor, name, "`weights`") for name, tensor in given.items()})
     if isinstance(source, str | os.PathLike):
         return read(source)
     raise TypeError(
@@ -54,8 +61,13 @@ def find(source) -> Weights:
     )
 
 
-def read(path: str | os.PathLike) -> Weights:
+def read(path: str | os.PathLike, entry: str | None = None) -> Weights:
     """The weights in a file of this package (`.weights.h5`, `.keras`), or of any layout in `conversion.LAYOUTS`.
+
+    Args:
+        path: The file.
+        entry: Key of the weights in a checkpoint of PyTorch that holds several, such as `"model_ema"`. Defaults to the
+            average of the weights where there is one, as torchvision and timm evaluate it, or else to the usual key.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -67,14 +79,27 @@ def read(path: str | os.PathLike) -> Weights:
         raise FileNotFoundError(
             f"`weights` must be None, 'imagenet', or the path of a file that exists. Received: weights={str(path)!r}"
         )
-    if path.suffix == ".keras" and holds_our_network(path):
+    if entry is None and path.suffix == ".keras" and holds_our_network(path):
         return weights_of(load_network(path))
     if path.name.endswith(".weights.json"):
         return Weights(read_shards(path), metadata.read_beside_shards(path))
-    arrays = read_state_dict(path)
+    checkpoint = read_checkpoint(path, entry)
     if path.suffix == ".h5" and (known := metadata.read(path)):
-        return Weights(arrays, known)
-    return recognized(arrays)
+        return Weights(checkpoint.state_dict, known)
+    if _has_our_names(checkpoint.state_dict):
+        return Weights(checkpoint.state_dict, None)
+    if entry is None and checkpoint.others:
+        warnings.warn(
+            f"{path} holds the weights {checkpoint.entry}, which are taken, and {', '.join(checkpoint.others)}. To "
+            f"choose: weights=keras_resnet.models.weights_loading.read(file, entry={checkpoint.others[0]!r})",
+            stacklevel=2,
+        )
+    try:
+        if path.suffix in (".keras", ".h5", ".hdf5") and (model := whole_model(path)):
+            return find(model)
+        return converted(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def recognized(arrays: Mapping[str, np.ndarray]) -> Weights:
@@ -83,9 +108,25 @@ def recognized(arrays: Mapping[str, np.ndarray]) -> Weights:
     Raises:
         ValueError: if the names are those of no layout, or the weights belong to no network of ours.
     """
-    if {"conv1_conv/kernel", "conv2_block1_1_bn/gamma"} <= set(arrays) and "conv1_conv/bias" not in arrays:
-        return Weights(dict(arrays), None)
-    return converted(arrays)
+    return Weights(dict(arrays), None) if _has_our_names(arrays) else converted(arrays)
+
+
+def _has_our_names(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether arrays have the names of this package."""
+    return {"conv1_conv/kernel", "conv2_block1_1_bn/gamma"} <= set(arrays) and "conv1_conv/bias" not in arrays
+
+
+def _plain(tensor):
+    """A variable of Keras as an array; what other frameworks have as it is."""
+    return keras.ops.convert_to_numpy(tensor) if isinstance(tensor, keras.Variable) else tensor
+
+
+def whole_model(path: Path) -> keras.Model | None:
+    """The model of another package in a file; None if it holds weights alone, or what Keras cannot load safely."""
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception:  # Keras raises whatever its readers meet
+        return None
 
 
 def holds_our_network(path: Path) -> bool:
@@ -129,8 +170,16 @@ def variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def state_dict(model: keras.Model) -> dict[str, np.ndarray]:
-    """The arrays of `variables`."""
-    return {name: keras.ops.convert_to_numpy(variable) for name, variable in variables(model).items()}
+    """The arrays of `variables`; of a quantized layer those of the float layer that computes the same.
+
+    Raises:
+        ValueError: naming a quantized layer whose weights cannot be had back.
+    """
+    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in variables(model).items()}
+    for layer in filter(is_quantized, inner_layers(model)):
+        of_others = {name: array for name, array in arrays.items() if not name.startswith(f"{layer.name}/")}
+        arrays = of_others | {f"{layer.name}/{name}": array for name, array in float_arrays(layer).items()}
+    return arrays
 
 
 def weights_of(network: ResidualNetwork) -> Weights:
@@ -163,7 +212,8 @@ def load_weights(network: ResidualNetwork, weights: Weights, *, new_top: bool = 
         arrays["conv1_conv/kernel"] = adapted_kernel(kernel, first.shape[2])
     pairs = matched(network, arrays, source)
     if weights.metadata:
-        allowed = {argument: (getattr(weights.metadata.spec, argument),) for argument in SHAPELESS}
+        said = [argument for argument in SHAPELESS if argument not in weights.assumed]
+        allowed = {argument: (getattr(weights.metadata.spec, argument),) for argument in said}
         check_spec(
             network.spec, allowed, "the network that these weights are of", f", weights={source!r}" if source else ""
         )
@@ -200,6 +250,11 @@ def matched(
     rule = "`weights` must belong to a network of the same arguments"
     received = f". Received: weights={source!r}" if source else ""
     wanted = variables(model)
+    if quantized := next(filter(is_quantized, inner_layers(model)), None):
+        raise ValueError(
+            f"`weights` must be given to a network before it is quantized. Layer {quantized.name!r} of {model.name!r} "
+            f"is quantized ({quantized.quantization_mode})"
+        )
     for name, variable in wanted.items():
         layer, _, kind = name.partition("/")
         shape, array = tuple(variable.shape), arrays.get(name)

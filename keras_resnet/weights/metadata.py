@@ -35,7 +35,7 @@ def dumps(metadata: WeightsMetadata) -> str:
         "preprocessing": metadata.preprocessing,
         "class_names": metadata.class_names,
     }
-    return json.dumps(values, ensure_ascii=False)
+    return json.dumps(values)  # in ASCII, so that a name which is no valid Unicode is kept as it is
 
 
 def loads(text: str | bytes) -> WeightsMetadata:
@@ -72,8 +72,15 @@ def read(path: str | os.PathLike) -> WeightsMetadata | None:
             text = file[KEY][()] if isinstance(file.get(KEY), h5py.Dataset) else None
     except OSError:
         return None
-    if text is None:
-        return None
+    return None if text is None else loaded(text, path)
+
+
+def loaded(text: str | bytes, path: str | os.PathLike) -> WeightsMetadata:
+    """The metadata that a file holds as a JSON text.
+
+    Raises:
+        ValueError: naming the file, if a newer version of this package wrote something else there.
+    """
     try:
         return loads(text)
     except (ValueError, TypeError, KeyError) as error:

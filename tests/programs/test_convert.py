@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 import convert
 import keras_resnet
+from catalog import RECIPES
 from commands import status
+from finished_runs import finished_run
+from keras_resnet.config.recipe import ScheduleConfig, TrainingConfig
 from keras_resnet.models import weights_loading
 from keras_resnet.weights import conversion
 from keras_resnet.weights.readers.state_dict import read_state_dict
+from small_depths import small_depths
 
 torch = pytest.importorskip("torch", reason="the frameworks' own logits are computed with PyTorch")
+
+small_depths = pytest.fixture(small_depths)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +70,83 @@ def test_what_was_written_can_be_used(theirs, tmp_path):
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
     np.testing.assert_allclose(whole(images), network(images), rtol=1e-5)
     assert whole.weights_metadata == network.weights_metadata
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_networks_of_other_channels_are_converted(tmp_path, capsys, channels):
+    network = keras_resnet.CifarResNet(8, input_shape=(32, 32, channels))
+    state = conversion.from_ours(weights_loading.state_dict(network), "akamaster", network.spec)
+    torch.save({name: torch.from_numpy(array) for name, array in state.items()}, tmp_path / "a.pth")
+    assert convert.main([str(tmp_path / "a.pth"), "--output", str(tmp_path / "b.keras")]) == 0
+    assert convert.main([str(tmp_path / "b.keras"), "--output", str(tmp_path / "c.safetensors")]) == 0
+    said = capsys.readouterr().out
+    assert said.count("8 of 8 have the same largest one") == 2 and f"{channels} channel" in said
+    back = read_state_dict(tmp_path / "c.safetensors")
+    for name, array in state.items():
+        np.testing.assert_array_equal(back[name], array, err_msg=name)
+
+
+def test_what_was_assumed_is_printed_and_a_person_may_say_otherwise(theirs, tmp_path, capsys):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join("abcdefghij"), encoding="utf-8")
+    arguments = [str(theirs), "--output", str(tmp_path / "n.weights.h5")]
+    assert convert.main(arguments) == 0
+    assert "assumed   preprocessing torch, shortcut A, as akamaster has it: weights alone do not tell" in (
+        capsys.readouterr().out
+    )
+    assert convert.main([*arguments, "--overwrite", "--preprocessing", "tf", "--class-names", str(names)]) == 0
+    said = capsys.readouterr().out
+    assert "images by tf" in said and "assumed   shortcut A, as akamaster" in said
+    known = weights_loading.read(tmp_path / "n.weights.h5").metadata
+    assert (known.preprocessing, known.class_names) == ("tf", tuple("abcdefghij"))
+    error = refused(
+        [tmp_path / "n.weights.h5", "--output", tmp_path / "o.weights.h5", "--preprocessing", "torch"], capsys
+    )
+    assert "`preprocessing` must be None or 'tf', which" in error and "(--preprocessing)" in error
+    names.write_text("a\nb", encoding="utf-8")
+    error = refused([*arguments, "--overwrite", "--class-names", names], capsys)
+    assert "`class_names` must have 10 lines" in error and "(--class-names)" in error
+
+
+def test_the_strides_of_a_file_are_what_a_person_says(small_depths, tmp_path, capsys):
+    """MSRA's weights in the names of torchvision: PyTorch computes them with the same strides and padding."""
+    network = keras_resnet.ResNet(14, classes=7, input_shape=(64, 64, 3), bottleneck_stride="1x1")
+    state = conversion.from_ours(
+        weights_loading.state_dict(network),
+        "torchvision",
+        replace(network.spec, bottleneck_stride="3x3", pool_padding="symmetric"),
+    )
+    torch.save({name: torch.from_numpy(array) for name, array in state.items()}, tmp_path / "a.pth")
+    arguments = [tmp_path / "a.pth", "--output", tmp_path / "a.weights.h5", "--pool-padding", "same"]
+    assert status(convert.main, *arguments, "--bottleneck-stride", "1x1") == 0
+    assert "8 of 8 have the same largest one" in capsys.readouterr().out
+    assert weights_loading.read(tmp_path / "a.weights.h5").metadata.spec == network.spec
+
+
+def test_of_several_weights_those_taken_are_printed_and_may_be_chosen(theirs, tmp_path, capsys):
+    state = torch.load(theirs)["state_dict"]
+    average = {name: tensor + 1e-3 for name, tensor in state.items()}
+    content = {"arch": "resnet8", "state_dict": state, "state_dict_ema": average, "args": argparse.Namespace()}
+    torch.save(content, tmp_path / "a.pth.tar")
+    arguments = [tmp_path / "a.pth.tar", "--output", tmp_path / "n.safetensors", "--overwrite"]
+    assert status(convert.main, *arguments) == 0
+    said = capsys.readouterr().out
+    assert "taken     state_dict_ema, and not state_dict (--entry)" in said and "called    resnet8" in said
+    np.testing.assert_array_equal(
+        read_state_dict(tmp_path / "n.safetensors")["linear.bias"], average["module.linear.bias"].numpy()
+    )
+    assert status(convert.main, *arguments, "--entry", "state_dict") == 0
+    np.testing.assert_array_equal(
+        read_state_dict(tmp_path / "n.safetensors")["linear.bias"], state["module.linear.bias"].numpy()
+    )
+    assert "`entry` must be one of state_dict, state_dict_ema" in refused([*arguments, "--entry", "ema"], capsys)
+
+
+def test_a_file_whose_name_is_no_valid_unicode_is_converted(theirs, tmp_path, capsys):
+    source = tmp_path / "caf\udce9.pth"
+    source.write_bytes(theirs.read_bytes())
+    assert convert.main([str(source), "--output", str(tmp_path / "n\udce9.weights.h5")]) == 0
+    assert "caf\\udce9.pth: akamaster" in capsys.readouterr().out
 
 
 def test_logits_that_differ_write_nothing(theirs, tmp_path, capsys, monkeypatch):
@@ -124,6 +210,25 @@ def test_bad_command_lines_are_refused_and_nothing_is_touched(theirs, tmp_path, 
         [tmp_path / "cut.pth", "--output", tmp_path / "n.keras"], capsys
     )
     assert [path.name for path in tmp_path.iterdir()] != [] and not (tmp_path / "n.keras").exists()
+
+
+def test_a_run_of_gray_images_gives_its_weights(tmp_path, capsys):
+    """Such as one on digits."""
+    run = finished_run(
+        tmp_path / "run",
+        replace(
+            RECIPES["digits-resnet8"],
+            schedule=ScheduleConfig(iterations=2, boundaries=(1,)),
+            training=TrainingConfig(global_batch_size=32, log_every=2, validate_every=2),
+        ),
+    ).path
+    capsys.readouterr()
+    assert convert.main([str(run), "--output", str(tmp_path / "n.safetensors")]) == 0
+    assert "ours, ResNet-8, shortcut A, 10 classes, 1 channel, images by its own normalization" in (
+        capsys.readouterr().out
+    )
+    found = weights_loading.read(tmp_path / "n.safetensors")
+    assert found.metadata.class_names == tuple("0123456789") and found.metadata.spec.channels == 1
 
 
 def test_a_run_gives_its_weights(theirs, tmp_path, monkeypatch, capsys):

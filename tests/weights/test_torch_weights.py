@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -129,20 +131,32 @@ def test_weights_of_another_network_are_refused_and_none_is_taken(case):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"shortcut": None},
-            "`shortcut` must be 'A', as in the network that these weights are of. Received: shortcut=No",
-        ),
         ({"preactivation": True}, "Layer 'conv2_block1_preact_bn' of 'cifar_resnet8' wants gamma"),
         ({"shortcut": "B"}, "Layer 'conv3_block1_0_conv' of 'cifar_resnet8' wants kernel"),
     ],
     ids=str,
 )
 def test_a_network_of_another_specification_takes_nothing(options, message):
-    """The plain network has the very shapes of option A."""
     theirs = Network(*CASES["akamaster A"][0])
     with pytest.raises(ValueError, match=message):
         keras_resnet.CifarResNet(8, **options, weights=theirs.state_dict())
+
+
+def test_a_shortcut_without_weights_is_what_the_argument_says():
+    """The plain network has the very shapes of option A, and a state dict does not tell which it is of."""
+    theirs = stirred(Network(*CASES["akamaster A"][0]))
+    plain = keras_resnet.CifarResNet(8, shortcut=None, weights=theirs.state_dict(), classifier_activation=None)
+    for name, block in theirs.named_modules():
+        if name.count(".") == 1:
+            block.forward = partial(without_shortcut, block)
+    images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    expected = torch_logits(theirs, images)
+    np.testing.assert_allclose(plain(images), expected, atol=1e-4 * np.ptp(expected))
+
+
+def without_shortcut(block, x):
+    y = torch.relu(block.bn1(block.conv1(x)))
+    return torch.relu(block.bn2(block.conv2(y)))
 
 
 @pytest.mark.slow

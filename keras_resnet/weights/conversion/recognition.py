@@ -30,7 +30,9 @@ def identify(state_dict: Mapping[str, np.ndarray], layout: str) -> NetworkSpec:
     block: Block = "bottleneck" if facts.name_of("conv2_block1_3_conv/kernel", 0) in state_dict else "basic"
     stages = Counter(int(match[1]) for name in state_dict if (match := facts.block.fullmatch(name)))
     depth = _depth(facts.family, block, tuple(number for _, number in sorted(stages.items())))
-    shortcut = _shortcut(facts, state_dict, NetworkSpec(facts.family, depth, None, block).architecture)
+    architecture = NetworkSpec(facts.family, depth, None, block).architecture
+    channels = _channels(facts, state_dict, architecture.stem.kernel)
+    shortcut = _shortcut(facts, state_dict, architecture)
     if shortcut not in facts.shortcuts:
         raise ValueError(
             f"Weights of {layout} must have projections where shortcuts {' or '.join(map(str, facts.shortcuts))} have "
@@ -38,9 +40,7 @@ def identify(state_dict: Mapping[str, np.ndarray], layout: str) -> NetworkSpec:
         )
     classes = len(np.ravel(state_dict.get(facts.name_of("predictions/bias", depth), ()))) or None
     options = options_of(facts, block)
-    return NetworkSpec(
-        facts.family, depth, shortcut, block, classes=classes, channels=_channels(facts, state_dict), **options
-    )
+    return NetworkSpec(facts.family, depth, shortcut, block, classes=classes, channels=channels, **options)
 
 
 def options_of(facts: Layout, block: str) -> dict[str, Any]:
@@ -75,10 +75,17 @@ def _shortcut(facts: Layout, state_dict: Mapping[str, np.ndarray], architecture:
     return next((option for option, blocks in where.items() if blocks == projected), ", ".join(sorted(projected)))
 
 
-def _channels(facts: Layout, state_dict: Mapping[str, np.ndarray]) -> int:
-    """The channels of the images."""
+def _channels(facts: Layout, state_dict: Mapping[str, np.ndarray], side: int) -> int:
+    """The channels of the images, from a first kernel of [side, side]."""
     name = facts.name_of("conv1_conv/kernel", 0)
     kernel = np.asarray(state_dict.get(name, ()))
     if kernel.ndim != 4:
         raise ValueError(f"The weights must have {name} with 4 axes. Received: shape {kernel.shape}")
-    return kernel.shape[AXES[4][2] if facts.outputs_first else 2]
+    height, width, channels, _ = np.transpose(kernel, AXES[4]).shape if facts.outputs_first else kernel.shape
+    if (height, width) != (side, side) and facts.family == "imagenet":
+        raise ValueError(
+            f"The weights must have {name} of {side}x{side} pixels, as the paper's networks of four stages have, which "
+            f"are for photographs. Received: {height}x{width}, of a network of four stages for small images, for which "
+            "the paper's have three"
+        )
+    return channels

@@ -3,35 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from keras_resnet.facts import architectures
 from keras_resnet.facts.architectures import Layer
-from keras_resnet.facts.network_spec import NetworkSpec, check_spec
+from keras_resnet.facts.network_spec import SHAPELESS, NetworkSpec, check_spec
+from keras_resnet.facts.preprocessing import name_of
 from keras_resnet.weights.arrays import Weights
+from keras_resnet.weights.conversion import architecture_names
 from keras_resnet.weights.conversion.channels import Orders, centered_orders, inverse, reordered
 from keras_resnet.weights.conversion.layouts import LAYOUTS, Layout, detect
 from keras_resnet.weights.conversion.recognition import AXES, identify, options_of
 from keras_resnet.weights.metadata import WeightsMetadata
+from keras_resnet.weights.readers.checkpoint import Checkpoint
 
 UNUSED = "num_batches_tracked"
 
+PASS_ON = (
+    "If it is the paper's network all the same, give the arrays without what is said of them: "
+    "weights=torch.load(file, weights_only=True)['state_dict']"
+)
 
-def converted(state_dict: Mapping[str, np.ndarray]) -> Weights:
+
+def converted(source: Mapping[str, np.ndarray] | Checkpoint) -> Weights:
     """The weights of another package as ours, with what is known of that package's networks.
 
     Args:
-        state_dict: Arrays by its names; see `read_state_dict` and `weights_loading.state_dict`.
+        source: Arrays by its names, alone or with what their file says of them; see `read_checkpoint` and
+            `weights_loading.state_dict`.
 
     Raises:
-        ValueError: if they have the names of no layout, or belong to no network of ours.
+        ValueError: if they have the names of no layout, belong to no network of ours, or are said to be of another.
     """
-    layout = detect(state_dict)
-    spec = identify(state_dict, layout)
+    checkpoint = source if isinstance(source, Checkpoint) else Checkpoint(dict(source))
+    architecture_names.check(checkpoint.architecture, checkpoint.options, PASS_ON)
+    layout = detect(checkpoint.state_dict)
+    spec, assumed = identify(checkpoint.state_dict, layout), assumptions(checkpoint.state_dict, layout)
+    said, names = checkpoint.metadata, None
+    preprocessing: str | None = LAYOUTS[layout].preprocessing
+    if said is not None:
+        spec = replace(spec, **{argument: getattr(said.spec, argument) for argument in SHAPELESS})
+        preprocessing, names, assumed = said.preprocessing, said.class_names, frozenset[str]()
+    elif checkpoint.preprocessing is not None:
+        preprocessing, assumed = name_of(checkpoint.preprocessing), assumed - {"preprocessing"}
+    elif checkpoint.has_front:
+        preprocessing = None
     return Weights(
-        to_ours(state_dict, layout, spec), WeightsMetadata(spec, LAYOUTS[layout].preprocessing), layout=layout
+        to_ours(checkpoint.state_dict, layout, spec),
+        WeightsMetadata(spec, preprocessing, names),
+        layout=layout,
+        assumed=assumed,
+        checkpoint=checkpoint,
     )
+
+
+def assumptions(state_dict: Mapping[str, np.ndarray], layout: str) -> frozenset[str]:
+    """What neither names nor shapes tell of weights, so that it follows from the habits of their package alone.
+
+    Args:
+        state_dict: Arrays by the package's names.
+        layout: A key of `LAYOUTS`.
+
+    Returns:
+        `"preprocessing"`, and arguments of the builders.
+    """
+    spec, facts = identify(state_dict, layout), LAYOUTS[layout]
+    open_ones = {"preprocessing"} | ({"bottleneck_stride"} if spec.block == "bottleneck" else set())
+    if spec.family == "imagenet":
+        open_ones.add("pool_padding")
+    if facts.options["preactivation"]:  # of which there is one kind
+        open_ones.discard("bottleneck_stride")
+    if spec.shortcut == "A":  # the plain network has the same weights
+        open_ones.add("shortcut")
+    return frozenset(open_ones)
 
 
 def to_ours(state_dict: Mapping[str, np.ndarray], layout: str, spec: NetworkSpec) -> dict[str, np.ndarray]:
@@ -83,14 +129,24 @@ def from_ours(arrays: Mapping[str, np.ndarray], layout: str, spec: NetworkSpec) 
     if facts.unfold is None:
         known = ", ".join(name for name, row in LAYOUTS.items() if row.unfold)
         raise ValueError(f"`layout` must be one of {known} to give weights to. Received: layout={layout!r}")
+    check_fits(spec, layout)
+    theirs = facts.unfold(reordered(arrays, inverse(_orders(facts, spec))))
+    return {facts.name_of(name, spec.depth): _outputs_first(array, facts) for name, array in theirs.items()}
+
+
+def check_fits(spec: NetworkSpec, layout: str) -> None:
+    """Refuses a network that a package does not have.
+
+    Raises:
+        ValueError: naming the first argument that has another value.
+    """
+    facts = LAYOUTS[layout]
     allowed = {"family": facts.family} | options_of(facts, spec.block)
     check_spec(
         spec,
         {name: (value,) for name, value in allowed.items()} | {"shortcut": facts.shortcuts},
         whose=f"the networks of {layout}",
     )
-    theirs = facts.unfold(reordered(arrays, inverse(_orders(facts, spec))))
-    return {facts.name_of(name, spec.depth): _outputs_first(array, facts) for name, array in theirs.items()}
 
 
 def weighted(spec: NetworkSpec) -> Iterator[Layer]:

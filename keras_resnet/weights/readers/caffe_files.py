@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_resnet.weights.readers.checkpoint import Checkpoint
+from keras_resnet.weights.readers.tensors import float32_of
+
 FIELDS: dict[str, dict[str, tuple[int, str, bool]]] = {
     "Shape": {"dim": (1, "int64", True)},
     "Blob": {
@@ -29,7 +32,7 @@ FIELDS: dict[str, dict[str, tuple[int, str, bool]]] = {
 """The fields of caffe.proto that hold weights: message -> field -> number, type, whether it is repeated."""
 
 
-def read_caffe(path: Path) -> dict[str, np.ndarray]:
+def read_caffe(path: Path) -> Checkpoint:
     """The blobs of every layer, such as `bn_conv1/0`.
 
     Raises:
@@ -49,7 +52,7 @@ def read_caffe(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is no .caffemodel, or damaged ({error}); get it again") from error
     if not state_dict:
         raise ValueError(f"{path} is no .caffemodel: it has no layer with weights")
-    return state_dict
+    return Checkpoint({name: float32_of(array, name, path) for name, array in state_dict.items()})
 
 
 @functools.cache

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from keras_resnet.weights.readers.checkpoint import Checkpoint
+from keras_resnet.weights.readers.tensors import float32_of
 
 ORDER = {True: ("kernel", "bias"), False: ("gamma", "beta", "moving_mean", "moving_variance")}
 """The variables of a layer in a `.weights.h5`, which numbers them, by whether the first has several axes."""
@@ -19,7 +23,14 @@ DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError
 """Errors of h5py on its way through a damaged or a foreign file."""
 
 
-def read_keras(path: Path) -> dict[str, np.ndarray]:
+PLAIN = re.compile(
+    r"(input|conv|bn|batch_norm|activation|re_?lu|add|zero_padding|(max|avg|global)_?\w*pool|pool|dense|predictions|probs"
+    r"|softmax|dropout|flatten|post_|res_net_backbone|resizing|center_crop|random_|vars).*"
+)
+"""The layers, by class or name, that leave the values of images as they are, or stand behind the first convolution."""
+
+
+def read_keras(path: Path) -> Checkpoint:
     """The variables of every layer by layer and variable, such as `conv1_conv/kernel`, also of models inside.
 
     Raises:
@@ -35,13 +46,27 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
                 content = io.BytesIO(archive.read("model.weights.h5"))
         with h5py.File(content) as file:
             old = file.get("model_weights", file)
-            named = _by_layer_names(old) if _texts(old, "layer_names") else _by_class_and_counter(file)
+            layers = _texts(old, "layer_names")
+            named = _by_layer_names(old) if layers else _by_class_and_counter(file)
             state_dict = {name: _array(dataset, file) for name, dataset in named}
+            has_front = not all(map(PLAIN.fullmatch, layers or file.get("layers", ())))
     except (*DAMAGE, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is no file of Keras's weights, or damaged ({error}); get it again") from error
     if not state_dict:
         raise ValueError(f"{path} is no file of Keras's weights: it has no layer with weights")
-    return state_dict
+    if quantized := _quantized(state_dict):
+        raise ValueError(
+            f"{path} holds a quantized layer, {quantized!r}. Save the network from before, or load this one in Keras "
+            "and give the model itself"
+        )
+    arrays = {name: float32_of(array, name, path) for name, array in state_dict.items()}
+    return Checkpoint(arrays, has_front=has_front)
+
+
+def _quantized(state_dict: Mapping[str, np.ndarray]) -> str | None:
+    """The first layer that has more variables than a dense layer has, a matrix among them."""
+    numbered = ((name.rpartition("/"), array) for name, array in state_dict.items())
+    return next((layer for (layer, _, number), array in numbered if number.isdigit() and array.ndim == 2), None)
 
 
 def _by_layer_names(root) -> Iterator[tuple[str, Any]]:
@@ -85,6 +110,6 @@ def _array(dataset, file) -> np.ndarray:
         raise ValueError(f"{dataset.name} lies in another file")
     if dataset.attrs.get("dtype") == "bfloat16":  # the upper half of a float32
         return (dataset[()].view("<u2").astype("<u4") << 16).view("<f4")
-    if dataset.dtype.kind not in "fiu":
+    if dataset.dtype.kind not in "fiubcV":
         raise ValueError(f"{dataset.name} has no numbers")
     return dataset[()]

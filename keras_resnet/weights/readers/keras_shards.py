@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.weights.readers.keras_files import DAMAGE, ORDER
+from keras_resnet.weights.readers.tensors import float32_of
 
 
 def read_shards(path: Path) -> dict[str, np.ndarray]:
@@ -48,7 +49,8 @@ def read_shards(path: Path) -> dict[str, np.ndarray]:
         for number, array in sorted(arrays.items()):
             names = ORDER[arrays[0].ndim > 1]
             name = names[number] if len(arrays) <= len(names) else number  # of a layer that no network here has
-            found[f"{layers.get(key, key)}/{name}"] = array
+            full_name = f"{layers.get(key, key)}/{name}"
+            found[full_name] = float32_of(array, full_name, path)
     return found
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.weights.readers.caffe_files import read_caffe
+from keras_resnet.weights.readers.checkpoint import Checkpoint
 from keras_resnet.weights.readers.keras_files import read_keras
-from keras_resnet.weights.readers.torch_files import read_safetensors, read_torch
+from keras_resnet.weights.readers.safetensors_files import read_safetensors
+from keras_resnet.weights.readers.torch_files import read_torch
 
-READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+READERS: dict[str, Callable[[Path], Checkpoint]] = {
     **dict.fromkeys((".pth", ".pt", ".th", ".tar", ".bin", ".ckpt"), read_torch),
     ".safetensors": read_safetensors,
     **dict.fromkeys((".h5", ".hdf5", ".keras"), read_keras),
@@ -20,14 +22,15 @@ READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
 """Readers by the suffix of the file."""
 
 
-def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays in a file of PyTorch, safetensors, Keras or Caffe, by their names there.
+def read_checkpoint(path: str | Path, entry: str | None = None) -> Checkpoint:
+    """The arrays in a file of PyTorch, safetensors, Keras or Caffe, by their names there, with what it says of them.
 
     Args:
         path: The file; its suffix, a key of `READERS`, says what it is.
+        entry: Key of the weights in a checkpoint of PyTorch that holds several; see `torch_files.read_torch`.
 
     Returns:
-        float32 arrays, whatever their precision in the file.
+        With float32 arrays, whatever their precision in the file.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -37,11 +40,16 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}")
-    if path.suffix.lower() not in READERS:
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
         raise ValueError(f"A file of weights must end in one of {', '.join(READERS)}. Received: {path}")
-    with np.errstate(over="ignore"):  # a value too great for float32 is infinite then, and refused
-        state_dict = {name: np.asarray(array, "float32") for name, array in READERS[path.suffix.lower()](path).items()}
-    for name, array in state_dict.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"The weights in {path} must be finite. {name} is not; get the file again")
-    return state_dict
+    if READERS[suffix] is read_torch:
+        return read_torch(path, entry)
+    if entry is not None:
+        raise ValueError(f"`entry` must be None for {path}, which holds the weights alone. Received: entry={entry!r}")
+    return READERS[suffix](path)
+
+
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of `read_checkpoint`."""
+    return read_checkpoint(path).state_dict
