@@ -7,7 +7,8 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_resnet.models.rebuilding import built_like, copied, is_functional, rebuilt
+from keras_resnet.models.functional import is_functional
+from keras_resnet.models.rebuilding import built_like, copied, rebuilt
 
 
 def is_quantized(layer: keras.layers.Layer) -> bool:
