@@ -56,5 +56,8 @@ def naming_file(file: Path, remedy: str) -> Iterator[None]:
 
 
 def as_json(value: Any, indent: int = 2) -> bytes:
-    """JSON that people read."""
-    return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode()
+    """JSON that people read.
+
+    Bytes of file names that are not UTF-8 become escapes of JSON, from which Python reads the same name again.
+    """
+    return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode(errors="backslashreplace")

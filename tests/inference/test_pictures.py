@@ -40,7 +40,7 @@ def test_no_picture(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"no file or folder {tmp_path / 'missing'}"):
         picture_files.find(tmp_path / "missing")
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=f"{tmp_path} must hold JPEG or PNG images .* It holds none"):
+    with pytest.raises(ValueError, match=f"{tmp_path} must hold JPEG, PNG, WebP, BMP or GIF images .* It holds none"):
         picture_files.find(tmp_path)
 
 
@@ -125,7 +125,7 @@ def test_a_batch_may_be_empty(tmp_path):
     see = picture_files.viewer((16, 16, 3), whole=False)
     [(seen, images, faults)] = picture_files.batches([tmp_path / "0.png"], see, 4)
     assert not seen and not len(images)
-    assert faults == [f"{tmp_path / '0.png'}: neither JPEG nor PNG"]
+    assert faults == [f"{tmp_path / '0.png'}: no JPEG, PNG, WebP, BMP or GIF"]
 
 
 @pytest.mark.parametrize(

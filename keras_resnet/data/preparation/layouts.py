@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from keras_resnet.data.preparation.labels import DEVKIT, SOLUTION, naming_archive, read_labels
 from keras_resnet.data.preparation.plan import Entry
+from keras_resnet.host.texts import check_names
 
 TRAIN_TAR, VALIDATION_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 KAGGLE = Path("ILSVRC", "Data", "CLS-LOC")
@@ -55,6 +56,7 @@ def read_source(source: Path, tell: Tell = lambda line: None) -> tuple[tuple[str
         raise ValueError(
             f"The training split has no images of {empty[0]}. Complete it, or remove that folder or archive"
         )
+    check_names(class_names, str(source))
     if unknown := sorted(set(validation) - set(train)):
         raise ValueError(f"The validation split has classes that the training split has not: {', '.join(unknown[:5])}")
     if not any(validation.values()):

@@ -71,7 +71,7 @@ def encode(shard: ShardPlan, entry: Entry, record: Record) -> bytes | None:
     if image.repaired:
         record["repaired"].append({"name": name, "was": image.repaired})
     features = {
-        "file_name": tf.train.Feature(bytes_list=tf.train.BytesList(value=[entry.name.encode()])),
+        "file_name": tf.train.Feature(bytes_list=tf.train.BytesList(value=[os.fsencode(entry.name)])),
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image.data])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[entry.label])),
     }

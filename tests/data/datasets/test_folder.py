@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resnet.data import damage
 from keras_resnet.data.batches import training_batches
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.encoded_images import decode
@@ -93,7 +94,7 @@ def test_an_empty_directory(tmp_path):
 
 def test_a_class_without_images(pictures):
     (pictures / "train" / "fish").mkdir()
-    with pytest.raises(ValueError, match="fish must hold JPEG or PNG images"):
+    with pytest.raises(ValueError, match="fish must hold JPEG, PNG, WebP, BMP or GIF images"):
         loading.load("folder", pictures)
 
 
@@ -123,12 +124,13 @@ def test_the_fault_is_named(pictures):
     (cat / "3.png").symlink_to("nowhere")
     with pytest.raises(ValueError, match="4 of 17 images cannot be used") as error:
         loading.load("folder", pictures)
-    for name, fault in {"0.jpg": "empty", "1.png": "neither JPEG nor PNG", "2.jpg": "truncated"}.items():
+    for name, fault in {"0.jpg": "empty", "1.png": "no JPEG, PNG, WebP, BMP or GIF", "2.jpg": "truncated"}.items():
         assert f"{cat / name}: {fault}" in str(error.value)
     assert f"{cat / '3.png'}: unreadable (No such file or directory)" in str(error.value)
 
 
-def test_a_long_list_of_faults_is_cut(tmp_path, write_pictures):
+def test_a_long_list_of_faults_is_cut(tmp_path, write_pictures, monkeypatch):
+    monkeypatch.setattr(damage, "NAMED", 10)
     for path in write_pictures(tmp_path / "cat", 15):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match="15 of 15 images") as error:
