@@ -49,8 +49,14 @@ def _decode_other(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(
         tf.strings.substr(encoded, 0, len(PNG_START)) == PNG_START,
         lambda: tf.io.decode_png(encoded, channels=3),
-        lambda: tf.numpy_function(decode_with_pillow, [encoded], tf.uint8, stateful=False),
+        lambda: _decode_with_pillow(encoded),
     )
+
+
+# A function of its own, as outside of one TensorFlow calls Python with other arguments, and raises other errors.
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def _decode_with_pillow(encoded: tf.Tensor) -> tf.Tensor:
+    return tf.numpy_function(decode_with_pillow, [encoded], tf.uint8, stateful=False)
 
 
 def decode_with_pillow(encoded: bytes) -> np.ndarray:

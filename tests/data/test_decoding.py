@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from keras_resnet.data import exif
-from keras_resnet.data.datasets import imagenet
+from keras_resnet.data.datasets import imagenet, loading
 from keras_resnet.data.encoded_images import EncodedImage, decode
 from pictures import smooth
 
@@ -205,3 +205,10 @@ def jpeg_with(block: bytes) -> bytes:
 )
 def test_a_note_without_sense_turns_nothing(content, expected):
     assert exif.orientation(content) == expected
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"RIFF", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF89a"])
+@pytest.mark.parametrize("traced", [False, True])
+def test_what_is_no_image_is_the_error_of_damage(content, traced):
+    with pytest.raises(loading.DAMAGE):
+        (tf.function(decode) if traced else decode)(tf.constant(content))
