@@ -17,13 +17,13 @@ from keras_resnet.data.encoded_images import JPEG_START, PNG_START, decode_with_
 from keras_resnet.data.picture_files import KINDS
 from keras_resnet.data.splits import PARALLEL_CALLS
 from keras_resnet.host import native_stderr
+from keras_resnet.host.files import special_file
 
 ENDS = {JPEG_START: b"\xff\xd9", PNG_START: b"IEND\xaeB`\x82"}
 """The last bytes of whole files, by their first ones."""
 BY_PILLOW = {b"RIFF": "WebP", b"BM": "BMP", b"GIF8": "GIF"}
 OTHERS = {b"II*\x00": "TIFF", b"MM\x00*": "TIFF", b"\x00\x00\x00": "HEIF or AVIF", b"<": "HTML, XML or SVG"}
 """The first bytes of files that are sometimes named like pictures of the kinds that are read."""
-SPECIAL = {stat.S_ISFIFO: "a named pipe", stat.S_ISSOCK: "a socket", stat.S_ISDIR: "a folder"}
 
 COMPLAINT = re.compile(
     "Corrupt JPEG|Premature end of JPEG|Inconsistent progression|Invalid SOS|Warning: unknown JFIF|Unknown Adobe|"
@@ -97,8 +97,7 @@ def examine_file(path: str) -> Examined:
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
-            kind = next((kind for is_kind, kind in SPECIAL.items() if is_kind(mode)), "a device")
-            return Examined(f"{kind}, not a file")
+            return Examined(f"{special_file(mode)}, not a file")
         content = Path(path).read_bytes()
     except OSError as error:
         return Examined(f"unreadable ({error.strerror})")

@@ -56,7 +56,8 @@ def check_names(names: tuple[str, ...], where: str) -> None:
     """
     for name in names:
         if "\t" in name or "\n" in name or UNPRINTABLE.search(name):
+            shown = printable(name).replace("\t", r"\t").replace("\n", r"\n")
             raise ValueError(
-                f"The names of classes must be UTF-8 without control characters. {where} has the class "
-                f"{printable(name)!r}. Give it another name"
+                f"The names of classes must be UTF-8 without control characters. {where} has the class '{shown}'. "
+                "Give it another name"
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
@@ -29,6 +30,19 @@ def test_pictures_are_found_at_any_depth_in_order(tmp_path):
     (tmp_path / "folder.png").mkdir()
     found = [str(path.relative_to(tmp_path)) for path in picture_files.find(tmp_path)]
     assert found == ["a.jpg", "b/10.JPEG", "b/2.png", "b/deep/1.PNG"]
+
+
+def test_every_format_is_found_and_the_others_are_counted(tmp_path):
+    for name in ("1.webp", "2.bmp", "3.GIF", "4.jfif", "5.jpe", "6.tif", "deep.png/7"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    lines = []
+    found = picture_files.find(tmp_path, lines.append)
+    assert [path.name for path in found] == ["1.webp", "2.bmp", "3.GIF", "4.jfif", "5.jpe"]
+    assert lines == [
+        "leaving out 2 files whose names are not of JPEG, PNG, WebP, BMP or GIF: "
+        f"{tmp_path / '6.tif'}, {tmp_path / 'deep.png' / '7'}"
+    ]
 
 
 def test_a_file_is_found_whatever_its_name(tmp_path):
@@ -75,6 +89,20 @@ def test_a_jpeg_and_a_png_look_alike(tmp_path):
     (tmp_path / "image.jpg").write_bytes(jpeg(image).numpy())
     see = picture_files.viewer((20, 20, 3), whole=True)
     assert difference(see(tmp_path / "image.jpg"), see(png(tmp_path / "image.png", image))) < 2
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_picture_is_seen_as_its_file_says_that_it_is_to_be_turned(tmp_path, whole, kind, noise):
+    note, stored = PIL.Image.Exif(), PIL.Image.fromarray(noise.integers(0, 256, (50, 30, 3), np.uint8))
+    note[0x0112] = 6
+    stored.save(tmp_path / "stored", kind, exif=note, lossless=True)
+    stored.transpose(PIL.Image.Transpose.ROTATE_270).save(tmp_path / "turned", "PNG")
+    see = picture_files.viewer((20, 20, 3), whole=whole)
+    expected = see(tmp_path / "turned")
+    np.testing.assert_array_equal(see(tmp_path / "stored"), expected)
+    [(_, images, _)] = picture_files.batches([tmp_path / "stored"], see, 1)
+    np.testing.assert_array_equal(images, [expected])
 
 
 def test_every_grey_stays_itself_for_a_network_of_one_channel(tmp_path):
