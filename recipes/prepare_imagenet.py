@@ -178,6 +178,7 @@ def summary(manifest: dict[str, Any]) -> str:
     lines = [f"{counts} of {manifest['classes']:,} classes: {state}"]
     lines += [f"  repaired: {image['name']} (was {image['was']})" for image in manifest["repaired"]]
     lines += [f"  left out: {image['name']} ({image['reason']})" for image in manifest["refused"]]
+    lines += [f"  decoded all the same: {image['name']} ({image['says']})" for image in manifest.get("complaints", [])]
     if manifest["shorter_side"]:
         lines.append(f"  made smaller: {manifest['resized']:,} images")
     return "\n".join(lines)

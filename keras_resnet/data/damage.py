@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -72,10 +73,8 @@ def examine(paths: Sequence[str], progress: Callable[[int], None] = lambda done:
     with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
         for start in range(0, len(paths), TOGETHER):
             part = paths[start : start + TOGETHER]
-            with native_stderr.captured() as lines:
+            with listening() as complaints:
                 examined = list(pool.map(examine_file, part))
-            complaints = [line for line in lines if COMPLAINT.match(line)]
-            native_stderr.write([line for line in lines if not COMPLAINT.match(line) and not ERROR.match(line)])
             if complaints:
                 examined = [_alone(path, one) for path, one in zip(part, examined, strict=True)]
             found += examined
@@ -87,9 +86,25 @@ def _alone(path: str, examined: Examined) -> Examined:
     """The same with the complaint of libjpeg about this file, if it has one."""
     if examined.unusable:
         return examined
-    with native_stderr.captured() as lines:
+    with listening() as complaints:
         again = examine_file(path)
-    return again._replace(complaint=next(filter(COMPLAINT.match, lines), None))
+    return again._replace(complaint=next(iter(complaints), None))
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[list[str]]:
+    """Keeps what libjpeg writes in the block; what others write meanwhile is shown after it.
+
+    Yields:
+        A list, to which the complaints are added once the block has ended.
+    """
+    complaints: list[str] = []
+    try:
+        with native_stderr.captured() as lines:
+            yield complaints
+    finally:
+        complaints += filter(COMPLAINT.match, lines)
+        native_stderr.write([line for line in lines if not COMPLAINT.match(line) and not ERROR.match(line)])
 
 
 def examine_file(path: str) -> Examined:

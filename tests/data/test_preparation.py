@@ -471,3 +471,15 @@ def test_kaggle_s_table_may_begin_with_a_byte_order_mark(tmp_path):
     table = "ImageId,PredictionString\nILSVRC2012_val_00000001,n01440764 1 2 3 4\n"
     (tmp_path / "table.csv").write_text(table, encoding="utf-8-sig")
     assert labels.read_solution(tmp_path / "table.csv") == {"ILSVRC2012_val_00000001": "n01440764"}
+
+
+def test_a_complaint_of_libjpeg_is_noted_with_the_name_and_not_shown(tmp_path, capfd):
+    """The image stays as it is: everybody trains on ImageNet's so."""
+    whole = encoded(size=(60, 60))
+    broken = whole[: len(whole) - 20] + b"\xff\xd9"
+    manifest = preparation.prepare(make_plan(tmp_path / "source", {"broken.JPEG": broken}), tmp_path / "to")
+    [complaint] = manifest["complaints"]
+    assert complaint["name"] == "train/n01/broken.JPEG" and complaint["says"].startswith("Corrupt JPEG data: ")
+    assert preparation.verify(tmp_path / "to") == [] and capfd.readouterr().err == ""
+    assert {name: data for name, data, _ in records(tmp_path / "to", "train")}["broken.JPEG"] == broken
+    assert preparation.read_manifest(tmp_path / "to") == manifest

@@ -103,6 +103,10 @@ class ShardPlan:
     quality: int
     allow_unreadable: bool
 
+    def name_of(self, entry: Entry) -> str:
+        """An image of the shard, as people find it in the source."""
+        return f"{self.split}/{self.class_names[entry.label]}/{entry.name}"
+
     @property
     def record_file(self) -> Path:
         """The file with the description of the finished shard."""
