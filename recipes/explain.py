@@ -5,8 +5,8 @@
     python recipes/explain.py runs/digits 7.png --output heat --layer conv3_block1_out        an earlier feature map
 
 Writes a PNG for each picture: what the network sees of it, and the same under the heat map. A folder is searched at any
-depth for JPEG and PNG files, and OUTPUT has its folders again. Files that are there already are refused, unless
---overwrite is added.
+depth for JPEG, PNG, WebP, BMP and GIF files, and OUTPUT has its folders again. Files that are there already are
+refused, unless --overwrite is added.
 
 Exit status: 0 done; 1 done but for pictures that cannot be used, named on stderr; 2 refused.
 """
@@ -23,7 +23,7 @@ from tyro.conf import arg
 from cli import command_line, pictures, program
 from cli.options import OfOverwriting, OfPictures
 from keras_resnet import validation
-from keras_resnet.host import files, outputs
+from keras_resnet.host import files, outputs, texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,7 @@ def explain(options: Options) -> int:
             with files.naming_file(written[path], outputs.remedy()):
                 written[path].parent.mkdir(parents=True, exist_ok=True)
             files.write(written[path], content, outputs.remedy())
-            print(written[path], flush=True)
+            print(texts.printable(written[path]), flush=True)
     return 1 if faults else 0
 
 
@@ -95,11 +95,9 @@ def targets(given: Sequence[Path], output: Path, *, overwrite: bool) -> dict[Pat
         ValueError: if two pictures would be written to one file.
         OSError: if a file or folder is missing, or a file to write is there already.
     """
-    from keras_resnet.inference.pictures import find
-
     written: dict[Path, Path] = {}
     for start in given:
-        for path in find(start):
+        for path in pictures.find([start]):
             place = path.relative_to(start) if start.is_dir() else Path(path.name)
             written.setdefault(path, output / place.with_name(f"{path.name}.png"))
     sources: dict[Path, Path] = {}

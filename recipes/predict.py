@@ -4,15 +4,15 @@
     python recipes/predict.py resnet50.pth pictures/ --preprocessing torch --top 1   weights, and a folder
     python recipes/predict.py runs/digits pictures/ --json                           for programs
 
-A folder is searched at any depth for JPEG and PNG files; hidden ones are passed over. A picture is seen as evaluation
-sees it: the center crop of a photograph, or for networks of CIFAR and digits the largest square in the middle, resized.
+A folder is searched at any depth for JPEG, PNG, WebP, BMP and GIF files; others are counted and left out, hidden ones
+without a word. A picture is turned as its file says (EXIF), and seen as evaluation sees it: the center crop of a
+photograph, or for networks of CIFAR and digits the largest square in the middle, resized.
 
 Exit status: 0 done; 1 done but for pictures that cannot be used, named on stderr; 2 refused.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 from cli import command_line, pictures, program
 from cli.options import OfPictures
+from keras_resnet.host import texts
+from keras_resnet.host.files import as_json
 
 if TYPE_CHECKING:
     from keras_resnet.inference.trained_network import TrainedNetwork
@@ -55,14 +57,12 @@ def predict(options: Options) -> int:
     """Prints what the network sees."""
     own_names = pictures.read_class_names(options.class_names)
     trained = pictures.load(options, options.pictures)
-    from keras_resnet.inference.pictures import find
-
     names = pictures.class_names(trained, own_names)
-    paths = dict.fromkeys(path for given in options.pictures for path in find(given))
+    paths = pictures.find(options.pictures)
     faults: list[str] = []
-    found = predictions(trained, list(paths), names, options.top, options.batch_size, faults)
+    found = predictions(trained, paths, names, options.top, options.batch_size, faults)
     if options.json:
-        print(json.dumps([as_object(*each) for each in found], indent=2, ensure_ascii=False))
+        print(as_json([as_object(*each) for each in found]).decode(), end="")
     else:
         for each in found:
             print(as_table(*each), flush=True)
@@ -100,7 +100,8 @@ def predictions(
 
 def as_table(path: Path, best: list[Prediction]) -> str:
     """The predictions of a picture, one on a line."""
-    return "\n".join([str(path), *(f"  {100 * score:6.2f}%  {name}" for _, name, score in best)])
+    lines = [str(path), *(f"  {100 * score:6.2f}%  {name}" for _, name, score in best)]
+    return "\n".join(map(texts.printable, lines))
 
 
 def as_object(path: Path, best: list[Prediction]) -> dict[str, object]:

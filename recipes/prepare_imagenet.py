@@ -31,7 +31,7 @@ from cli import command_line, program, refusal, startup
 from cli.options import Options as AnyOptions
 from cli.progress import ShardProgress
 from keras_resnet import validation
-from keras_resnet.host import processors
+from keras_resnet.host import processors, texts
 
 if TYPE_CHECKING:
     from keras_resnet.data.preparation import Entry, Plan
@@ -167,7 +167,7 @@ def prepare(options: Options) -> int:
         refusal.show(error, FLAGS)
         return 1
     progress.end()
-    print(summary(manifest))
+    print(texts.printable(summary(manifest)))
     return 0
 
 
@@ -178,6 +178,7 @@ def summary(manifest: dict[str, Any]) -> str:
     lines = [f"{counts} of {manifest['classes']:,} classes: {state}"]
     lines += [f"  repaired: {image['name']} (was {image['was']})" for image in manifest["repaired"]]
     lines += [f"  left out: {image['name']} ({image['reason']})" for image in manifest["refused"]]
+    lines += [f"  decoded all the same: {image['name']} ({image['says']})" for image in manifest.get("complaints", [])]
     if manifest["shorter_side"]:
         lines.append(f"  made smaller: {manifest['resized']:,} images")
     return "\n".join(lines)
@@ -214,7 +215,7 @@ def verify(options: Options) -> int:
 
 def tell(line: str) -> None:
     """Says what is being done, also where the output goes to a file."""
-    print(f"{line} …", flush=True)
+    print(f"{texts.printable(line)} …", flush=True)
 
 
 def load_tensorflow() -> None:

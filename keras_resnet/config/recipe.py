@@ -275,7 +275,7 @@ class Recipe(Checked):
             OSError: if the file cannot be read.
         """
         try:
-            return cls.from_json(file.read_text(encoding="utf-8"))
+            return cls.from_json(file.read_text(encoding="utf-8-sig"))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
 

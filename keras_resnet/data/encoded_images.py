@@ -1,68 +1,152 @@
-"""Images of any size, as JPEG or PNG files or as pixels, of which only the window that is wanted is decoded."""
+"""Images of any size, as files or as pixels, of which only the window that is wanted is decoded.
+
+A JPEG has the pixels that Pillow, OpenCV and libjpeg-turbo decode by default, to the bit.
+"""
 
 from __future__ import annotations
 
 import functools
+import io
 
+import numpy as np
 import tensorflow as tf
 
+JPEG_START = b"\xff\xd8\xff"
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PILLOW_FORMATS = ("WEBP", "BMP", "GIF")
+"""What Pillow decodes. TensorFlow takes the palette of a BMP for grays, and refuses many a WebP."""
+
+DCT_METHOD = "INTEGER_ACCURATE"
+"""The inverse cosine transform of all JPEGs. TensorFlow's default makes two of three values others, and 0.8 darker."""
 RATIOS = (2, 4, 8)
 """The factors by which a JPEG can be decoded smaller, at less cost."""
 MARGIN = 4
 """Pixels around a window of a JPEG whose colors its own depend on."""
 
+UPRIGHT = 1
+"""The orientation of an image that is shown as it is stored."""
+FLIPPED = ([], [1], [0, 1], [0], [], [0], [0, 1], [1])
+"""The axes that the orientations 1 to 8 of EXIF mirror; those from 5 on exchange rows and columns after that."""
+TRANSPOSED = 5
+
+
+def decode_jpeg(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
+    """uint8 [height, width, channels] of the bytes of a JPEG."""
+    return tf.io.decode_jpeg(encoded, channels=channels, dct_method=DCT_METHOD)
+
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """uint8 [height, width, 3] of the bytes of a JPEG or PNG file.
+    """uint8 [height, width, 3] of the bytes of a JPEG, PNG, WebP, BMP or GIF file, as it is stored.
 
-    Gray becomes RGB, transparency is dropped, and a rotation that stands in the file alone (EXIF) is ignored.
+    Gray becomes RGB, transparency is dropped, and of an animation the first image counts. A rotation that stands in the
+    file alone (EXIF) is for `EncodedImage`.
     """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image = tf.cond(tf.io.is_jpeg(encoded), lambda: decode_jpeg(encoded), lambda: _decode_other(encoded))
     return tf.ensure_shape(image, [None, None, 3])
 
 
+def _decode_other(encoded: tf.Tensor) -> tf.Tensor:
+    return tf.cond(
+        tf.strings.substr(encoded, 0, len(PNG_START)) == PNG_START,
+        lambda: tf.io.decode_png(encoded, channels=3),
+        lambda: _decode_with_pillow(encoded),
+    )
+
+
+# A function of its own, as outside of one TensorFlow calls Python with other arguments, and raises other errors.
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def _decode_with_pillow(encoded: tf.Tensor) -> tf.Tensor:
+    return tf.numpy_function(decode_with_pillow, [encoded], tf.uint8, stateful=False)
+
+
+def decode_with_pillow(encoded: bytes) -> np.ndarray:
+    """uint8 [height, width, 3] of the bytes of a WebP, BMP or GIF file.
+
+    Raises:
+        ValueError: if it is none, or damaged.
+    """
+    # Imported late: Pillow is an extra, and only these files need it.
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded), formats=PILLOW_FORMATS) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:  # of whatever kind: each format has its own
+        raise ValueError(f"Pillow cannot decode the image: {error}") from error
+
+
 class EncodedImage:
-    """An image as a JPEG or PNG file.
+    """An image as its file.
 
     Args:
         content: The bytes of the file, string [].
+        orientation: How it is to be turned, int32 []: 1 to 8 as in EXIF. Defaults to as it is stored.
     """
 
-    def __init__(self, content: tf.Tensor) -> None:
+    def __init__(self, content: tf.Tensor, orientation: tf.Tensor | None = None) -> None:
         self.content = content
+        self.orientation = orientation
         self.is_jpeg = tf.io.is_jpeg(content)
+        # Of a JPEG the shape is known without decoding it; everything else is decoded once for all that is asked.
+        self._stored_shape, self._pixels = tf.cond(
+            self.is_jpeg,
+            lambda: (tf.io.extract_jpeg_shape(content)[:2], tf.zeros([0, 0, 3], tf.uint8)),
+            functools.partial(_with_shape, content),
+        )
 
     @property
     def shape(self) -> tf.Tensor:
-        """int32 [2], height and width; of a JPEG without decoding it."""
+        """int32 [2], height and width."""
+        if self.orientation is None:
+            return self._stored_shape
         return tf.cond(
-            self.is_jpeg,
-            lambda: tf.io.extract_jpeg_shape(self.content)[:2],
-            lambda: tf.shape(decode(self.content))[:2],
+            self.orientation < TRANSPOSED, lambda: self._stored_shape, lambda: tf.reverse(self._stored_shape, [0])
         )
+
+    def whole(self) -> tf.Tensor:
+        """uint8 [height, width, 3]: all pixels."""
+        return self._turned(tf.cond(self.is_jpeg, lambda: decode_jpeg(self.content), lambda: self._pixels))
 
     def part(self, window: tf.Tensor) -> tf.Tensor:
         """uint8 [height, width, 3] of a window, to the bit that of the whole; of a JPEG, little else is decoded."""
-        return tf.cond(
-            self.is_jpeg,
-            lambda: self._exact_part_of_jpeg(window),
-            lambda: sliced(decode(self.content), window),
-        )
+        return self._turned(self._stored_part(self._stored_window(window)))
 
     def reduced_part(self, window: tf.Tensor, size: int) -> tf.Tensor:
         """Pixels of a window; of a JPEG at 1/2, 1/4 or 1/8 of the resolution where a square of `size` needs no more."""
+        window = self._stored_window(window)
         finer = tf.reduce_min(window[2:]) // size >= tf.constant(RATIOS, tf.int32)
         largest_ratio = tf.where(self.is_jpeg, tf.reduce_sum(tf.cast(finer, tf.int32)), 0)
-        exact = functools.partial(self.part, window)
-        return tf.switch_case(
+        exact = functools.partial(self._stored_part, window)
+        part = tf.switch_case(
             largest_ratio,
             [exact, *(functools.partial(self._part_of_reduced_jpeg, window, ratio) for ratio in RATIOS)],
         )
+        return self._turned(part)
+
+    def _stored_window(self, window: tf.Tensor) -> tf.Tensor:
+        """The window of the file that a window of the image as it is shown lies in."""
+        if self.orientation is None:
+            return window
+        corner, extent = window[:2], window[2:]
+        axes = tf.cond(self.orientation < TRANSPOSED, lambda: [0, 1], lambda: [1, 0])
+        corner, extent = tf.gather(corner, axes), tf.gather(extent, axes)
+        mirrored = tf.constant([[axis in axes for axis in (0, 1)] for axes in FLIPPED])[self.orientation - 1]
+        return tf.concat([tf.where(mirrored, self._stored_shape - corner - extent, corner), extent], 0)
+
+    def _turned(self, pixels: tf.Tensor) -> tf.Tensor:
+        """The pixels of a window of the file, as they are shown."""
+        if self.orientation is None:
+            return pixels
+        turns = [functools.partial(_turn, pixels, orientation) for orientation in range(1, len(FLIPPED) + 1)]
+        return tf.ensure_shape(tf.switch_case(self.orientation - 1, turns), [None, None, 3])
+
+    def _stored_part(self, window: tf.Tensor) -> tf.Tensor:
+        return tf.cond(self.is_jpeg, lambda: self._exact_part_of_jpeg(window), lambda: sliced(self._pixels, window))
 
     def _exact_part_of_jpeg(self, window: tf.Tensor) -> tf.Tensor:
         # The colors of a JPEG are interpolated between neighbours, which must therefore be decoded, too.
         corner = tf.maximum(window[:2] - MARGIN, 0)
-        end = tf.minimum(window[:2] + window[2:] + MARGIN, tf.io.extract_jpeg_shape(self.content)[:2])
+        end = tf.minimum(window[:2] + window[2:] + MARGIN, self._stored_shape)
         larger = self._decode(tf.concat([corner, end - corner], 0))
         return sliced(larger, tf.concat([window[:2] - corner, window[2:]], 0))
 
@@ -72,7 +156,19 @@ class EncodedImage:
         return self._decode(tf.concat([corner, end - corner], 0), ratio)
 
     def _decode(self, window: tf.Tensor, ratio: int = 1) -> tf.Tensor:
-        return tf.raw_ops.DecodeAndCropJpeg(contents=self.content, crop_window=window, channels=3, ratio=ratio)
+        return tf.raw_ops.DecodeAndCropJpeg(
+            contents=self.content, crop_window=window, channels=3, ratio=ratio, dct_method=DCT_METHOD
+        )
+
+
+def _with_shape(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    pixels = tf.ensure_shape(_decode_other(content), [None, None, 3])
+    return tf.shape(pixels)[:2], pixels
+
+
+def _turn(pixels: tf.Tensor, orientation: int) -> tf.Tensor:
+    flipped = tf.reverse(pixels, FLIPPED[orientation - 1])
+    return tf.transpose(flipped, [1, 0, 2]) if orientation >= TRANSPOSED else flipped
 
 
 class DecodedImage:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +15,24 @@ import tensorflow as tf
 
 from keras_resnet.data import center_crop
 from keras_resnet.data.augmentation.encoded import augment
-from keras_resnet.data.encoded_images import DecodedImage, EncodedImage, Image, decode, has_full_resolution
+from keras_resnet.data.encoded_images import (
+    UPRIGHT,
+    DecodedImage,
+    EncodedImage,
+    Image,
+    decode,
+    has_full_resolution,
+)
 from keras_resnet.data.splits import PARALLEL_CALLS, Split
 
 SAMPLE = 100
 """Images whose sizes tell how much memory the pixels of all will take."""
 PIXELS = b"\x08"
-"""The first byte of a serialized tensor, and of no JPEG or PNG."""
+"""The first byte of a serialized tensor, and of no image file."""
 
 
 class EncodedSplit(Split):
-    """JPEG and PNG images of any size, in batches of square RGB images.
+    """Image files of any size, in batches of square RGB images.
 
     Attributes:
         image_size: Side of the squares, in pixels.
@@ -39,6 +48,10 @@ class EncodedSplit(Split):
     @abstractmethod
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """An encoded image, string []; usable in a graph."""
+
+    def orientation(self, index: tf.Tensor) -> tf.Tensor | None:
+        """How an image is to be turned, int32 []: 1 to 8 as in EXIF; `None` where no image is."""
+        return None
 
     @abstractmethod
     def describe(self, index: int) -> str:
@@ -77,28 +90,29 @@ class EncodedSplit(Split):
         found = self.memory.lookup(index)
 
         def first_time() -> tf.Tensor:
-            kept = self.keep(self.read(index))
+            kept = self.keep(self.read(index), self.orientation(index))
             with tf.control_dependencies([self.memory.insert(index, kept)]):
                 return tf.identity(kept)
 
         return tf.cond(tf.strings.length(found) > 0, lambda: found, first_time)
 
-    def keep(self, content: tf.Tensor) -> tf.Tensor:
+    def keep(self, content: tf.Tensor, orientation: tf.Tensor | None = None) -> tf.Tensor:
         """The content of the cache for a file."""
         if self.cache == "encoded":
             return content
-        full = has_full_resolution(EncodedImage(content).shape, self.image_size)
-        return tf.cond(full, lambda: tf.io.serialize_tensor(decode(content)), lambda: content)
+        image = EncodedImage(content, orientation)
+        full = has_full_resolution(image.shape, self.image_size)
+        return tf.cond(full, lambda: tf.io.serialize_tensor(image.whole()), lambda: content)
 
     def map_image(self, function: Callable[[Image], Any], index: tf.Tensor) -> Any:
         """The function of an image, whatever the cache holds of it; the pixels are the same."""
-        fetched = self.fetch(index)
+        fetched, orientation = self.fetch(index), self.orientation(index)
         if self.cache != "decoded":
-            return function(EncodedImage(fetched))
+            return function(EncodedImage(fetched, orientation))
         return tf.cond(
             tf.strings.substr(fetched, 0, 1) == PIXELS,
             lambda: function(DecodedImage(tf.ensure_shape(tf.io.parse_tensor(fetched, tf.uint8), [None, None, 3]))),
-            lambda: function(EncodedImage(fetched)),
+            lambda: function(EncodedImage(fetched, orientation)),
         )
 
     def cached_bytes(self) -> int:
@@ -175,26 +189,41 @@ class FileSplit(EncodedSplit):
         labels: int64 [size].
         image_size: Side of the squares, in pixels.
         cache: As in `EncodedSplit`.
+        orientations: uint8 [size], how each image is to be turned: 1 to 8 as in EXIF. `None`: as they are stored.
     """
 
     paths: tuple[str, ...]
     labels: np.ndarray
     image_size: int
     cache: str | None = None
+    orientations: np.ndarray | None = None
 
     @cached_property
     def path_tensor(self) -> tf.Tensor:
-        """The paths, made once and eagerly."""
+        """The paths, made once and eagerly; as bytes, for a name need not be UTF-8."""
         with tf.init_scope(), tf.device("CPU:0"):
-            return tf.constant(self.paths)
+            return tf.constant([os.fsencode(path) for path in self.paths])
+
+    @cached_property
+    def orientation_tensor(self) -> tf.Tensor | None:
+        """The orientations, made once and eagerly; `None` where nothing is to be turned."""
+        if self.orientations is None or (self.orientations == UPRIGHT).all():
+            return None
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.constant(self.orientations, tf.int32)
 
     def part(self, start: int, stop: int) -> FileSplit:
         """The files from `start` to before `stop`."""
-        return FileSplit(self.paths[start:stop], self.labels[start:stop], self.image_size, self.cache)
+        orientations = None if self.orientations is None else self.orientations[start:stop]
+        return FileSplit(self.paths[start:stop], self.labels[start:stop], self.image_size, self.cache, orientations)
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """The bytes of a file."""
         return tf.io.read_file(self.path_tensor[index])
+
+    def orientation(self, index: tf.Tensor) -> tf.Tensor | None:
+        """How a file is to be turned."""
+        return None if self.orientation_tensor is None else self.orientation_tensor[index]
 
     def describe(self, index: int) -> str:
         """The path of a file that cannot be used."""
@@ -202,4 +231,4 @@ class FileSplit(EncodedSplit):
 
     def encoded_bytes(self) -> int:
         """Bytes of all files together."""
-        return sum(tf.io.gfile.stat(path).length for path in self.paths)
+        return sum(Path(path).stat().st_size for path in self.paths)

@@ -13,7 +13,7 @@ from keras_resnet import validation
 
 Operation = Literal["pad-crop", "random-scale-crop", "random-resized-crop", "flip", "color-jitter", "color-noise"]
 Images = Literal["fixed-size", "encoded"]
-"""Images of one size that lie in memory, or JPEG and PNG files of any size."""
+"""Images of one size that lie in memory, or image files of any size."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Dataset:
 
     @property
     def images(self) -> Images:
-        """Whether the images have one size and lie in memory, or stay JPEG and PNG files."""
+        """Whether the images have one size and lie in memory, or stay image files."""
         return "encoded" if self.image_shape is None else "fixed-size"
 
 
@@ -63,6 +63,6 @@ DATASETS: dict[str, Dataset] = {
             None,
             "image-net.org, prepared as TFRecord shards or as class folders",
         ),
-        Dataset("folder", None, None, None, None, None, "your own JPEG and PNG files, one folder for each class"),
+        Dataset("folder", None, None, None, None, None, "your own pictures, one folder for each class"),
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ def naming_file(file: Path, remedy: str) -> Iterator[None]:
         raise OSError(f"{file} cannot be written: {error.strerror or error}. {remedy}") from error
 
 
+def special_file(mode: int) -> str:
+    """What a path leads to that is no regular file, by its mode."""
+    kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
 def as_json(value: Any, indent: int = 2) -> bytes:
-    """JSON that people read."""
-    return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode()
+    """JSON that people read.
+
+    Bytes of file names that are not UTF-8 become escapes of JSON, from which Python reads the same name again.
+    """
+    return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode(errors="backslashreplace")

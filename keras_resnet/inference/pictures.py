@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.data import damage, picture_files
 from keras_resnet.data.center_crop import center_crop
-from keras_resnet.data.datasets.folder import SUFFIXES, find_fault
+from keras_resnet.data.damage import Examined
 from keras_resnet.data.encoded_images import EncodedImage, Image
 from keras_resnet.data.splits import PARALLEL_CALLS
 from keras_resnet.facts.datasets import DATASETS
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from keras_resnet.inference.trained_network import TrainedNetwork
 
 
-def find(path: Path) -> list[Path]:
-    """The file itself, whatever its name; of a folder, the JPEG and PNG files at any depth, sorted.
+def find(path: Path, tell: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """The file itself, whatever its name; of a folder, the files named like pictures at any depth, sorted.
 
-    Hidden files and folders are passed over.
+    Args:
+        path: Of a file or folder.
+        tell: Takes a line about other files, which are passed over; hidden ones are so without a word.
 
     Raises:
         FileNotFoundError: if there is no such file or folder.
@@ -34,14 +36,13 @@ def find(path: Path) -> list[Path]:
         raise FileNotFoundError(f"There is no file or folder {path}")
     if not path.is_dir():
         return [path]
-    found: list[Path] = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        pictures = [name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
-        found += [Path(folder) / name for name in pictures]
+    found, others = picture_files.find(path)
     if not found:
-        raise ValueError(f"{path} must hold JPEG or PNG images ({', '.join(sorted(SUFFIXES))}). It holds none")
-    return sorted(found)
+        suffixes = ", ".join(sorted(picture_files.SUFFIXES))
+        raise ValueError(f"{path} must hold {picture_files.KINDS} images ({suffixes}). It holds none")
+    if others:
+        tell(picture_files.left_out([f"{path / name}" for name in others]))
+    return sorted(path / name for name in found)
 
 
 def center_square(photograph: Image, size: int) -> tf.Tensor:
@@ -61,17 +62,31 @@ def center_square(photograph: Image, size: int) -> tf.Tensor:
     return tf.cast(tf.clip_by_value(image, 0.0, 255.0) + 0.5, tf.uint8)  # rounds: there is nothing below 0
 
 
-def viewer(image_shape: tuple[int | None, ...], *, whole: bool) -> Callable[[Path], np.ndarray]:
-    """A function that reads a picture as evaluation does.
+class See(Protocol):
+    """Reads a picture as evaluation does."""
+
+    def __call__(self, path: Path, orientation: int | None = None) -> np.ndarray:
+        """The picture.
+
+        Args:
+            path: Of its file.
+            orientation: How it is to be turned, 1 to 8 as in EXIF, where the file was examined. `None`: not yet.
+
+        Returns:
+            uint8 [height, width, channels].
+
+        Raises:
+            ValueError: naming the file, if it cannot be used.
+        """
+
+
+def viewer(image_shape: tuple[int | None, ...], *, whole: bool) -> See:
+    """A function that reads a picture as evaluation does, turned as its file says.
 
     Args:
         image_shape: (height, width, channels) of the network: square, of 1 or 3 channels.
         whole: Whether evaluation shows the network whole images (CIFAR, digits): then it is the largest square in the
             middle. Otherwise, for photographs, it is `center_crop`.
-
-    Returns:
-        Function from the path of a file to uint8 [height, width, channels]. It raises a `ValueError` that names the
-        file if it cannot be used.
 
     Raises:
         ValueError: if there is no such image.
@@ -84,17 +99,18 @@ def viewer(image_shape: tuple[int | None, ...], *, whole: bool) -> Callable[[Pat
         )
     seen = center_square if whole else center_crop
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    def view(content: tf.Tensor) -> tf.Tensor:
-        image = seen(EncodedImage(content), size)
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)], autograph=False)
+    def view(content: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+        image = seen(EncodedImage(content, orientation), size)
         return tf.image.rgb_to_grayscale(image) if channels == 1 else image
 
-    def see(path: Path) -> np.ndarray:
-        fault = find_fault(str(path))
+    def see(path: Path, orientation: int | None = None) -> np.ndarray:
+        examined = damage.examine_file(str(path)) if orientation is None else Examined(orientation=orientation)
+        fault = examined.fault
         if fault is None:
             try:
                 with tf.device("CPU:0"):
-                    return view(path.read_bytes()).numpy()
+                    return view(path.read_bytes(), examined.orientation).numpy()
             except (tf.errors.OpError, OSError):
                 fault = "damaged"
         raise ValueError(f"{path}: {fault}")
@@ -102,7 +118,7 @@ def viewer(image_shape: tuple[int | None, ...], *, whole: bool) -> Callable[[Pat
     return see
 
 
-def viewer_of(trained: TrainedNetwork) -> Callable[[Path], np.ndarray]:
+def viewer_of(trained: TrainedNetwork) -> See:
     """A function that reads a picture as evaluation shows it to a trained network.
 
     A network of any size is shown the size that its architecture is for.
@@ -122,10 +138,8 @@ def takes_whole_images(trained: TrainedNetwork) -> bool:
     return trained.network.spec.family == "cifar"
 
 
-def batches(
-    paths: Sequence[Path], see: Callable[[Path], np.ndarray], batch_size: int
-) -> Iterator[tuple[list[Path], np.ndarray, list[str]]]:
-    """Pictures in their order, read in parallel; one that cannot be used is left out of its batch.
+def batches(paths: Sequence[Path], see: See, batch_size: int) -> Iterator[tuple[list[Path], np.ndarray, list[str]]]:
+    """Pictures in their order, examined and read in parallel; one that cannot be used is left out of its batch.
 
     Args:
         paths: Of the pictures.
@@ -137,16 +151,16 @@ def batches(
         empty.
     """
 
-    def attempt(path: Path) -> np.ndarray | ValueError:
+    def attempt(path: Path, examined: Examined) -> np.ndarray | ValueError:
         try:
-            return see(path)
+            return ValueError(f"{path}: {examined.fault}") if examined.fault else see(path, examined.orientation)
         except ValueError as error:
             return error
 
     with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
         for start in range(0, len(paths), batch_size):
             part = paths[start : start + batch_size]
-            tried = list(zip(part, pool.map(attempt, part), strict=True))
+            tried = list(zip(part, pool.map(attempt, part, damage.examine(list(map(str, part)))), strict=True))
             usable = [(path, image) for path, image in tried if not isinstance(image, ValueError)]
             faults = [str(error) for _, error in tried if isinstance(error, ValueError)]
             yield [path for path, _ in usable], np.array([image for _, image in usable], np.uint8), faults

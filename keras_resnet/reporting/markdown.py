@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 PIPE = re.compile(r"(\\*)\|")
 """A pipe, and the backslashes before it."""
+SPECIAL = re.compile(r"[\\`*_\[\]<>&$~|]")
+"""Characters that begin markup, HTML or mathematics within a line."""
 
 
 def table(heads: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
@@ -27,3 +29,8 @@ def cell(value: object) -> str:
         return ""
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
     return PIPE.sub(lambda found: rf"{found[1] * 2}\|", " ".join(text.split()))
+
+
+def literal(text: str) -> str:
+    """A text within a line that is shown as it is, such as the name that somebody gave a class."""
+    return SPECIAL.sub(r"\\\g<0>", text)

@@ -176,7 +176,7 @@ def _use(recipe: Values, result: Values, model: Path) -> str:
         return ""
     data, names = recipe["data"], result["class_names"]
     height, width, channels = DATASETS[data["dataset"]].image_shape or (data["image_size"], data["image_size"], 3)
-    listed = f": {', '.join(names)}" if len(names) <= NAMED else ", named in `result.json`"
+    listed = f": {', '.join(map(markdown.literal, names))}" if len(names) <= NAMED else ", named in `result.json`"
     with model.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return (

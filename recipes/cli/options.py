@@ -66,7 +66,7 @@ class OfPictures(OfNetwork):
     """A trained network, and pictures for it."""
 
     pictures: Annotated[Positional[tuple[Path, ...]], arg(metavar="PICTURE …", help_behavior_hint="(one or more)")]
-    """JPEG or PNG files, or folders that are searched for them."""
+    """JPEG, PNG, WebP, BMP or GIF files, or folders that are searched for them."""
     class_names: Path | None = None
     """A text file with the name of a class per line. None: the names that the network has."""
 

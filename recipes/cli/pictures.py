@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import startup
 from cli.options import OfNetwork
+from keras_resnet.host import texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,18 +40,28 @@ def read_class_names(file: Path | None) -> tuple[str, ...] | None:
     """The lines of a file.
 
     Raises:
-        ValueError: if it is no text, or has an empty line.
+        ValueError: if it is no text, has an empty line, or a name that cannot be shown.
         OSError: if it cannot be read.
     """
     if file is None:
         return None
-    try:
-        names = tuple(file.read_text(encoding="utf-8").splitlines())
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} must be a text in UTF-8 with the name of a class per line") from error
+    lines = texts.read(file, " with the name of a class per line").removesuffix("\n")
+    names = tuple(lines.split("\n"))
     if not all(map(str.strip, names)):
         raise ValueError(f"{file} must name a class in every line. A line is empty")
+    texts.check_names(names, str(file))
     return names
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The pictures in files and folders, each once; what is left out is counted on stderr.
+
+    Raises:
+        ValueError, OSError: if there is no such file or folder, or a folder holds no pictures.
+    """
+    from keras_resnet.inference import pictures
+
+    return list(dict.fromkeys(path for given in paths for path in pictures.find(given, startup.tell)))
 
 
 def class_names(trained: TrainedNetwork, own: Sequence[str] | None) -> Sequence[str] | None:
@@ -83,7 +94,7 @@ def batches(
 
     for usable, images, found in pictures.batches(paths, pictures.viewer_of(trained), batch_size):
         for fault in found:
-            print(f"error: {fault}", file=sys.stderr)
+            print(f"error: {texts.printable(fault)}", file=sys.stderr)
         faults += found
         if usable:
             yield usable, images

@@ -10,6 +10,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from keras_resnet.host import texts
+
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
@@ -50,4 +52,4 @@ def loading() -> Iterator[None]:
 
 def tell(line: str) -> None:
     """Says on standard error what takes long."""
-    print(f"{line} …", file=sys.stderr, flush=True)
+    print(f"{texts.printable(line)} …", file=sys.stderr, flush=True)

@@ -59,7 +59,7 @@ def test_what_is_decoded_is_kept_decoded_unless_it_is_large(tmp_path):
         if "large" in path:
             assert kept == content
         else:
-            np.testing.assert_array_equal(tf.io.parse_tensor(kept, tf.uint8), tf.io.decode_jpeg(content))
+            np.testing.assert_array_equal(tf.io.parse_tensor(kept, tf.uint8), decode(content))
 
 
 def test_more_than_the_memory_is_refused(pictures, monkeypatch):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet.data import preparation
-from keras_resnet.data.preparation import Entry, Plan, preparing, repairs
+from keras_resnet.data.preparation import Entry, Plan, labels, preparing, repairs
 from keras_resnet.host.worker_pool import in_parallel
 
 CLASSES = ("n01", "n02", "n03")
@@ -449,3 +449,37 @@ def test_real_images_keep_their_bytes(shared_data, tmp_path):
         int(split["numBytes"]) for split in theirs["splits"]
     ]
     assert preparation.verify(tmp_path / "to") == []
+
+
+def test_file_names_need_not_be_utf_8(tmp_path):
+    """In the shards they stay as they are; what reads as text in the record of a shard and in the manifest does so."""
+    name, odd = os.fsdecode(b"caf\xe9.JPEG"), os.fsdecode(b"odd\xe9.JPEG")
+    plan = make_plan(tmp_path / "source", {name: encoded(), odd: encoded(mode="CMYK")})
+    manifest = preparation.prepare(plan, tmp_path / "to")
+    assert manifest["repaired"] == [{"name": f"train/n01/{odd}", "was": "CMYK"}]
+    assert preparation.read_manifest(tmp_path / "to")["repaired"] == manifest["repaired"]
+    names = []
+    for data in tf.data.TFRecordDataset(
+        [str(path) for path in (tmp_path / "to").glob("*train.tfrecord-*")]
+    ).as_numpy_iterator():
+        names += tf.train.Example.FromString(data).features.feature["file_name"].bytes_list.value
+    assert b"caf\xe9.JPEG" in names and b"odd\xe9.JPEG" in names
+    assert preparation.prepare(plan, tmp_path / "to") == manifest
+
+
+def test_kaggle_s_table_may_begin_with_a_byte_order_mark(tmp_path):
+    table = "ImageId,PredictionString\nILSVRC2012_val_00000001,n01440764 1 2 3 4\n"
+    (tmp_path / "table.csv").write_text(table, encoding="utf-8-sig")
+    assert labels.read_solution(tmp_path / "table.csv") == {"ILSVRC2012_val_00000001": "n01440764"}
+
+
+def test_a_complaint_of_libjpeg_is_noted_with_the_name_and_not_shown(tmp_path, capfd):
+    """The image stays as it is: everybody trains on ImageNet's so."""
+    whole = encoded(size=(60, 60))
+    broken = whole[: len(whole) - 20] + b"\xff\xd9"
+    manifest = preparation.prepare(make_plan(tmp_path / "source", {"broken.JPEG": broken}), tmp_path / "to")
+    [complaint] = manifest["complaints"]
+    assert complaint["name"] == "train/n01/broken.JPEG" and complaint["says"].startswith("Corrupt JPEG data: ")
+    assert preparation.verify(tmp_path / "to") == [] and capfd.readouterr().err == ""
+    assert {name: data for name, data, _ in records(tmp_path / "to", "train")}["broken.JPEG"] == broken
+    assert preparation.read_manifest(tmp_path / "to") == manifest

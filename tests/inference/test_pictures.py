@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
@@ -31,6 +32,19 @@ def test_pictures_are_found_at_any_depth_in_order(tmp_path):
     assert found == ["a.jpg", "b/10.JPEG", "b/2.png", "b/deep/1.PNG"]
 
 
+def test_every_format_is_found_and_the_others_are_counted(tmp_path):
+    for name in ("1.webp", "2.bmp", "3.GIF", "4.jfif", "5.jpe", "6.tif", "deep.png/7"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    lines = []
+    found = picture_files.find(tmp_path, lines.append)
+    assert [path.name for path in found] == ["1.webp", "2.bmp", "3.GIF", "4.jfif", "5.jpe"]
+    assert lines == [
+        "leaving out 2 files whose names are not of JPEG, PNG, WebP, BMP or GIF: "
+        f"{tmp_path / '6.tif'}, {tmp_path / 'deep.png' / '7'}"
+    ]
+
+
 def test_a_file_is_found_whatever_its_name(tmp_path):
     (tmp_path / ".hidden").touch()
     assert picture_files.find(tmp_path / ".hidden") == [tmp_path / ".hidden"]
@@ -40,7 +54,7 @@ def test_no_picture(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"no file or folder {tmp_path / 'missing'}"):
         picture_files.find(tmp_path / "missing")
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=f"{tmp_path} must hold JPEG or PNG images .* It holds none"):
+    with pytest.raises(ValueError, match=f"{tmp_path} must hold JPEG, PNG, WebP, BMP or GIF images .* It holds none"):
         picture_files.find(tmp_path)
 
 
@@ -75,6 +89,20 @@ def test_a_jpeg_and_a_png_look_alike(tmp_path):
     (tmp_path / "image.jpg").write_bytes(jpeg(image).numpy())
     see = picture_files.viewer((20, 20, 3), whole=True)
     assert difference(see(tmp_path / "image.jpg"), see(png(tmp_path / "image.png", image))) < 2
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_picture_is_seen_as_its_file_says_that_it_is_to_be_turned(tmp_path, whole, kind, noise):
+    note, stored = PIL.Image.Exif(), PIL.Image.fromarray(noise.integers(0, 256, (50, 30, 3), np.uint8))
+    note[0x0112] = 6
+    stored.save(tmp_path / "stored", kind, exif=note, lossless=True)
+    stored.transpose(PIL.Image.Transpose.ROTATE_270).save(tmp_path / "turned", "PNG")
+    see = picture_files.viewer((20, 20, 3), whole=whole)
+    expected = see(tmp_path / "turned")
+    np.testing.assert_array_equal(see(tmp_path / "stored"), expected)
+    [(_, images, _)] = picture_files.batches([tmp_path / "stored"], see, 1)
+    np.testing.assert_array_equal(images, [expected])
 
 
 def test_every_grey_stays_itself_for_a_network_of_one_channel(tmp_path):
@@ -125,7 +153,7 @@ def test_a_batch_may_be_empty(tmp_path):
     see = picture_files.viewer((16, 16, 3), whole=False)
     [(seen, images, faults)] = picture_files.batches([tmp_path / "0.png"], see, 4)
     assert not seen and not len(images)
-    assert faults == [f"{tmp_path / '0.png'}: neither JPEG nor PNG"]
+    assert faults == [f"{tmp_path / '0.png'}: no JPEG, PNG, WebP, BMP or GIF"]
 
 
 @pytest.mark.parametrize(

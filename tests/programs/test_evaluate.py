@@ -25,6 +25,7 @@ from keras_resnet import CifarResNet
 from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
 from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
+from keras_resnet.inference import labelled_images
 from keras_resnet.models import input_normalization
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.training.tensorflow import strategies
@@ -297,15 +298,28 @@ def test_a_damaged_recipe_is_named(run, capsys):
     assert f"{run / 'recipe.json'}: The recipe must be JSON" in refusal(capsys, run)
 
 
-def test_damaged_images_are_named_and_nothing_is_kept(place, run, tmp_path, capsys):
+@pytest.mark.parametrize("when", ["before", "while it runs"])
+def test_damaged_images_are_named_and_nothing_is_kept(place, run, tmp_path, capsys, monkeypatch, when):
     pictures = Path(shutil.copytree(place / "pictures", tmp_path / "pictures"))
-    damaged = pictures / "validation" / "cat" / "0.png"
-    content = bytearray(damaged.read_bytes())
-    content[60:90] = bytes(30)
-    damaged.write_bytes(content)
-    assert evaluate.main([str(run), "--data-directory", str(pictures)]) == 1
+    damaged, load = pictures / "validation" / "cat" / "0.png", labelled_images.load
+
+    def damage() -> None:
+        content = bytearray(damaged.read_bytes())
+        content[60:90] = bytes(30)
+        damaged.write_bytes(content)
+
+    def load_and_damage(*arguments, **options):
+        data = load(*arguments, **options)
+        damage()
+        return data
+
+    if when == "before":
+        damage()
+    else:
+        monkeypatch.setattr(labelled_images, "load", load_and_damage)
+    assert evaluate.main([str(run), "--data-directory", str(pictures)]) == (2 if when == "before" else 1)
     assert f"{damaged}: damaged" in capsys.readouterr().err
-    assert list((run / "evaluation").iterdir()) == []
+    assert not (run / "evaluation").exists() or list((run / "evaluation").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_pictures_that_differ_in_their_suffix_do_not(tmp_path, network, images, 
 def test_a_damaged_picture_is_named_and_the_others_are_drawn(capsys, tmp_path, network, images, drawn):
     (tmp_path / "pictures" / "3.png").write_text("no picture")
     assert explain.main([network.file, str(tmp_path / "pictures"), "--output", str(tmp_path / "heat")]) == 1
-    assert capsys.readouterr().err == f"error: {tmp_path / 'pictures' / '3.png'}: neither JPEG nor PNG\n"
+    assert capsys.readouterr().err == f"error: {tmp_path / 'pictures' / '3.png'}: no JPEG, PNG, WebP, BMP or GIF\n"
     assert files(tmp_path / "heat") == sorted(f"{name}.png" for name in images if name != "3.png")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -115,6 +116,7 @@ def test_names_from_a_file_come_before_those_of_the_network(capsys, tmp_path, ne
         (b"a\nb\nc\nd\ne\nf\ng\nh", "Received: 8 lines"),
         (b"a\nb\nc\n\ne\nf\ng", "must name a class in every line"),
         (b"\xff\xfe", "must be a text in UTF-8"),
+        (b"a\nb\nc\nd\ne\nf\n\x1b[2J", r"has the class '\x1b[2J'"),
         (None, "names.txt"),
     ],
 )
@@ -132,8 +134,8 @@ def test_what_is_not_there_is_refused_before_anything_is_predicted(capsys, tmp_p
     empty = tmp_path / "empty"
     empty.mkdir()
     for arguments, wrong in [
-        ([network.file, str(empty)], f"{empty} must hold JPEG or PNG images"),
-        ([network.file, next(iter(images)), str(empty)], f"{empty} must hold JPEG or PNG images"),
+        ([network.file, str(empty)], f"{empty} must hold JPEG, PNG, WebP, BMP or GIF images"),
+        ([network.file, next(iter(images)), str(empty)], f"{empty} must hold JPEG, PNG, WebP, BMP or GIF images"),
         ([network.file, str(tmp_path / "no.png")], f"There is no file or folder {tmp_path / 'no.png'}"),
         ([str(tmp_path / "no.keras"), str(empty)], f"There is no file or folder {tmp_path / 'no.keras'}"),
         ([str(empty), next(iter(images))], f"{empty}"),
@@ -210,3 +212,39 @@ def test_the_real_cifar10(capsys, tmp_path, shared_data):
     found = read(capsys, weights, tmp_path, "--preprocessing", "torch", "--top", 1)
     seen = [entry["scores"][0]["class"] for entry in found]
     assert (seen != test.labels[:100]).sum() < 15  # of 1,000 there were 85
+
+
+def test_a_file_of_names_may_be_saved_by_any_editor(capsys, tmp_path, network, images):
+    """With a byte order mark, and line ends of other systems."""
+    own, file = ("café", "|", "$x$", "<b>", '"', "狐", "=1"), tmp_path / "names.txt"
+    file.write_bytes("\r\n".join([*own, ""]).encode("utf-8-sig"))
+    [found] = read(capsys, network.file, next(iter(images)), "--class-names", file, "--top", 7)
+    assert {row["class"]: row["name"] for row in found["scores"]} == dict(enumerate(own))
+
+
+def test_a_file_name_is_shown_on_any_terminal_and_found_again_from_json(capsys, tmp_path, network, images):
+    name = os.fsdecode(b"caf\xe9\x1b[31m.png")
+    first = Path(next(iter(images))).rename(tmp_path / name)
+    assert predict.main([network.file, str(first)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == rf"{tmp_path}/caf\xe9\x1b[31m.png"
+    [found] = read(capsys, network.file, first)
+    assert Path(found["file"]) == first and first.is_file()
+    first.write_text("no picture")
+    assert predict.main([network.file, str(first)]) == 1
+    assert capsys.readouterr().err == (rf"error: {tmp_path}/caf\xe9\x1b[31m.png: no JPEG, PNG, WebP, BMP or GIF" + "\n")
+
+
+def test_what_is_left_out_is_counted_and_special_files_are_named(capfd, tmp_path, network, images):
+    folder = tmp_path / "pictures"
+    (folder / "deep" / "notes.txt").touch()
+    os.mkfifo(folder / "pipe.jpg")
+    broken = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)).numpy()
+    (folder / "h.jpg").write_bytes(broken[: len(broken) // 2] + b"\xff\xd9")
+    assert predict.main([network.file, str(folder)]) == 1
+    printed = capfd.readouterr()
+    assert [line for line in printed.out.splitlines() if line[0] != " "] == list(images)
+    assert printed.err.splitlines() == [
+        f"leaving out 1 files whose names are not of JPEG, PNG, WebP, BMP or GIF: {folder / 'deep' / 'notes.txt'} …",
+        f"error: {folder / 'h.jpg'}: damaged (premature end of data segment)",
+        f"error: {folder / 'pipe.jpg'}: a named pipe, not a file",
+    ]

@@ -273,6 +273,11 @@ def nested(source: Path) -> Path:
     return write(folders(source), {f"train/{WNIDS[0]}/images/1.JPEG": b""})
 
 
+def piped(source: Path) -> Path:
+    os.mkfifo(folders(source) / "train" / WNIDS[0] / "pipe.JPEG")
+    return source
+
+
 def linked(source: Path) -> Path:
     (folders(source) / "train" / WNIDS[0] / "1.JPEG").symlink_to(source / "unplugged" / "1.JPEG")
     return source
@@ -353,7 +358,10 @@ REFUSED = {
     ),
     "solution of other columns": (changed(kaggle, SOLUTION, lambda d: b"a,b\n1,2\n"), "must have the columns ImageId"),
     "empty solution": (changed(kaggle, SOLUTION, lambda d: b""), "say nothing of ILSVRC2012_val_"),
-    "solution that is no text": (changed(kaggle, SOLUTION, lambda d: b"\xff\xfe"), "must have the columns ImageId"),
+    "solution that is no text": (
+        changed(kaggle, SOLUTION, lambda d: b"\xff\xfe"),
+        "must be a text in UTF-8, Kaggle's table",
+    ),
     "solution without a label": (
         changed(kaggle, SOLUTION, lambda d: b"ImageId,PredictionString\nILSVRC2012_val_00000001,\n"),
         "filled in every row",
@@ -363,6 +371,15 @@ REFUSED = {
         "must hold a folder for each class. It holds n01484851.tar: unpack or move it away",
     ),
     "folders in a class": (nested, f"train/{WNIDS[0]} must hold the images of its class. It holds the folder images"),
+    "named pipe": (piped, f"train/{WNIDS[0]}/pipe.JPEG is a named pipe, not a file. Remove it"),
+    "class that is not UTF-8": (
+        including(folders, {os.fsdecode(b"train/caf\xe9/1.JPEG"): b""}),
+        r"must be UTF-8 without control characters. ",
+    ),
+    "class with a command to the terminal": (
+        including(folders, {"train/\x1b[31mred/1.JPEG": b""}),
+        r"has the class '\x1b[31mred'. Give it another name",
+    ),
     "link to nowhere": (linked, f"train/{WNIDS[0]}/1.JPEG is a link to a file that is missing"),
     "no devkit": (without(archives, "ILSVRC2012_devkit_t12.tar.gz"), "add ILSVRC2012_devkit_t12.tar.gz"),
     "no solution": (without(kaggle, "LOC_val_solution.csv"), "LOC_val_solution.csv (Kaggle)"),

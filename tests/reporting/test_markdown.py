@@ -22,3 +22,8 @@ def test_no_value_ends_its_cell_or_its_line():
     # A backslash in front of the pipe would be the one that is escaped.
     assert markdown.cell(r"a\|b") == r"a\\\|b"
     assert markdown.table(["a|b"], [["c|d"]]) == "| a\\|b |\n| --- |\n| c\\|d |"
+
+
+def test_a_name_is_shown_as_it_is():
+    assert markdown.literal("golden retriever, 狐 #1") == "golden retriever, 狐 #1"
+    assert markdown.literal("a_b*c* $x$ <b>|`[y](z)") == r"a\_b\*c\* \$x\$ \<b\>\|\`\[y\](z)"

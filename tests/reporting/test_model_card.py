@@ -235,3 +235,8 @@ def test_a_damaged_file_is_named_and_nothing_is_written(directory, name, capsys)
     assert command.main([str(directory.path)]) == 2
     assert f"error: {file} is damaged: " in capsys.readouterr().err
     assert not (directory.path / "model_card.md").exists()
+
+
+def test_the_names_of_classes_are_shown_as_they_are(directory):
+    directory.write_result(RESULT | {"class_names": ["a_b*c*", "<script>"]})
+    assert r"of 2 classes: a\_b\*c\*, \<script\>." in page(directory)

@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from keras_resnet.data.encoded_images import decode
+from keras_resnet.data import damage, examined_files, picture_files
 from keras_resnet.data.encoded_splits import FileSplit
-from keras_resnet.data.splits import PARALLEL_CALLS
+from keras_resnet.host.progress_line import duration
+from keras_resnet.host.texts import check_names
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
-JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+Tell = Callable[[str], None]
+"""Takes a line for the person who waits."""
 
-NAMED = 10
-"""Unusable files that an error lists by name."""
+VALIDATION = ("validation", "val", "valid")
+"""The names that the folder of the validation images may have."""
+OTHER_SPLITS = {"training", "test", "testing", *VALIDATION}
+"""Names of folders that are hardly classes."""
+TOLD_EVERY = 10.0
+"""Seconds between two lines about how many files were examined."""
 
 
-def load(directory: Path | None, image_size: int | None = None) -> tuple[FileSplit, FileSplit | None, tuple[str, ...]]:
+def load(
+    directory: Path | None,
+    image_size: int | None = None,
+    *,
+    tell: Tell = lambda line: None,
+    as_published: bool = False,
+) -> tuple[FileSplit, FileSplit | None, tuple[str, ...]]:
     """Training split, validation split if there is one, and class names, which are the sorted names of the folders.
 
-    The files are `train/CLASS/*` and `validation/CLASS/*`, or just `CLASS/*`; JPEG and PNG count, other and hidden
-    files are passed over. Their order is that of a hash of their names: as good as random, so that a part of them
-    holds every class, and the same wherever the directory lies.
+    The files are `train/CLASS/**` and `validation/CLASS/**` (or `val`, `valid`), or just `CLASS/**`. Every one is
+    decoded before it is used, once: what was found whole is remembered in the user's cache. An image that its file
+    says to be turned (EXIF) is turned.
 
     Args:
         directory: The directory.
         image_size: Side of the squares, in pixels. Defaults to 224.
+        tell: Takes a line about what is left out, and about what takes long.
+        as_published: Whether the images are those of a published data set, which everybody takes as they are: not
+            turned, and with all that libjpeg decodes, whatever it says of it.
 
     Raises:
         FileNotFoundError: if there is no such directory.
@@ -42,94 +57,148 @@ def load(directory: Path | None, image_size: int | None = None) -> tuple[FileSpl
     if not directory.is_dir():
         raise FileNotFoundError(f"There is no directory {directory}")
     image_size = 224 if image_size is None else image_size
-    train, validation = directory / "train", directory / "validation"
-    if not train.is_dir():
-        train, validation = directory, None
+    train, validation = find_splits(directory)
     class_names = find_classes(train)
-    splits = [read(train, class_names, image_size)]
-    if validation is not None and validation.is_dir():
+    listings = [scan(train, class_names)]
+    if validation is not None:
         if unknown := sorted(set(find_classes(validation)) - set(class_names)):
             raise ValueError(f"{validation} has folders that {train} has not: {', '.join(unknown)}")
-        splits.append(read(validation, class_names, image_size))
-    check_files([path for split in splits for path in split.paths])
+        listings.append(scan(validation, class_names))
+    if others := [path for listing in listings for path in listing.left_out]:
+        tell(picture_files.left_out(others))
+    found = examine(directory, listings, tell, as_published=as_published)
+    splits = [
+        FileSplit(listing.paths, listing.labels, image_size, orientations=None if as_published else orientations)
+        for listing, orientations in zip(listings, found, strict=True)
+    ]
     return splits[0], splits[1] if len(splits) > 1 else None, class_names
+
+
+def find_splits(directory: Path) -> tuple[Path, Path | None]:
+    """The folder with the classes for training, and that for validation if there is one.
+
+    Raises:
+        ValueError: if it is not clear which they are.
+    """
+    train, there = directory / "train", [name for name in VALIDATION if (directory / name).is_dir()]
+    if train.is_dir():
+        if len(there) > 1:
+            raise ValueError(f"{directory} must hold one folder of validation images. It holds {' and '.join(there)}")
+        return train, directory / there[0] if there else None
+    if splits := sorted(path.name for path in directory.iterdir() if path.name in OTHER_SPLITS and path.is_dir()):
+        raise ValueError(f"{directory} holds {' and '.join(splits)}, but no train: name the training images' folder so")
+    return directory, None
 
 
 def find_classes(directory: Path) -> tuple[str, ...]:
     """The sorted names of the folders in a directory.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if there are none, or one has a name that cannot be written down.
     """
     classes = sorted(path.name for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not classes:
         raise ValueError(f"{directory} must hold one folder of images for each class. It holds no folder")
+    check_names(tuple(classes), str(directory))
     return tuple(classes)
 
 
-def read(directory: Path, class_names: tuple[str, ...], image_size: int) -> FileSplit:
-    """The image files in the class folders of a directory.
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The files of a split, from a look at its folders alone: none was opened.
+
+    Attributes:
+        directory: That of the class folders.
+        names: CLASS/FILE or CLASS/FOLDER/…/FILE of each image, in the order of the split.
+        labels: int64 [images].
+        sizes: int64 [images], bytes; -1 for a link to nothing.
+        left_out: Files whose names are not those of pictures, in and beside the class folders.
+    """
+
+    directory: Path
+    names: tuple[str, ...]
+    labels: np.ndarray
+    sizes: np.ndarray
+    left_out: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path of each image."""
+        return tuple(f"{self.directory}/{name}" for name in self.names)
+
+
+def scan(directory: Path, class_names: Sequence[str]) -> Listing:
+    """The image files in the class folders of a directory, at any depth.
+
+    Their order is that of a hash of their names: as good as random, so that a part of them holds every class, and the
+    same wherever the directory lies.
 
     Raises:
         ValueError: if a class folder has no images.
     """
     found: list[tuple[bytes, str, int]] = []
-    for label, name in enumerate(class_names):
-        folder = directory / name
+    left_out = [str(path) for path in directory.iterdir() if not path.is_dir() and not path.name.startswith(".")]
+    for label, class_name in enumerate(class_names):
+        folder = directory / class_name
         if not folder.is_dir():
             continue
-        files = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
-        if not files:
-            raise ValueError(f"{folder} must hold JPEG or PNG images ({', '.join(sorted(SUFFIXES))}). It holds none")
-        found += [(hashlib.sha256(f"{name}/{path.name}".encode()).digest(), str(path), label) for path in files]
-    _, paths, labels = zip(*sorted(found), strict=True)
-    return FileSplit(paths, np.array(labels, np.int64), image_size)
+        pictures, others = picture_files.find(folder)
+        if not pictures:
+            suffixes = ", ".join(sorted(picture_files.SUFFIXES))
+            raise ValueError(f"{folder} must hold {picture_files.KINDS} images ({suffixes}). It holds none")
+        names = [f"{class_name}/{path}" for path in pictures]
+        found += [(hashlib.sha256(os.fsencode(name)).digest(), name, label) for name in names]
+        left_out += [f"{folder}/{path}" for path in others]
+    _, names, labels = zip(*sorted(found), strict=True)
+    sizes = [_size(f"{directory}/{name}") for name in names]
+    return Listing(directory, names, np.array(labels, np.int64), np.array(sizes, np.int64), tuple(sorted(left_out)))
 
 
-def check_files(paths: list[str]) -> None:
-    """Reads both ends of every file.
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - a million files: no object for each
+    except OSError:
+        return -1
+
+
+def examine(
+    directory: Path, listings: Sequence[Listing], tell: Tell, *, as_published: bool = False
+) -> list[np.ndarray]:
+    """Decodes every file that was not found whole before.
+
+    Args:
+        directory: Of all listings.
+        listings: The files.
+        tell: Takes lines.
+        as_published: As in `load`.
+
+    Returns:
+        For each listing uint8 [images], how each is to be turned: 1 to 8 as in EXIF.
 
     Raises:
         ValueError: if some are unusable, with their names.
     """
-    with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-        faults = [f"{path}: {fault}" for path, fault in zip(paths, pool.map(find_fault, paths), strict=True) if fault]
-    if faults:
-        raise ValueError(describe_faults(faults, len(paths)))
+    paths = [path for listing in listings for path in listing.paths]
+    names = [path.removeprefix(f"{directory}/") for path in paths]
+    examined = list(zip(paths, examined_files.examine(directory, names, _telling(tell)), strict=True))
+    faults = {path: one.unusable if as_published else one.fault for path, one in examined}
+    if named := [f"{path}: {fault}" for path, fault in faults.items() if fault]:
+        raise ValueError(damage.describe(named, len(paths)))
+    if remarks := [f"{path} ({one.complaint})" for path, one in examined if one.complaint]:
+        tell(f"taking {len(remarks):,} images as libjpeg decodes them, with a remark: {picture_files.some(remarks)}")
+    orientations = np.array([one.orientation for _, one in examined], np.uint8)
+    return np.split(orientations, np.cumsum([len(listing.names) for listing in listings])[:-1])
 
 
-def describe_faults(faults: list[str], images: int) -> str:
-    """The message about unusable files."""
-    shown = faults[:NAMED] + [f"… and {len(faults) - NAMED} more"] * (len(faults) > NAMED)
-    return "\n  ".join([f"{len(faults)} of {images} images cannot be used; repair or remove them:", *shown])
+def _telling(tell: Tell, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+    """Tells now and then how many images of all were examined."""
+    began = told = clock()
 
+    def progress(done: int, images: int) -> None:
+        nonlocal told
+        if clock() - told >= TOLD_EVERY and done < images:
+            told = clock()
+            left = duration((images - done) * (told - began) / done)
+            tell(f"looking for damage, once: {done:,} of {images:,} images, {left} left")
 
-def find_fault(path: str) -> str | None:
-    """The fault of an image file, if its first or last bytes show one."""
-    try:
-        with Path(path).open("rb") as file:
-            start = file.read(len(PNG_START))
-            size = file.seek(0, 2)
-            file.seek(max(0, size - len(PNG_END)))
-            end = file.read()
-    except OSError as error:
-        return f"unreadable ({error.strerror})"
-    if not size:
-        return "empty"
-    if start.startswith(JPEG_START):
-        complete = end.endswith(JPEG_END)
-    elif start == PNG_START:
-        complete = end == PNG_END
-    else:
-        return "neither JPEG nor PNG"
-    # Some cameras append data of their own to a complete image: only decoding tells those from truncated ones.
-    return None if complete or decodes(path) else "truncated"
-
-
-def decodes(path: str) -> bool:
-    """Whether a file can be read and decoded to its end."""
-    try:
-        decode(tf.io.read_file(path))
-    except tf.errors.OpError:
-        return False
-    return True
+    return progress

@@ -14,13 +14,18 @@ from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.data.tfrecords.imagenet_files import LABELS, NAME, SPLITS
 from keras_resnet.data.tfrecords.index import read_index, shard_names
 from keras_resnet.data.tfrecords.records import Progress, RecordSplit
+from keras_resnet.host import texts
 
 CHECKED = 20
 """Records whose own class names are compared with the label map."""
 
 
 def load(
-    directory: str | Path | None, image_size: int | None = None, *, progress: Progress | None = None
+    directory: str | Path | None,
+    image_size: int | None = None,
+    *,
+    progress: Progress | None = None,
+    tell: folder.Tell = lambda line: None,
 ) -> tuple[RecordSplit, RecordSplit, tuple[str, ...]] | tuple[FileSplit, FileSplit | None, tuple[str, ...]]:
     """Training split, validation split and class names. Nothing is downloaded.
 
@@ -29,6 +34,7 @@ def load(
             a data directory of tensorflow-datasets with `imagenet2012`, or one with class folders (`train/CLASS/*`).
         image_size: Side of the squares, in pixels. Defaults to 224.
         progress: Called after every shard that must be scanned, with the number of shards scanned and of all.
+        tell: Takes a line about class folders.
 
     Raises:
         FileNotFoundError: if there is no such directory, or a split or a shard is not there.
@@ -39,7 +45,7 @@ def load(
     image_size = 224 if image_size is None else image_size
     classes = Path(directory) / "train"
     if classes.is_dir() and any(path.is_dir() for path in classes.iterdir()):
-        return folder.load(Path(directory), image_size)
+        return folder.load(Path(directory), image_size, tell=tell, as_published=True)
     place = find_directory(str(directory))
     train, validation = (read_index(place, split, image_size, progress=progress) for split in SPLITS)
     return train, validation, read_class_names(place, (train, validation))
@@ -92,11 +98,12 @@ def read_class_names(directory: str, splits: Iterable[RecordSplit]) -> tuple[str
     if not tf.io.gfile.exists(path):
         return tuple(str(label) for label in range(most + 1))
     try:
-        class_names = tuple(tf.io.gfile.GFile(path).read().replace("\r\n", "\n").removesuffix("\n").split("\n"))
+        class_names = tuple(texts.decoded(tf.io.gfile.GFile(path, "rb").read()).removesuffix("\n").split("\n"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be a text in UTF-8; get the right label map") from error
     if len(set(class_names)) < len(class_names) or "" in class_names:
         raise ValueError(f"{path} must name every class once, in a line of its own; get the right label map")
+    texts.check_names(class_names, path)
     if most >= len(class_names):
         raise ValueError(
             f"{path} must name the classes of all labels. It names {len(class_names)}, and there is an image of "

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.data import damage
 from keras_resnet.data.datasets import cifar, digits, folder, imagenet
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
@@ -24,8 +25,8 @@ LOADERS: dict[str, Loader] = {
     "digits": lambda directory, size, tell: digits.load(),
     "cifar10": lambda directory, size, tell: cifar.load("cifar10", directory),
     "cifar100": lambda directory, size, tell: cifar.load("cifar100", directory),
-    "imagenet": lambda directory, size, tell: imagenet.load(directory, size, progress=_telling_scan(tell)),
-    "folder": lambda directory, size, tell: folder.load(directory, size),
+    "imagenet": lambda directory, size, tell: imagenet.load(directory, size, progress=_telling_scan(tell), tell=tell),
+    "folder": lambda directory, size, tell: folder.load(directory, size, tell=tell),
 }
 """From data directory, image size and a function for lines of progress to the training split, the test split if there
 is one, and the class names."""
@@ -171,8 +172,8 @@ def cached(data: Data, cache: str) -> Data:
 def naming_damaged_images(data: Data, tell: Tell = lambda line: None) -> Iterator[None]:
     """Looks for the cause of a decoding error: TensorFlow's message does not name the image.
 
-    Loading reads little of every file; damage elsewhere, or after loading, shows when an image is decoded. Should that
-    happen in the `with` block, every image is decoded, and those that cannot be are named.
+    Loading does not look at images in records, and a file may be damaged later; that shows when an image is decoded.
+    Should it happen in the `with` block, every image is decoded, and those that cannot be are named.
 
     Raises:
         ValueError: if the block failed and there are damaged images.
@@ -184,5 +185,5 @@ def naming_damaged_images(data: Data, tell: Tell = lambda line: None) -> Iterato
         tell(f"an image may be damaged: looking through all {images:,}")
         faults = [fault for split in data.splits.values() for fault in split.damaged()]
         if faults:
-            raise ValueError(folder.describe_faults(faults, images)) from error
+            raise ValueError(damage.describe(faults, images)) from error
         raise

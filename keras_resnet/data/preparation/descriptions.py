@@ -51,6 +51,7 @@ def write_descriptions(plan: Plan, directory: Path, records: Sequence[Record]) -
         "resized": resized,
         "repaired": [image for record in records for image in record["repaired"]],
         "refused": [image for record in records for image in record["refused"]],
+        "complaints": [image for record in records for image in record.get("complaints", [])],
         "shards": {split: [{key: record[key] for key in KEPT} for record in part] for split, part in by_split.items()},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }

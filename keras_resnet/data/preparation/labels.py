@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from keras_resnet.host import texts
+
 DEVKIT, SOLUTION = "ILSVRC2012_devkit_t12.tar.gz", "LOC_val_solution.csv"
 META, TRUTH = "meta.mat", "ILSVRC2012_validation_ground_truth.txt"
 
@@ -37,13 +39,13 @@ def read_solution(file: Path) -> dict[str, str]:
     Raises:
         ValueError: if it is no such table.
     """
-    with file.open(newline="", encoding="utf-8") as stream:
-        try:
-            return {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(stream)}
-        except (KeyError, AttributeError, IndexError, UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(
-                f"{file} must have the columns ImageId,PredictionString, filled in every row; get it again"
-            ) from error
+    rows = csv.DictReader(io.StringIO(texts.read(file, ", Kaggle's table"), newline=""))
+    try:
+        return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
+    except (KeyError, AttributeError, IndexError, csv.Error) as error:
+        raise ValueError(
+            f"{file} must have the columns ImageId,PredictionString, filled in every row; get it again"
+        ) from error
 
 
 def read_devkit(file: Path) -> dict[str, str]:

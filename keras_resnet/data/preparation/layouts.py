@@ -6,6 +6,7 @@ Nothing is unpacked, and nothing passed over in silence but hidden files: what i
 from __future__ import annotations
 
 import os
+import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 from keras_resnet.data.preparation.labels import DEVKIT, SOLUTION, naming_archive, read_labels
 from keras_resnet.data.preparation.plan import Entry
+from keras_resnet.host.files import special_file
+from keras_resnet.host.texts import check_names
 
 TRAIN_TAR, VALIDATION_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 KAGGLE = Path("ILSVRC", "Data", "CLS-LOC")
@@ -55,6 +58,7 @@ def read_source(source: Path, tell: Tell = lambda line: None) -> tuple[tuple[str
         raise ValueError(
             f"The training split has no images of {empty[0]}. Complete it, or remove that folder or archive"
         )
+    check_names(class_names, str(source))
     if unknown := sorted(set(validation) - set(train)):
         raise ValueError(f"The validation split has classes that the training split has not: {', '.join(unknown[:5])}")
     if not any(validation.values()):
@@ -183,9 +187,12 @@ def entries_in(folder: Path) -> tuple[list[Path], list[File]]:
                 folders.append(Path(entry.path))
                 continue
             try:
-                files.append(File(entry.name, entry.path, 0, entry.stat().st_size))
+                status = entry.stat()
             except FileNotFoundError as error:
                 raise ValueError(f"{entry.path} is a link to a file that is missing. Repair or remove it") from error
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{entry.path} is {special_file(status.st_mode)}, not a file. Remove it")
+            files.append(File(entry.name, entry.path, 0, status.st_size))
     return folders, files
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,7 +64,7 @@ class Plan:
         """The images of each split in the order of a hash of their names: any part of it holds every class."""
 
         def position(entry: Entry) -> bytes:
-            return hashlib.sha256(f"{self.class_names[entry.label]}/{entry.name}".encode()).digest()
+            return hashlib.sha256(os.fsencode(f"{self.class_names[entry.label]}/{entry.name}")).digest()
 
         return {split: sorted(entries, key=position) for split, entries in self.splits.items()}
 
@@ -74,7 +75,7 @@ class Plan:
         settings = [NAME, VERSION, self.class_names, self.shorter_side, quality, sorted(self.shards.items())]
         digest = hashlib.sha256(json.dumps(settings).encode())
         for split, entries in sorted(self.ordered.items()):
-            digest.update("\n".join([split, *(f"{entry.label}/{entry.name}" for entry in entries)]).encode())
+            digest.update(os.fsencode("\n".join([split, *(f"{entry.label}/{entry.name}" for entry in entries)])))
         return digest.hexdigest()
 
     def shard_plans(self, directory: Path, allow_unreadable: bool) -> Iterator[ShardPlan]:
@@ -102,6 +103,10 @@ class ShardPlan:
     quality: int
     allow_unreadable: bool
 
+    def name_of(self, entry: Entry) -> str:
+        """An image of the shard, as people find it in the source."""
+        return f"{self.split}/{self.class_names[entry.label]}/{entry.name}"
+
     @property
     def record_file(self) -> Path:
         """The file with the description of the finished shard."""
@@ -110,7 +115,8 @@ class ShardPlan:
     @property
     def inputs(self) -> str:
         """A name of the images with their sizes: of a changed image, the shard is made again."""
-        return hashlib.sha256("\n".join(f"{e.label}/{e.name}/{e.size}" for e in self.entries).encode()).hexdigest()
+        named = "\n".join(f"{e.label}/{e.name}/{e.size}" for e in self.entries)
+        return hashlib.sha256(os.fsencode(named)).hexdigest()
 
     def finished(self) -> Record | None:
         """The record of the shard if it is whole."""

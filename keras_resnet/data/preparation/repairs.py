@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.datasets.folder import JPEG_START, PNG_START
+from keras_resnet.data.encoded_images import JPEG_START, PNG_START, decode_jpeg
 
 REPAIR_QUALITY = 100
 """As tensorflow-datasets encodes the same images."""
@@ -70,7 +70,7 @@ def decode(data: bytes) -> tuple[np.ndarray, str | None]:
     if data.startswith(JPEG_START):
         with unreadable("damaged or truncated JPEG"):
             channels = int(tf.io.extract_jpeg_shape(data)[2])
-            return tf.io.decode_jpeg(data, channels=1 if channels == 1 else 3).numpy(), "CMYK" * (channels == 4) or None
+            return decode_jpeg(data, 1 if channels == 1 else 3).numpy(), "CMYK" * (channels == 4) or None
     if data.startswith(PNG_START):
         if data[24:25] == b"\x10":  # the depth in the header
             raise UnreadableError("16-bit PNG")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,11 +59,18 @@ def compare(file: Path, sha256: str) -> str | None:
 
 def check_shard(check: tuple[Path, Record, int]) -> Record:
     """The contents of a shard and, under `problems`, its faults."""
+    from keras_resnet.data import damage
+
+    with damage.listening():  # what libjpeg complains of stands in the manifest
+        return contents_of_shard(*check)
+
+
+def contents_of_shard(directory: Path, shard: Record, classes: int) -> Record:
+    """The same, and what libjpeg writes."""
     import tensorflow as tf
 
     from keras_resnet.data.preparation import repairs
 
-    directory, shard, classes = check
     file, problems, name = directory / shard["file"], [], shard["file"]
     record: Record = {**shard, "images": 0, "bytes": 0, "offsets": [], "labels": [], "problems": problems}
     if fault := compare(file, shard["sha256"]):
@@ -75,7 +83,7 @@ def check_shard(check: tuple[Path, Record, int]) -> Record:
             label = feature["label"].int64_list.value[0]
             if fault := repairs.find_fault(feature["image"].bytes_list.value[0]):
                 problems.append(
-                    f"{name}, image {number} ({feature['file_name'].bytes_list.value[0].decode()}): {fault}"
+                    f"{name}, image {number} ({os.fsdecode(feature['file_name'].bytes_list.value[0])}): {fault}"
                 )
             if not 0 <= label < classes:
                 problems.append(f"{name}, image {number}: label {label}, of {classes} classes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from keras_resnet.data.preparation.plan import AGAIN, FRAME, Entry, Record, ShardPlan
@@ -21,22 +22,15 @@ def write_shard(shard: ShardPlan) -> Record:
     """
     import tensorflow as tf
 
+    from keras_resnet.data import damage
+
     record: Record = {"file": shard.file.name, "split": shard.split, "index": shard.index, "inputs": shard.inputs}
-    record |= {
-        "images": 0,
-        "bytes": 0,
-        "resized": 0,
-        "offsets": [],
-        "labels": [],
-        "repaired": [],
-        "refused": [],
-        "lost": [],
-    }
+    record |= new_record()
     temporary = shard.record_file.with_name(f"{shard.file.name}.{os.getpid()}")
     try:
         with naming_file(shard.file, AGAIN):
             try:
-                with tf.io.TFRecordWriter(str(temporary)) as writer:
+                with tf.io.TFRecordWriter(str(temporary)) as writer, damage.listening() as complaints:
                     for entry in shard.entries:
                         if example := encode(shard, entry, record):
                             writer.write(example)
@@ -44,6 +38,8 @@ def write_shard(shard: ShardPlan) -> Record:
                 raise OSError(error.message) from error
             if record["lost"] or (record["refused"] and not shard.allow_unreadable):
                 return record
+            if complaints:
+                record["complaints"] = list(complaints_by_image(shard))
             record["sha256"] = seal(temporary, record["bytes"])
             temporary.replace(shard.file)
         write(shard.record_file, as_json(record, indent=1), AGAIN)
@@ -52,13 +48,30 @@ def write_shard(shard: ShardPlan) -> Record:
     return record
 
 
+def new_record() -> Record:
+    """The record of a shard without images."""
+    counts = dict.fromkeys(("images", "bytes", "resized"), 0)
+    return counts | {key: [] for key in ("offsets", "labels", "repaired", "refused", "lost", "complaints")}
+
+
+def complaints_by_image(shard: ShardPlan) -> Iterator[dict[str, str]]:
+    """What libjpeg says of images that it decodes all the same; it does not say of which."""
+    from keras_resnet.data import damage
+
+    for entry in shard.entries:
+        with damage.listening() as complaints:
+            encode(shard, entry, new_record())
+        if complaints:
+            yield {"name": shard.name_of(entry), "says": complaints[0]}
+
+
 def encode(shard: ShardPlan, entry: Entry, record: Record) -> bytes | None:
     """The example of an image; notes in the record what became of the image. `None` if it is unusable."""
     import tensorflow as tf
 
     from keras_resnet.data.preparation import repairs
 
-    name = f"{shard.split}/{shard.class_names[entry.label]}/{entry.name}"
+    name = shard.name_of(entry)
     # What cannot be read now, of a disk that was unplugged, say, is no unusable image that may be left out for good.
     try:
         image = repairs.prepare(read(entry), shard.shorter_side, shard.quality)
@@ -71,7 +84,7 @@ def encode(shard: ShardPlan, entry: Entry, record: Record) -> bytes | None:
     if image.repaired:
         record["repaired"].append({"name": name, "was": image.repaired})
     features = {
-        "file_name": tf.train.Feature(bytes_list=tf.train.BytesList(value=[entry.name.encode()])),
+        "file_name": tf.train.Feature(bytes_list=tf.train.BytesList(value=[os.fsencode(entry.name)])),
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image.data])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[entry.label])),
     }

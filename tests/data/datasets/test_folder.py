@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageOps
 
-from keras_resnet.data.batches import training_batches
-from keras_resnet.data.datasets import loading
+from keras_resnet.data import damage, examined_files
+from keras_resnet.data.batches import evaluation_batches, training_batches
+from keras_resnet.data.datasets import folder, loading
 from keras_resnet.data.encoded_images import decode
+from keras_resnet.host import texts
 
 
 def truncate(path, share):
@@ -93,7 +99,7 @@ def test_an_empty_directory(tmp_path):
 
 def test_a_class_without_images(pictures):
     (pictures / "train" / "fish").mkdir()
-    with pytest.raises(ValueError, match="fish must hold JPEG or PNG images"):
+    with pytest.raises(ValueError, match="fish must hold JPEG, PNG, WebP, BMP or GIF images"):
         loading.load("folder", pictures)
 
 
@@ -123,12 +129,13 @@ def test_the_fault_is_named(pictures):
     (cat / "3.png").symlink_to("nowhere")
     with pytest.raises(ValueError, match="4 of 17 images cannot be used") as error:
         loading.load("folder", pictures)
-    for name, fault in {"0.jpg": "empty", "1.png": "neither JPEG nor PNG", "2.jpg": "truncated"}.items():
+    for name, fault in {"0.jpg": "empty", "1.png": "no JPEG, PNG, WebP, BMP or GIF", "2.jpg": "truncated"}.items():
         assert f"{cat / name}: {fault}" in str(error.value)
     assert f"{cat / '3.png'}: unreadable (No such file or directory)" in str(error.value)
 
 
-def test_a_long_list_of_faults_is_cut(tmp_path, write_pictures):
+def test_a_long_list_of_faults_is_cut(tmp_path, write_pictures, monkeypatch):
+    monkeypatch.setattr(damage, "NAMED", 10)
     for path in write_pictures(tmp_path / "cat", 15):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match="15 of 15 images") as error:
@@ -158,3 +165,225 @@ def test_an_error_of_another_cause_stays_itself(pictures):
     data = loading.load("folder", pictures)
     with pytest.raises(tf.errors.InvalidArgumentError), loading.naming_damaged_images(data):
         tf.debugging.assert_equal(1, 2)
+
+
+def broken_in_the_middle(content: bytes) -> bytes:
+    """A JPEG that ends well, and whose picture does not."""
+    return content[: len(content) * 2 // 3] + b"\xff\xd9"
+
+
+def test_a_jpeg_that_is_broken_in_the_middle_is_named_once_and_nothing_else_is_written(pictures, capfd):
+    """TensorFlow decodes it, and libjpeg writes a line without its name, each time."""
+    path = pictures / "train" / "cat" / "0.jpg"
+    path.write_bytes(broken_in_the_middle(path.read_bytes()))
+    assert decode(path.read_bytes()).shape[-1] == 3 and "premature end" in capfd.readouterr().err
+    truncate(pictures / "train" / "cat" / "2.jpg", 0.9)
+    with pytest.raises(ValueError, match="2 of 17 images cannot be used") as error:
+        loading.load("folder", pictures)
+    assert f"{path}: damaged (premature end of data segment)" in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_others_write_on_standard_error_meanwhile_is_shown(pictures, capfd, monkeypatch):
+    examine_file = damage.examine_file
+
+    def warn(path):
+        if path.endswith("dog/0.jpg"):
+            os.write(2, b"somebody else's warning\n")
+        return examine_file(path)
+
+    monkeypatch.setattr(damage, "examine_file", warn)
+    loading.load("folder", pictures)
+    assert capfd.readouterr().err == "somebody else's warning\n" * 2
+
+
+def test_a_harmless_remark_of_libjpeg_is_told_and_the_image_taken(pictures):
+    path, lines = pictures / "train" / "cat" / "0.jpg", []
+    content = bytearray(path.read_bytes())
+    assert content[6:11] == b"JFIF\x00"
+    content[11] = 7  # the major revision
+    path.write_bytes(content)
+    assert loading.load("folder", pictures, tell=lines.append).train.size == 12
+    [line] = lines
+    assert line.startswith("taking 1 images as libjpeg decodes them") and f"{path} (Warning: unknown JFIF" in line
+
+
+def test_imagenet_in_class_folders_is_taken_as_everybody_takes_it(pictures):
+    """What libjpeg decodes with a complaint counts, and nothing is turned, as in its records."""
+    broken, turned = (pictures / "train" / "cat" / f"{number}.jpg" for number in (0, 2))
+    broken.write_bytes(broken_in_the_middle(broken.read_bytes()))
+    with Image.open(turned) as image:
+        note = Image.Exif()
+        note[0x0112] = 6
+        image.save(turned, exif=note)
+    lines = []
+    data = loading.load("imagenet", pictures, tell=lines.append)
+    assert data.train.size == 12 and data.train.orientation_tensor is None
+    assert str(broken) in lines[0]
+    broken.unlink()
+    assert sorted(set(loading.load("folder", pictures).train.orientations)) == [1, 6]
+
+
+@pytest.mark.parametrize("cache", [None, "encoded", "decoded"])
+def test_all_formats_are_read_and_turned_images_are_those_that_were_turned_before(pictures, noise, cache):
+    cat = pictures / "train" / "cat"
+    for number, (kind, name) in enumerate([("WEBP", "a.webp"), ("PNG", "b.png"), ("BMP", "c.bmp"), ("GIF", "d.GIF")]):
+        image, note = Image.fromarray(noise.integers(0, 256, (30, 21), np.uint8)), Image.Exif()
+        note[0x0112] = 5 + number % 2
+        image.save(cat / name, kind, lossless=True, exif=note)
+        with Image.open(cat / name) as read:
+            ImageOps.exif_transpose(read).convert("RGB").save(cat / f"{name}.png")
+    data = loading.load("folder", pictures, image_size=16, cache=cache)
+    assert data.train.size == 20
+    for names, drawn in (((), tf.zeros([0])), (("random-resized-crop",), tf.fill([4], 0.3))):
+        elements = tf.data.Dataset.range(20).map(lambda index, drawn=drawn: (index, drawn))
+        [(squares, _)] = data.train.batches(elements, 20, names, padding=0, drop_remainder=False)
+        by_name = dict(zip((Path(path).name for path in data.train.paths), squares.numpy(), strict=True))
+        for name in ("a.webp", "b.png", "c.bmp", "d.GIF"):
+            np.testing.assert_array_equal(by_name[name], by_name[f"{name}.png"])
+
+
+def test_folders_in_class_folders_are_searched(pictures, write_pictures):
+    before = loading.load("folder", pictures).train
+    write_pictures(pictures / "train" / "cat" / "more" / "of them.jpg", 3)
+    (pictures / "train" / "cat" / "more" / "around").symlink_to(pictures / "train" / "cat")
+    (pictures / "train" / "dog" / "linked").symlink_to(pictures / "validation" / "dog")
+    train = loading.load("folder", pictures).train
+    assert np.bincount(train.labels).tolist() == [10, 7]
+    assert [path for path in train.paths if path in before.paths] == list(before.paths)
+
+
+@pytest.mark.parametrize("name", folder.VALIDATION)
+def test_names_of_the_validation_folder(pictures, name):
+    (pictures / "validation").rename(pictures / name)
+    assert loading.load("folder", pictures).validation.size == 5
+
+
+def test_splits_that_are_not_clear_are_refused(pictures):
+    (pictures / "val").mkdir()
+    with pytest.raises(ValueError, match="must hold one folder of validation images. It holds validation and val"):
+        loading.load("folder", pictures)
+    (pictures / "val").rmdir()
+    (pictures / "train").rename(pictures / "training")
+    with pytest.raises(ValueError, match="holds training and validation, but no train: name"):
+        loading.load("folder", pictures)
+
+
+def test_what_is_left_out_is_counted_and_named(pictures):
+    cat, lines = pictures / "train" / "cat", []
+    others = [cat / "deep" / "a.tif", cat / "notes.txt", pictures / "validation" / "dog" / "b.heic"]
+    for path in [*others, cat / ".hidden.txt", cat / ".cache" / "c.txt"]:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    os.mkfifo(pictures / "train" / "pipe")
+    assert loading.load("folder", pictures, tell=lines.append).train.size == 12
+    [line] = lines
+    assert line.startswith("leaving out 4 files whose names are not of JPEG, PNG, WebP, BMP or GIF: ")
+    assert all(str(path) in line for path in [*others, pictures / "train" / "pipe"])
+    for number in range(5):
+        (cat / f"{number}.txt").touch()
+    loading.load("folder", pictures, tell=lines.append)
+    assert lines[1].startswith("leaving out 9 files") and lines[1].endswith("and 4 more")
+
+
+def test_special_files_are_refused_by_name(pictures):
+    cat = pictures / "train" / "cat"
+    os.mkfifo(cat / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(cat / "socket.png"))
+    (cat / "device.gif").symlink_to("/dev/null")
+    (cat / "page.jpg").write_text("<html>not found</html>")
+    (cat / "scan.jpg").write_bytes(b"II*\x00" + bytes(50))
+    (cat / "a.webp").write_bytes(b"RIFF" + bytes(50))
+    with pytest.raises(ValueError, match="6 of 23 images cannot be used") as error:
+        loading.load("folder", pictures)
+    for name, fault in {
+        "pipe.jpg": "a named pipe, not a file",
+        "socket.png": "a socket, not a file",
+        "device.gif": "a device, not a file",
+        "page.jpg": "no JPEG, PNG, WebP, BMP or GIF, but HTML, XML or SVG",
+        "scan.jpg": "no JPEG, PNG, WebP, BMP or GIF, but TIFF",
+        "a.webp": "damaged",
+    }.items():
+        assert f"{cat / name}: {fault}" in str(error.value)
+
+
+def test_without_pillow_the_formats_that_need_it_are_named(pictures, monkeypatch):
+    Image.new("RGB", (9, 9)).save(pictures / "train" / "cat" / "a.webp")
+    monkeypatch.setattr(damage.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="1 of 18 images cannot be used") as error:
+        loading.load("folder", pictures)
+    assert str(error.value).endswith("a.webp: WebP, which needs Pillow (pip install pillow)")
+
+
+def test_file_names_need_not_be_utf_8(pictures):
+    cat = pictures / "train" / "cat"
+    (cat / "0.jpg").rename(cat / os.fsdecode(b"caf\xe9.jpg"))
+    data = loading.load("folder", pictures, image_size=16)
+    assert data.train.size == 12 and sum("caf\udce9" in path for path in data.train.paths) == 1
+    assert sum(len(labels) for _, labels in evaluation_batches(data.train, batch_size=12)) == 12
+    assert data.train.damaged() == [] and data.train.encoded_bytes() > 0
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"\x1b[31mcat", b"two\nlines", b"a\ttab", "two\u2028lines".encode()])
+def test_class_names_that_cannot_be_written_in_a_line_are_refused(pictures, name):
+    (pictures / "train" / "cat").rename(pictures / "train" / os.fsdecode(name))
+    with pytest.raises(ValueError, match="must be UTF-8 without control characters. .*/train has the class ") as error:
+        loading.load("folder", pictures)
+    assert texts.printable(error.value) == str(error.value)
+
+
+def test_what_was_found_whole_is_not_decoded_again(pictures, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    examined = []
+    examine_file = damage.examine_file
+    monkeypatch.setattr(damage, "examine_file", lambda path: examined.append(path) or examine_file(path))
+
+    def load() -> int:
+        examined.clear()
+        split = loading.load("folder", pictures).train
+        assert split.orientations.tolist() == [6 if Path(path).name == "turned.png" else 1 for path in split.paths]
+        return len(examined)
+
+    assert load() == 17 and load() == 17  # just written: they may change without a trace
+    note = Image.Exif()
+    note[0x0112] = 6
+    Image.new("RGB", (9, 9)).save(pictures / "train" / "cat" / "turned.png", exif=note)
+    for path in pictures.rglob("*.*"):
+        os.utime(path, (1e9, 1e9))
+    assert load() == 18 and load() == 0
+    changed = pictures / "train" / "cat" / "0.jpg"
+    changed.write_bytes(changed.read_bytes())
+    assert load() == 1
+    truncate(changed, 0.5)
+    os.utime(changed, (1e9, 1e9))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="1 of 18 images cannot be used"):
+            load()
+        assert examined == [str(changed)]
+    [kept] = examined_files.directory().iterdir()
+    kept.write_bytes(b"damaged")
+    changed.unlink()
+    assert load() == 17 and load() == 0
+
+
+def test_nothing_is_remembered_where_nothing_can_be_written(pictures, tmp_path_factory, monkeypatch):
+    file = tmp_path_factory.mktemp("cache") / "file"
+    file.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))
+    for path in pictures.rglob("*.*"):
+        os.utime(path, (1e9, 1e9))
+    for _ in range(2):
+        assert loading.load("folder", pictures).train.size == 12
+
+
+def test_how_many_images_were_examined_is_told_now_and_then(monkeypatch):
+    lines, now = [], iter([0, 4, 10, 10, 15, 20, 20, 30])
+    progress = folder._telling(lines.append, clock=lambda: next(now))
+    for done in (100, 500, 700, 900):
+        progress(done, 1_000)
+    progress(1_000, 1_000)
+    assert lines == [
+        "looking for damage, once: 500 of 1,000 images, 0:10 left",
+        "looking for damage, once: 900 of 1,000 images, 0:02 left",
+    ]

@@ -267,6 +267,17 @@ def test_the_lines_of_a_label_map_may_end_as_on_windows(directory):
     assert imagenet.load(directory)[2] == NAMES
 
 
+def test_a_label_map_may_begin_with_a_byte_order_mark(directory):
+    (directory / "label.labels.txt").write_text("\n".join([*NAMES, ""]), encoding="utf-8-sig")
+    assert imagenet.load(directory)[2] == NAMES
+
+
+def test_a_label_map_with_commands_to_the_terminal_is_refused(directory):
+    (directory / "label.labels.txt").write_text("\n".join(["\x1b[31mred", *NAMES[1:]]))
+    with pytest.raises(ValueError, match="label.labels.txt has the class .*x1b.*31mred"):
+        imagenet.load(directory)
+
+
 def test_names_that_are_no_wnids_are_not_compared(tmp_path):
     names = ("tench", "goldfish", "great white shark", "tiger shark")
     assert imagenet.load(write(tmp_path, names=names))[2] == names
