@@ -64,7 +64,8 @@ def _later(key: Key) -> Key:
     return replace(key, required=False)
 
 
-def _or_null(key: Key) -> Key:
+def or_null(key: Key) -> Key:
+    """The rule of a key that may also be null."""
     return replace(key, rule=f"{key.rule}, or null", holds=lambda value: value is None or key.holds(value))
 
 
@@ -83,9 +84,9 @@ RUN: Rules = {
         lambda value: isinstance(value, dict) and "validation" in value,
         members=ERROR_RATES,
     ),
-    "best_iteration": _later(_or_null(COUNT)),
-    "best_validation_error": _later(_or_null(PERCENT)),
-    "images_per_second": _or_null(NUMBER),
+    "best_iteration": _later(or_null(COUNT)),
+    "best_validation_error": _later(or_null(PERCENT)),
+    "images_per_second": or_null(NUMBER),
     "class_names": TEXTS,
 }
 """`result.json`: what a training measured at its end."""
