@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet import validation
-from keras_resnet.host import files
+from keras_resnet.host import files, outputs
 from keras_resnet.runs import data_identity, results
 from keras_resnet.runs.results import Values
 
@@ -147,10 +147,11 @@ class RunDirectory:
         Raises:
             ValueError: if the directory holds another recipe, or files of something else.
             FileExistsError: if it holds this recipe, and `resume` is false.
-            NotADirectoryError: if it is a file.
+            NotADirectoryError: if it is a file, or below one.
+            PermissionError: if it may not be written to, and is not finished.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise NotADirectoryError(f"{self.path} is a file. {ELSEWHERE}")
+        if not self.finished:
+            outputs.check_directory(self.path, "directory")
         if not self.recipe.exists():
             self._check_vacant()
             return

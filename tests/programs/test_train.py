@@ -21,9 +21,10 @@ from keras_resnet.runs.directory import RunDirectory
 def experiment(monkeypatch, tmp_path):
     """A stand-in for the training, which keeps what it is asked for."""
     module = ModuleType("keras_resnet.experiment.run")
-    module.asked = []
+    module.asked, module.place = [], tmp_path
     module.train = lambda recipe, run, tell: module.asked.append((recipe, run)) or 0
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(train.places, "require", lambda name, directory: None)  # no data set is at hand
     monkeypatch.chdir(tmp_path)
     return module
 
@@ -43,6 +44,37 @@ def refusal(capsys, *arguments: str) -> str:
     assert output.out == ""
     assert "Traceback" not in output.err
     return re.sub(r"[\s│]+", " ", output.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("folder-resnet18", "`data_directory` must be a directory of class folders. Received: data_directory=None"),
+        ("folder-resnet18 --run.data-directory nowhere", "There is no directory nowhere. Choose another"),
+        ("folder-resnet18 --run.data-directory gs://x", "'folder' must be in a directory of this machine"),
+        ("imagenet-resnet50", "`data_directory` must be the directory of ImageNet's files."),
+        ("imagenet-resnet50 --run.data-directory nowhere", "There is no directory nowhere."),
+        ("cifar10-resnet20 --run.data-directory nowhere", "cifar10 is not in nowhere. Choose another `data_directory`"),
+        ("cifar10-resnet20", "cifar10 is not in empty."),
+        ("cifar10-resnet20 --run.strategy multi_worker", "cifar10 is not in empty."),
+        ("digits-resnet8 --run.directory file/run", "file is a file. Choose another `directory` (--run.directory)"),
+        ("digits-resnet8 --run.checkpoint-directory file", "file is a file. Choose another `checkpoint_directory`"),
+        ("digits-resnet8 --run.directory locked/run", "locked may not be written to. Make room there or allow it"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_refused_before_anything_loads(
+    capsys, experiment, monkeypatch, arguments, expected
+):
+    monkeypatch.undo()
+    monkeypatch.chdir(experiment.place)
+    monkeypatch.setenv("TFDS_DATA_DIR", "empty")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "locked")  # root may write anywhere
+    Path("file").touch()
+    Path("locked").mkdir()
+    loaded = set(sys.modules)
+    assert expected in refusal(capsys, *arguments.split())
+    assert not {"keras_resnet.experiment.run"} & (set(sys.modules) - loaded)
+    assert {path.name for path in Path().rglob("*")} == {"file", "locked"}
 
 
 def test_a_name_alone_trains_that_recipe(experiment):

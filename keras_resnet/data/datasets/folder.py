@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.data import places
 from keras_resnet.data.encoded_images import decode
 from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.data.splits import PARALLEL_CALLS
@@ -37,10 +38,7 @@ def load(directory: Path | None, image_size: int | None = None) -> tuple[FileSpl
         ValueError: if there are no classes, a class has no images, a validation class is unknown, or files are
             unusable.
     """
-    if directory is None:
-        raise ValueError("`data_directory` must be a directory of class folders. Received: data_directory=None")
-    if not directory.is_dir():
-        raise FileNotFoundError(f"There is no directory {directory}")
+    places.require("folder", directory)
     image_size = 224 if image_size is None else image_size
     train, validation = directory / "train", directory / "validation"
     if not train.is_dir():
