@@ -47,6 +47,36 @@ def refusal(capsys, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
+    ("flags", "log_every", "validate_every"),
+    [
+        ("", 100, 1000),
+        ("--schedule.scale 2", 100, 1000),
+        ("--schedule.scale 0.125", 100, 800),
+        ("--schedule.scale 0.01", 64, 64),
+        ("--schedule.scale 0.0001", 1, 1),
+        ("--schedule.iterations 500 --schedule.boundaries 300", 50, 50),
+        ("--schedule.scale 0.01 --training.validate-every 320", 64, 320),
+        ("--schedule.scale 0.01 --training.log_every 100", 100, 64),
+        ("--training.validate-every 20000", 100, 20000),
+    ],
+)
+def test_a_short_training_logs_and_validates_ten_times_unless_told_otherwise(
+    experiment, flags, log_every, validate_every
+):
+    recipe, _ = asked(experiment, "cifar10-resnet20", *flags.split())
+    assert (recipe.training.log_every, recipe.training.validate_every) == (log_every, validate_every)
+
+
+def test_a_short_run_continues_with_the_intervals_that_it_has(experiment, tmp_path):
+    """Also one of an earlier version, which left them as they were."""
+    recipe = RECIPES["cifar10-resnet20"]
+    recipe = replace(recipe, schedule=replace(recipe.schedule, scale=0.01))
+    RunDirectory(tmp_path / "run").create(recipe.to_json(), {})
+    assert asked(experiment, "run", "--schedule.scale", "0.01")[0] == recipe
+    assert asked(experiment, str(tmp_path / "run" / "recipe.json"), "--run.directory", "other")[0] == recipe
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         ("folder-resnet18", "`data_directory` must be a directory of class folders. Received: data_directory=None"),
@@ -91,6 +121,7 @@ def test_flags_change_what_they_name_and_nothing_else(experiment):
         "data.holdout: 0 -> 5000",
         "schedule.scale: 1.0 -> 0.125",
         "training.precision: 'float32' -> 'mixed_bfloat16'",
+        "training.validate_every: 1000 -> 800",
     ]
     assert run == Run(data_directory="my data", resume=True)
 
