@@ -196,13 +196,14 @@ class Experiment:
         try:
             with loading.naming_damaged_images(self.data, self.tell):
                 trainer.run()
+                kept = self._choose(trainer)
                 with backend.evaluation_weights():
                     if self.recipe.training.precise_statistics:
                         backend.recompute_statistics(self.recipe.training.precise_statistics)
                     measured = self._measure()
                     values = backend.read()
             if chief:
-                outcome.keep(self.directory, self.recipe, self.data, trainer, measured, values)
+                outcome.keep(self.directory, self.recipe, self.data, trainer, measured, values, kept)
                 self.tell(console.report(self.directory))
         except Stopped as stop:
             if chief:
@@ -215,6 +216,16 @@ class Experiment:
             self.tell(f"error: {error}")
             return FAILED
         return 0
+
+    def _choose(self, trainer: Trainer) -> int:
+        """The iteration whose network is measured and kept, which the backend then has."""
+        if self.recipe.training.keep == "last":
+            return trainer.state.iteration
+        kept, best = trainer.take_best(), trainer.state.best_iteration
+        if self.backend.processes.is_chief:
+            lost = f"the checkpoint of iteration {best}, the best, cannot be read: the last network is kept"
+            self.tell(lost if kept != best else f"iteration {kept} is kept, of the smallest validation error")
+        return kept
 
     def _measure(self) -> dict[str, ErrorRates]:
         """The errors of the network, as it is, on every split that it was not trained on."""

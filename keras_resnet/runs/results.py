@@ -84,6 +84,7 @@ RUN: Rules = {
         lambda value: isinstance(value, dict) and "validation" in value,
         members=ERROR_RATES,
     ),
+    "kept_iteration": _later(COUNT),
     "best_iteration": _later(or_null(COUNT)),
     "best_validation_error": _later(or_null(PERCENT)),
     "images_per_second": or_null(NUMBER),

@@ -172,6 +172,22 @@ class Checkpoints:
             )
         return None, messages
 
+    def read(self, iteration: int, difference: Difference) -> Saved | None:
+        """Reads the checkpoint of an iteration; `None` if it is not there, or is damaged.
+
+        Raises:
+            ValueError: if it is of another network.
+            OSError: if the directory cannot be read.
+        """
+        self.wait()
+        if iteration not in self._iterations():
+            return None
+        try:
+            return _read(self._path(iteration), difference)
+        except DamageError:
+            self._damaged.add(iteration)
+            return None
+
     @property
     def latest(self) -> str | None:
         """The latest checkpoint on the disk that was not found damaged, without the suffixes of its files."""

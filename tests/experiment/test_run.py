@@ -351,6 +351,23 @@ def test_a_run_is_not_continued_with_other_pictures_unless_that_is_accepted(shal
     assert RunDirectory(tmp_path / "run").starts()[1]["changes"][0] == "train: 1 images fewer (12 -> 11)"
 
 
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_the_network_that_is_asked_for_is_measured_and_kept(shallow, digits, tmp_path, capsys, keep):
+    training = replace(RECIPE.training, validate_every=10, keep=keep)
+    recipe = replace(RECIPE, training=training, schedule=ScheduleConfig(iterations=40, boundaries=(25,), factor=1e-6))
+    forget = At(30, lambda: forget.model.get_layer("predictions").kernel.assign(np.zeros((64, 10))))
+    assert experiment.train(recipe, run(tmp_path / "run"), [forget]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    best, error = result["best_iteration"], result["splits"]["validation"]["top1_error"]
+    assert result["iterations"] == 40 and best < 30
+    assert result["kept_iteration"] == (best if keep == "best" else 40)
+    if keep == "best":
+        assert error == result["best_validation_error"]
+        assert f"iteration {best} is kept, of the smallest validation error" in capsys.readouterr().out
+    logits = keras.saving.load_model(tmp_path / "run" / "model.keras").predict(digits.validation.images, verbose=0)
+    assert np.count_nonzero(logits.argmax(-1) != digits.validation.labels) == round(error * 137 / 100)
+
+
 def test_a_training_picture_that_is_damaged_is_named_before_anything_is_written(pictures, tmp_path):
     damage(pictures / "train" / "cat" / "1.png")
     with pytest.raises(ValueError, match="1 of 16 images cannot be used") as error:
