@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,15 @@ from types import ModuleType
 
 import pytest
 
+import evaluate
+import export
+import predict
 import train
 from catalog import RECIPES
-from cli import recipe_line
+from cli import command_line, recipe_line
 from invented_runs import invented_result
 from keras_resnet.config.run import Run
+from keras_resnet.reporting import console
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -398,6 +403,15 @@ def test_the_help_of_a_recipe_shows_its_values(capsys):
     assert "--model.shortcut {A,B,C,None} Zero padding (A)" in told
     boundaries = " ".join(map(str, RECIPES["digits-resnet8"].schedule.boundaries))
     assert f"(default: {boundaries})" in told
+
+
+def test_what_is_said_to_come_next_is_what_the_programs_take(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["recipes/train.py"])
+    commands = [shlex.split(line) for line in console.next_commands(RunDirectory(tmp_path / "my run"))[:3]]
+    kinds = {"predict": predict.Options, "evaluate": evaluate.Options, "export": export.Options}
+    assert [Path(words[1]).stem for words in commands] == list(kinds)
+    for (_, program, *words), kind in zip(commands, kinds.values(), strict=True):
+        command_line.parse(kind, words, program=program, description="")
 
 
 def test_every_section_of_a_recipe_has_flags():
