@@ -31,15 +31,27 @@ def refuse(name: str, rule: str, value: object, hint: str = "") -> NoReturn:
 
 
 def nearest(word: object, words: Iterable[object]) -> str:
-    """`"Did you mean …?"` with the word most like the one received, or `""` where none is like it."""
+    """`"Did you mean …?"` with the word most like the one received, or `""` where none is like it.
+
+    Initials mean their words: `schedule.lr` is `schedule.learning_rate`.
+    """
 
     def likeness(candidate: object) -> tuple[float, int]:
+        if str(word).lower() == initials(str(candidate)):
+            return 1.0, len(str(candidate))
         matcher = difflib.SequenceMatcher(None, str(word).lower(), str(candidate).lower())
         # The longest common part decides between resnet20 and resnet32 for resnet21.
         return matcher.ratio(), matcher.find_longest_match().size
 
     best = max(words, key=likeness)
     return f"Did you mean {best!r}?" if likeness(best)[0] >= 0.6 else ""
+
+
+def initials(name: str) -> str:
+    """A name whose last part, of several words, is shortened to their initials, with its section: `schedule.lr`."""
+    section, dot, last = name.rpartition(".")
+    words = [part for part in last.split("_") if part]
+    return f"{section}{dot}{''.join(part[0] for part in words)}" if len(words) > 1 else name
 
 
 def one_of(name: str, value: object, allowed: Iterable[object]) -> None:

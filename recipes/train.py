@@ -17,9 +17,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from cli import program, recipe_line, refusal, startup
 from keras_resnet.config.recipe import hyperparameters_of
+from keras_resnet.data import places
+from keras_resnet.host import outputs
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -37,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 print(f"This run is finished.\n{console.report(directory)}")
                 return 0
+            if run.checkpoint_directory and "://" not in run.checkpoint_directory:
+                outputs.check_directory(Path(run.checkpoint_directory).expanduser(), "checkpoint_directory")
+        places.require(recipe.data.dataset, run.data_directory)
         # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
         with startup.loading():
             from keras_resnet.experiment.run import train

@@ -67,6 +67,7 @@ MODULES_APART: dict[str, frozenset[str] | None] = {
     "reporting.html.curves": ANYTHING,
     "reporting.tensorboard": ANYTHING,
     "search.oracles": ANYTHING,
+    "data.places": STANDARD_LIBRARY,
     "evaluation.ensembles": STANDARD_LIBRARY,
     "evaluation.intervals": STANDARD_LIBRARY,
     "export.formats": STANDARD_LIBRARY,

@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 
 from keras_resnet import validation
+from keras_resnet.config.recipe import Recipe
 
 
 def whole(message: str) -> str:
@@ -46,6 +47,21 @@ def test_a_guard_lets_good_values_pass_and_names_the_rule_for_bad_ones(guard, go
 )
 def test_the_nearest_word_is_suggested(word, suggestion):
     words = ("cifar10-resnet32", "cifar10-resnet20", "float32", "mixed_bfloat16")
+    assert validation.nearest(word, words) == f"Did you mean {suggestion!r}?"
+
+
+@pytest.mark.parametrize(
+    ("word", "suggestion"),
+    [
+        ("schedule.lr", "schedule.learning_rate"),
+        ("schedule.LR", "schedule.learning_rate"),
+        ("optimizer.wd", "optimizer.weight_decay"),
+        ("training.gbs", "training.global_batch_size"),
+        ("schedule.powr", "schedule.power"),
+    ],
+)
+def test_initials_mean_their_words(word, suggestion):
+    words = [name for name, _ in validation.leaves(Recipe("defaults").hyperparameters())]
     assert validation.nearest(word, words) == f"Did you mean {suggestion!r}?"
 
 

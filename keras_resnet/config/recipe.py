@@ -30,6 +30,7 @@ DatasetName = Literal["digits", "cifar10", "cifar100", "imagenet", "folder"]
 Normalization = Literal["per-pixel-mean", "per-channel"]
 OptimizerName = Literal["sgd", "lars"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Keep = Literal["last", "best"]
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,9 @@ class TrainingConfig(Checked):
     """Iterations between two rows of history.csv; the error gate looks at each."""
     validate_every: int = 1000
     """Iterations between two validations; the plateau rule looks at each."""
+    keep: Keep = "last"
+    """The network that is measured and saved: that of the last iteration, or of the smallest validation error. The best
+    was chosen by the validation images, hence its error on them is too small; a holdout leaves the test images out."""
 
     def _check(self) -> None:
         for name in ("global_batch_size", "accumulation", "log_every", "validate_every"):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +13,7 @@ from typing import Any, Literal
 from keras_resnet import validation
 from keras_resnet.config.checked import Checked
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.facts.datasets import DATASETS
 
 Cache = Literal["encoded", "decoded"]
 Strategy = Literal["one_device", "mirrored", "multi_worker", "tpu", "auto"]
@@ -19,7 +24,7 @@ class Run(Checked):
     """Everything about a training that must not change its result."""
 
     directory: str | None = None
-    """The directory of the run. None: runs/NAME-FINGERPRINT."""
+    """The directory of the run. None: runs/NAME-FINGERPRINT, for folder runs/NAME-IMAGES-FINGERPRINT."""
     data_directory: str | None = None
     """The directory of the images: that of tensorflow-datasets, or the folder with the pictures."""
     cache: Cache | None = None
@@ -37,7 +42,7 @@ class Run(Checked):
     resume: bool = False
     """Continue the run in the directory from its last checkpoint; start it if there is none."""
     accept_changes: bool = False
-    """Continue with a changed recipe, which replaces that of the run."""
+    """Continue with a changed recipe or with other images, which replace those of the run."""
     iterations_per_call: int = 50
     """The most iterations between two looks at the progress; more is faster on an accelerator."""
     checkpoint_every: int = 1000
@@ -75,11 +80,34 @@ class Run(Checked):
         return kept
 
     def directory_for(self, recipe: Recipe) -> Path:
-        """The directory of a recipe's run."""
-        return Path(self.directory) if self.directory else directory_in(Path("runs"), recipe)
+        """The directory of a recipe's run; where its images are somebody's own, their folder is a part of its name."""
+        if self.directory:
+            return Path(self.directory)
+        if self.data_directory is None or not DATASETS[recipe.data.dataset].of_user:
+            return directory_in(Path("runs"), recipe)
+        images = Path(self.data_directory).expanduser().absolute()
+        place = Path("runs") / f"{recipe.name}-{label(images)}-{recipe.fingerprint}"
+        earlier = directory_in(Path("runs"), recipe)  # the name that versions before gave it
+        return earlier if not place.exists() and _was_trained_on(earlier, images) else place
 
 
 def directory_in(folder: Path, recipe: Recipe) -> Path:
     """The directory of a recipe's run in a folder of runs: NAME-FINGERPRINT, also by the fingerprint of version 0.1."""
     places = [folder / f"{recipe.name}-{fingerprint}" for fingerprint in recipe.fingerprints]
     return next((place for place in places if place.exists()), places[0])
+
+
+def label(images: Path) -> str:
+    """The name of a folder, as a part of another's name, and six digits that tell it from those of the same name."""
+    name = re.sub(r"[^\w.]+", "-", images.name).strip("-.")[:40]
+    digits = hashlib.sha256(os.fsencode(images)).hexdigest()[:6]
+    return f"{name}-{digits}" if name else digits
+
+
+def _was_trained_on(run: Path, images: Path) -> bool:
+    """Whether a run was last started with a folder of images, as far as it tells."""
+    try:
+        start = json.loads((run / "environment.json").read_text(encoding="utf-8"))[-1]
+        return bool(start["run"]["data_directory"] == str(images))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False

@@ -24,6 +24,7 @@ def keep(
     trainer: Trainer,
     measured: Mapping[str, ErrorRates],
     values: Mapping[str, np.ndarray],
+    kept: int,
 ) -> None:
     """Writes the network, the curve, the logs, the model card and the results; the mark of a finished run last.
 
@@ -34,6 +35,7 @@ def keep(
         trainer: After its last iteration.
         measured: The errors by split.
         values: Of the network that was measured, as `Backend.read` gives them.
+        kept: The iteration of that network.
 
     Raises:
         OSError: if a file cannot be written.
@@ -51,6 +53,7 @@ def keep(
         "training_images": data.train.size,
         "view": data.validation.view,
         "splits": {name: asdict(errors) for name, errors in measured.items()},
+        "kept_iteration": kept,
         "best_iteration": trainer.state.best_iteration,
         "best_validation_error": trainer.state.best_error,
         "images_per_second": trainer.images_per_second,

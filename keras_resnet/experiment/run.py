@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import keras
 from keras_resnet import validation
 from keras_resnet.config.recipe import Recipe, hyperparameters_of
 from keras_resnet.config.run import Run
+from keras_resnet.data import identity
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
 from keras_resnet.evaluation.error_rates import ErrorRates
@@ -20,8 +22,10 @@ from keras_resnet.experiment import backends, build, outcome
 from keras_resnet.host.signals import Stopped
 from keras_resnet.models import resnet
 from keras_resnet.reporting import console
-from keras_resnet.runs.directory import ELSEWHERE, RunDirectory
+from keras_resnet.runs import data_identity
+from keras_resnet.runs.directory import ELSEWHERE, RunDirectory, refuse_other_images
 from keras_resnet.runs.environment import environment
+from keras_resnet.runs.results import Values
 from keras_resnet.training import batch_sizes
 from keras_resnet.training.backend import Backend, Processes, WorkerLostError, on_chief
 from keras_resnet.training.checkpoints import Checkpoints
@@ -118,9 +122,31 @@ def prepare(
     )
     batch_sizes.check_normalization_batch_size(training.normalization_batch_size, per_replica, processes.replicas)
     data = build.load_data(recipe, run, tell if processes.is_chief else lambda line: None)
+    images = identity.of(data)
+    check_images(directory, images, run, processes)
     with loading.naming_damaged_images(data, tell):
         made = backends.make(backend, processes, recipe, run, data)
-    return Experiment(recipe, run, directory, data, made, per_replica, tell)
+    return Experiment(recipe, run, directory, data, images, made, per_replica, tell)
+
+
+def check_images(directory: RunDirectory, images: Values, run: Run, processes: Processes) -> None:
+    """Refuses other images than those of the run in the directory, and others in one process than in the chief.
+
+    Raises:
+        ValueError: naming what differs, in the process that has other images.
+    """
+    on_chief(processes, lambda: directory.check_data(images, accept_changes=run.accept_changes))
+    if processes.count == 1:
+        return
+    of_chief = json.loads(processes.broadcast(json.dumps(images).encode()))
+    changes = data_identity.differences(of_chief, images)
+    if changes:
+        listed = "\n  ".join(changes)
+        refusal = f"this worker must have the images of worker 0, in its `data_directory`. What differs:\n  {listed}"
+    else:
+        refusal = "all workers must have the images of worker 0. Another says what differs"
+    if processes.maximum([bool(changes)])[0]:
+        raise ValueError(refusal)
 
 
 @dataclass(frozen=True)
@@ -132,6 +158,7 @@ class Experiment:
         run: What may not.
         directory: Of the run; read and written by the chief alone.
         data: The images.
+        images: Their identity.
         backend: The network, on the devices.
         per_replica_batch_size: Images of a replica at a time.
         tell: Takes a line for the person who waits.
@@ -141,6 +168,7 @@ class Experiment:
     run: Run
     directory: RunDirectory
     data: Data
+    images: Values
     backend: Backend
     per_replica_batch_size: int
     tell: Tell
@@ -168,13 +196,14 @@ class Experiment:
         try:
             with loading.naming_damaged_images(self.data, self.tell):
                 trainer.run()
+                kept = self._choose(trainer)
                 with backend.evaluation_weights():
                     if self.recipe.training.precise_statistics:
                         backend.recompute_statistics(self.recipe.training.precise_statistics)
                     measured = self._measure()
                     values = backend.read()
             if chief:
-                outcome.keep(self.directory, self.recipe, self.data, trainer, measured, values)
+                outcome.keep(self.directory, self.recipe, self.data, trainer, measured, values, kept)
                 self.tell(console.report(self.directory))
         except Stopped as stop:
             if chief:
@@ -187,6 +216,16 @@ class Experiment:
             self.tell(f"error: {error}")
             return FAILED
         return 0
+
+    def _choose(self, trainer: Trainer) -> int:
+        """The iteration whose network is measured and kept, which the backend then has."""
+        if self.recipe.training.keep == "last":
+            return trainer.state.iteration
+        kept, best = trainer.take_best(), trainer.state.best_iteration
+        if self.backend.processes.is_chief:
+            lost = f"the checkpoint of iteration {best}, the best, cannot be read: the last network is kept"
+            self.tell(lost if kept != best else f"iteration {kept} is kept, of the smallest validation error")
+        return kept
 
     def _measure(self) -> dict[str, ErrorRates]:
         """The errors of the network, as it is, on every split that it was not trained on."""
@@ -210,7 +249,7 @@ class Experiment:
             ),
             history=self.directory.history if chief else None,
             checkpoints=self._checkpoints() if chief else None,
-            about={"recipe": recipe.hyperparameters()},
+            about={"recipe": recipe.hyperparameters(), "data": self.images},
             logs=str(self.directory.logs) if chief else None,
             callbacks=callbacks,
         )
@@ -225,7 +264,7 @@ class Experiment:
         )
 
     def _accept(self, about: dict[str, Any]) -> None:
-        """Refuses to continue unasked, or from a checkpoint of another recipe."""
+        """Refuses to continue unasked, or from a checkpoint of another recipe or of other images."""
         if not self.run.resume:
             raise FileExistsError(
                 f"{self.run.checkpoint_directory} already holds checkpoints: continue from them with `resume=True`, "
@@ -235,6 +274,9 @@ class Experiment:
         if changes and not self.run.accept_changes:
             listed = "\n  ".join(changes)
             raise ValueError(f"the checkpoints are of another recipe. {ELSEWHERE}. What differs:\n  {listed}")
+        if "data" in about:  # checkpoints of earlier versions do not say
+            others = data_identity.differences(about["data"], self.images)
+            refuse_other_images("the network of the checkpoints", others, self.run.accept_changes)
 
     def _note_start(self) -> None:
         processes = self.backend.processes
@@ -248,6 +290,7 @@ class Experiment:
         self.directory.create(
             self.recipe.to_json(),
             start,
+            data=self.images,
             resume=self.run.resume,
             accept_changes=self.run.accept_changes,
             read=hyperparameters_of,

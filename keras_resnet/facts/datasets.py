@@ -28,6 +28,11 @@ class Dataset:
         """Whether the images have one size and lie in memory, or stay image files."""
         return "encoded" if self.image_shape is None else "fixed-size"
 
+    @property
+    def of_user(self) -> bool:
+        """Whether the images are somebody's own, so that nothing is known of them."""
+        return self.train is None
+
 
 DIGITS_CLASSES = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,18 +13,21 @@ def remedy(argument: str = "output") -> str:
 
 
 def check_directory(directory: Path, argument: str = "output") -> None:
-    """Refuses a directory that is a file, or below one.
+    """Refuses a directory that is a file, or below one, or that may not be written to.
 
     Args:
         directory: Need not be there.
         argument: The argument that named it, for the error.
 
     Raises:
-        NotADirectoryError: if it is one.
+        NotADirectoryError: if it is a file, or below one.
+        PermissionError: if nothing may be written there.
     """
     nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise NotADirectoryError(f"{nearest} is a file. Choose another `{argument}`")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(f"{nearest} may not be written to. {remedy(argument)}")
 
 
 def check_vacant(files: Iterable[Path], *, overwrite: bool, argument: str = "output") -> None:

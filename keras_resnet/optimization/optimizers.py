@@ -34,9 +34,18 @@ class SGD(keras.optimizers.SGD):
         learning_rate: A float, a schedule, or a callable without arguments.
         momentum: Float in [0, 1].
         nesterov: Whether to look ahead.
+        weight_decay: None; Keras's, in the place that it has there.
+        clipnorm: As in `keras.optimizers.SGD`, like the others up to `name`.
+        clipvalue: The same.
+        global_clipnorm: The same.
+        use_ema: The same.
+        ema_momentum: The same.
+        ema_overwrite_frequency: The same.
+        loss_scale_factor: The same.
+        gradient_accumulation_steps: The same.
+        name: Of the optimizer. None: one of its own, "sgd", "sgd_1", ….
         coupled_weight_decay: Float, at least 0; the paper's "weight decay".
-        name: Of the optimizer.
-        **kwargs: Of `keras.optimizers.SGD`: clipping, moving averages of the weights, gradient accumulation.
+        **kwargs: Of Keras's base class.
 
     Raises:
         ValueError: if `coupled_weight_decay` is negative, or Keras's `weight_decay` is set.
@@ -50,11 +59,20 @@ class SGD(keras.optimizers.SGD):
         learning_rate=0.1,
         momentum: float = 0.9,
         nesterov: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        *,
         coupled_weight_decay: float = 1e-4,
-        name: str = "SGD",
         **kwargs,
     ):
-        weight_decay = kwargs.pop("weight_decay", None)
         if weight_decay is not None:
             raise ValueError(
                 f"`weight_decay` must be None: in Keras it bypasses the momentum, and is about ten times weaker than "
@@ -64,7 +82,21 @@ class SGD(keras.optimizers.SGD):
             raise ValueError(
                 f"`coupled_weight_decay` must be at least 0. Received: coupled_weight_decay={coupled_weight_decay!r}"
             )
-        super().__init__(learning_rate=learning_rate, momentum=momentum, nesterov=nesterov, name=name, **kwargs)
+        super().__init__(
+            learning_rate=learning_rate,
+            momentum=momentum,
+            nesterov=nesterov,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=name,
+            **kwargs,
+        )
         self.coupled_weight_decay = coupled_weight_decay
 
     def update_step(self, gradient, variable, learning_rate):
@@ -131,11 +163,11 @@ class LARS(SGD):
         learning_rate: A float, a schedule, or a callable without arguments.
         momentum: Float in [0, 1].
         nesterov: Whether to look ahead.
+        *args: Of `SGD`, from `weight_decay` to `name`.
         coupled_weight_decay: Float, at least 0.
         trust_coefficient: Float above 0; the length of an update over that of the weights, at a learning rate of 1 and
             without momentum.
-        name: Of the optimizer.
-        **kwargs: Of `keras.optimizers.SGD`.
+        **kwargs: Of `SGD`.
 
     Raises:
         ValueError: if `trust_coefficient` is not positive, or `SGD` refuses the rest.
@@ -149,25 +181,27 @@ class LARS(SGD):
         learning_rate=0.1,
         momentum: float = 0.9,
         nesterov: bool = False,
+        *args,
         coupled_weight_decay: float = 1e-4,
         trust_coefficient: float = 0.001,
-        name: str = "LARS",
         **kwargs,
     ):
         if not trust_coefficient > 0:
             raise ValueError(f"`trust_coefficient` must be positive. Received: {trust_coefficient=}")
-        super().__init__(learning_rate, momentum, nesterov, coupled_weight_decay, name, **kwargs)
+        super().__init__(learning_rate, momentum, nesterov, *args, coupled_weight_decay=coupled_weight_decay, **kwargs)
         self.trust_coefficient = trust_coefficient
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable; see `SGD.update_step`."""
         if self._is_kernel(variable):
-            learning_rate = learning_rate * self._trust(ops.cast(gradient, variable.dtype), variable)
+            trust = self._trust(gradient, variable)
+            learning_rate = ops.cast(learning_rate, trust.dtype) * trust
         super().update_step(gradient, variable, learning_rate)
 
     def _trust(self, gradient, variable):
-        """What the learning rate of a kernel is multiplied by: a scalar of its dtype."""
-        weights, gradient = (ops.sqrt(ops.sum(ops.square(tensor))) for tensor in (variable, gradient))
+        """What the learning rate of a kernel is multiplied by: a scalar of its dtype, but at least float32."""
+        dtype = keras.backend.result_type(variable.dtype, "float32")
+        weights, gradient = (ops.sqrt(ops.sum(ops.square(ops.cast(part, dtype)))) for part in (variable, gradient))
         opposed = gradient + self.coupled_weight_decay * weights
         both = ops.logical_and(weights > 0, gradient > 0)
         return ops.where(both, self.trust_coefficient * weights / ops.where(both, opposed, 1.0), 1.0)
@@ -179,12 +213,18 @@ class LARS(SGD):
 
 def sgd(*, trust_coefficient: float | None = None, **settings) -> SGD:
     """One learning rate for all."""
-    return SGD(**settings)
+    return SGD(**settings, name="SGD")
 
 
-OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"sgd": sgd, "lars": LARS}
+def lars(**settings) -> LARS:
+    """A learning rate for each kernel."""
+    return LARS(**settings, name="LARS")
+
+
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"sgd": sgd, "lars": lars}
 """Optimizers by the name that a recipe gives them.
 
 Each row takes every setting of a recipe's optimizer as a keyword argument (learning_rate, momentum, nesterov,
-coupled_weight_decay, trust_coefficient) and reads those that concern it.
+coupled_weight_decay, trust_coefficient) and reads those that concern it. Their own names never change: they are a part
+of the names of variables in checkpoints.
 """

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet import validation
-from keras_resnet.host import files
-from keras_resnet.runs import results
+from keras_resnet.host import files, outputs
+from keras_resnet.runs import data_identity, results
 from keras_resnet.runs.results import Values
 
 Read = Callable[[Any], dict[str, Any]]
@@ -42,6 +42,11 @@ class RunDirectory:
     def environment(self) -> Path:
         """A list with one entry for each start: command, commit, versions, devices."""
         return self.path / "environment.json"
+
+    @property
+    def data(self) -> Path:
+        """The identity of the images; a run of an earlier version has none."""
+        return self.path / "data.json"
 
     @property
     def history(self) -> Path:
@@ -142,10 +147,11 @@ class RunDirectory:
         Raises:
             ValueError: if the directory holds another recipe, or files of something else.
             FileExistsError: if it holds this recipe, and `resume` is false.
-            NotADirectoryError: if it is a file.
+            NotADirectoryError: if it is a file, or below one.
+            PermissionError: if it may not be written to, and is not finished.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise NotADirectoryError(f"{self.path} is a file. {ELSEWHERE}")
+        if not self.finished:
+            outputs.check_directory(self.path, "directory")
         if not self.recipe.exists():
             self._check_vacant()
             return
@@ -160,11 +166,24 @@ class RunDirectory:
             state = "finished" if self.finished else "unfinished: continue it with `resume=True`"
             raise FileExistsError(f"{self.path} already holds this recipe, {state}. {ELSEWHERE}")
 
+    def check_data(self, identity: Values, *, accept_changes: bool = False) -> None:
+        """Refuses to continue with other images than those of the run; changes nothing.
+
+        Args:
+            identity: Of the images, as `data_identity.IDENTITY` rules.
+            accept_changes: Whether others may be taken.
+
+        Raises:
+            ValueError: if the images are others.
+        """
+        refuse_other_images(str(self.path), self._data_changes(identity), accept_changes)
+
     def create(
         self,
         recipe: str,
         environment: dict[str, Any],
         *,
+        data: Values | None = None,
         resume: bool = False,
         accept_changes: bool = False,
         read: Read = validation.hyperparameters,
@@ -174,6 +193,7 @@ class RunDirectory:
         Args:
             recipe: The recipe as JSON.
             environment: The entry; see the function of that name.
+            data: The identity of the images, which is kept beside the recipe; see `check_data`.
             resume: Whether a run of the same recipe may be continued.
             accept_changes: Whether a run of another recipe may be.
             read: As in `check`.
@@ -182,15 +202,19 @@ class RunDirectory:
             ValueError, FileExistsError, NotADirectoryError: as `check` does.
         """
         self.check(recipe, resume=resume, accept_changes=accept_changes, read=read)
+        if data:
+            self.check_data(data, accept_changes=accept_changes)
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.recipe.exists():
             write(self.recipe, recipe)  # first, as a directory of files without a recipe is nobody's run
-        changes = self._changes(recipe, read)
-        if changes:
-            environment = {**environment, "changes": changes}
+        changes, of_data = self._changes(recipe, read), self._data_changes(data)
+        if changes or of_data:
+            environment = {**environment, "changes": [*changes, *of_data]}
         files.write(self.environment, files.as_json([*self.starts(), environment]), AGAIN)
         if changes:
             write(self.recipe, recipe)
+        if data and (of_data or not self.data.exists()):
+            results.write(self.data, data, data_identity.IDENTITY, AGAIN)
 
     def starts(self) -> list[Values]:
         """The entries of the environment, one for each start; none where it was not kept.
@@ -241,10 +265,35 @@ class RunDirectory:
         except ValueError as error:
             raise ValueError(f"{self.recipe}: {error}. {ELSEWHERE}") from error
 
+    def _data_changes(self, identity: Values | None) -> list[str]:
+        """The differences from the images that are kept, if there are any."""
+        if identity is None or not self.data.exists():
+            return []
+        return data_identity.differences(results.read(self.data, data_identity.IDENTITY), identity)
+
     def _check_vacant(self) -> None:
         # Hidden files, of a desktop or left by a crash before the recipe was written, are nobody's results.
         if self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
             raise ValueError(f"{self.path} has files but no recipe.json: it holds no run. {ELSEWHERE}")
+
+
+def refuse_other_images(what: str, changes: list[str], accept_changes: bool) -> None:
+    """Refuses to continue with images that differ, unless that is accepted.
+
+    Args:
+        what: That was trained on the others.
+        changes: Between the images, a line each.
+        accept_changes: Whether they may.
+
+    Raises:
+        ValueError: if there are changes that are not accepted.
+    """
+    if changes and not accept_changes:
+        listed = "\n  ".join(changes)
+        raise ValueError(
+            f"{what} was trained on other images. Choose another `directory` or the `data_directory` of before. "
+            f"`accept_changes=True` continues it with these all the same. What differs:\n  {listed}"
+        )
 
 
 def write(file: Path, text: str) -> None:

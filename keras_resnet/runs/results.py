@@ -64,7 +64,8 @@ def _later(key: Key) -> Key:
     return replace(key, required=False)
 
 
-def _or_null(key: Key) -> Key:
+def or_null(key: Key) -> Key:
+    """The rule of a key that may also be null."""
     return replace(key, rule=f"{key.rule}, or null", holds=lambda value: value is None or key.holds(value))
 
 
@@ -83,9 +84,10 @@ RUN: Rules = {
         lambda value: isinstance(value, dict) and "validation" in value,
         members=ERROR_RATES,
     ),
-    "best_iteration": _later(_or_null(COUNT)),
-    "best_validation_error": _later(_or_null(PERCENT)),
-    "images_per_second": _or_null(NUMBER),
+    "kept_iteration": _later(COUNT),
+    "best_iteration": _later(or_null(COUNT)),
+    "best_validation_error": _later(or_null(PERCENT)),
+    "images_per_second": or_null(NUMBER),
     "class_names": TEXTS,
 }
 """`result.json`: what a training measured at its end."""
@@ -106,7 +108,7 @@ EVALUATION: Rules = {
 }
 """`evaluation/result-VIEW.json`: what was measured later, of one network or of an ensemble."""
 
-START: Rules = {"started": _later(TEXT)}
+START: Rules = {"started": _later(TEXT), "run": _later(OBJECT)}
 """An entry of `environment.json`, beside whatever else describes the start."""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.runs.iterations import of_checkpoints
 from keras_resnet.training import variable_names
 
 PROGRESS = "progress"
@@ -172,6 +173,22 @@ class Checkpoints:
             )
         return None, messages
 
+    def read(self, iteration: int, difference: Difference) -> Saved | None:
+        """Reads the checkpoint of an iteration; `None` if it is not there, or is damaged.
+
+        Raises:
+            ValueError: if it is of another network.
+            OSError: if the directory cannot be read.
+        """
+        self.wait()
+        if iteration not in self._iterations():
+            return None
+        try:
+            return _read(self._path(iteration), difference)
+        except DamageError:
+            self._damaged.add(iteration)
+            return None
+
     @property
     def latest(self) -> str | None:
         """The latest checkpoint on the disk that was not found damaged, without the suffixes of its files."""
@@ -193,7 +210,7 @@ class Checkpoints:
 
     def _iterations(self) -> list[int]:
         """Iterations of the checkpoints whose index is there, which is written last; the oldest is first."""
-        return sorted(int(match[1]) for name in self._names() if (match := re.fullmatch(r"ckpt-(\d+)\.index", name)))
+        return of_checkpoints(self._names())
 
     def _run(self, iteration: int, values: Mapping[str, np.ndarray], document: str, best: int | None) -> None:
         """Writes a checkpoint in the thread; what goes wrong is for `wait` to tell."""

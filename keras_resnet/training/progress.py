@@ -15,8 +15,8 @@ def progress_text(
     *,
     loss: float,
     training_error: float,
-    images_per_second: float,
-    seconds_left: float,
+    images_per_second: float | None = None,
+    seconds_left: float | None = None,
 ) -> str:
     """The state of a training run in one line.
 
@@ -25,20 +25,20 @@ def progress_text(
         iterations: Iterations of the whole run.
         loss: Mean over the latest iterations.
         training_error: The same, in percent.
-        images_per_second: The same, on all devices together.
-        seconds_left: Until the last iteration.
+        images_per_second: The same, on all devices together. None: not known yet.
+        seconds_left: Until the last iteration. None: not known yet.
     """
-    return (
-        f"{iteration:>{len(str(iterations))}}/{iterations}  loss {loss:6.4f}  training error {training_error:5.2f}%  "
-        f"{images_per_second:,.0f} images/s  {duration(seconds_left)} left"
-    )
+    text = f"{iteration:>{len(str(iterations))}}/{iterations}  loss {loss:6.4f}  training error {training_error:5.2f}%"
+    text += "" if images_per_second is None else f"  {images_per_second:,.0f} images/s"
+    return text + ("" if seconds_left is None else f"  {duration(seconds_left)} left")
 
 
 class Progress:
     """The progress line of a training run.
 
     Speed is measured between updates, without the pauses for validation and checkpoints. The time left is estimated
-    from all the time since the first update, pauses included; tracing, which came before, happens only once.
+    from all the time since the first update, pauses included. Tracing and compiling come before that update, and happen
+    only once: it has neither.
 
     Args:
         iterations: Of the whole run.
@@ -73,13 +73,14 @@ class Progress:
             training_error: The same, in percent.
         """
         now = self._clock()
+        speed = self.global_batch_size * _speed(self._latest, iteration, now)
         text = progress_text(
             iteration,
             self.iterations,
             loss=loss,
             training_error=training_error,
-            images_per_second=self.global_batch_size * _speed(self._latest, iteration, now),
-            seconds_left=self._seconds_left(iteration, now),
+            images_per_second=speed if self._origin else None,
+            seconds_left=self._seconds_left(self._origin, iteration, now) if self._origin else None,
         )
         self._origin = self._origin or (iteration, now)
         self._latest = (iteration, now)
@@ -97,8 +98,8 @@ class Progress:
         """Ends the progress line, so that what follows starts on its own."""
         self._line.close()
 
-    def _seconds_left(self, iteration: int, now: float) -> float:
-        speed = _speed(self._origin or self._latest, iteration, now)
+    def _seconds_left(self, since: tuple[int, float], iteration: int, now: float) -> float:
+        speed = _speed(since, iteration, now)
         return (self.iterations - iteration) / speed if speed else 0.0
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnet.training.backend import Processes, on_chief
 
 if TYPE_CHECKING:
-    from keras_resnet.training.checkpoints import Checkpoints
+    from keras_resnet.training.checkpoints import Checkpoints, Saved
 
 Content = tuple[dict[str, np.ndarray], dict[str, Any]]
 """The arrays of a checkpoint by name, and its progress."""
@@ -22,19 +22,26 @@ def read(
     processes: Processes,
     checkpoints: Checkpoints | None,
     difference: Callable[[Mapping[str, tuple[int, ...]]], str | None],
+    iteration: int | None = None,
 ) -> tuple[Content | None, list[str]]:
-    """The latest whole checkpoint, in every process; only the chief needs to see the disk.
+    """The latest whole checkpoint, or that of an iteration, in every process; only the chief needs to see the disk.
 
     Args:
         processes: All of them call this at the same time.
         checkpoints: None but for the chief.
         difference: See `Checkpoints.restore`.
+        iteration: Of the checkpoint. None: the latest.
 
     Returns:
         (content, messages); None if there is no checkpoint.
     """
-    restore = (lambda: checkpoints.restore(difference)) if checkpoints else (lambda: (None, []))
-    saved, messages = on_chief(processes, restore) or (None, [])
+
+    def from_disk() -> tuple[Saved | None, list[str]]:
+        if checkpoints is None:
+            return None, []
+        return checkpoints.restore(difference) if iteration is None else (checkpoints.read(iteration, difference), [])
+
+    saved, messages = on_chief(processes, from_disk) or (None, [])
     content = (saved.values, saved.progress) if saved else None
     if processes.count > 1:
         packed = processes.broadcast(pack(*content) if content else None)

@@ -117,6 +117,21 @@ class Trainer:
             )
         return messages
 
+    def take_best(self) -> int:
+        """Gives the backend what it had at the smallest validation error; the training itself ends there.
+
+        Returns:
+            The iteration that the backend is at now: the last one, if the checkpoint of the best is gone.
+        """
+        best, last = self.state.best_iteration, self.state.iteration
+        if best is None or best == last:
+            return last
+        content, _ = restoring.read(self.processes, self.checkpoints, self.backend.difference, best)
+        if content is None:
+            return last
+        self.backend.write(content[0])
+        return best
+
     def run(self) -> None:
         """Trains up to the last iteration.
 

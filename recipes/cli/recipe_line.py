@@ -15,6 +15,7 @@ from catalog import RECIPES
 from cli import command_line, program, refusal
 from cli.options import Options
 from keras_resnet import validation
+from keras_resnet.config import intervals
 from keras_resnet.config.recipe import DataConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig
 from keras_resnet.config.run import Run
 from keras_resnet.runs.directory import RunDirectory
@@ -50,7 +51,7 @@ def read(arguments: Sequence[str], doc: str) -> tuple[Recipe, Run]:
     try:
         recipe, run = find(name)
         chosen = override(Overrides, recipe, run, flags, name)
-        return changed(recipe, chosen), chosen.run
+        return with_intervals(recipe, changed(recipe, chosen), flags), chosen.run
     except (ValueError, OSError) as error:
         refusal.refuse(error, command_line.flags_by_argument(Overrides, flags))
 
@@ -147,3 +148,11 @@ def changed(recipe: Recipe, chosen: Overrides) -> Recipe:
     return replace(
         recipe, **{field.name: getattr(chosen, field.name) for field in fields(Overrides) if field.name != "run"}
     )
+
+
+def with_intervals(recipe: Recipe, asked: Recipe, flags: Sequence[str]) -> Recipe:
+    """What is asked for; where flags have made it shorter than the recipe, with intervals to match, unless given."""
+    if asked.schedule.scaled_iterations >= recipe.schedule.scaled_iterations:
+        return asked
+    given = command_line.given(Overrides, flags)
+    return intervals.shortened(asked, keep=[name.rpartition(".")[2] for name in given])

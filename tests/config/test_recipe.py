@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -290,6 +291,37 @@ def test_a_recipe_is_read_from_a_file_which_is_named_where_it_is_wrong(tmp_path)
 def test_a_run_lies_in_a_directory_named_after_its_recipe_unless_told_otherwise():
     assert str(Run().directory_for(RECIPE)) == f"runs/cifar10-resnet20-{RECIPE.fingerprint}"
     assert str(Run(directory="elsewhere").directory_for(RECIPE)) == "elsewhere"
+
+
+FOLDER = Recipe("pets", data=DataConfig("folder", augmentation=(), image_size=224))
+
+
+def test_two_folders_of_pictures_do_not_meet_in_one_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = ("a/My pets (2)", "b/My pets (2)", "b/dogs", "/")
+    found = [str(Run(data_directory=place).directory_for(FOLDER)) for place in places]
+    assert len(set(found)) == len(places)
+    digits = "[0-9a-f]{6}"
+    for place, name in zip(found, ("My-pets-2-", "My-pets-2-", "dogs-", ""), strict=True):
+        assert re.fullmatch(f"runs/pets-{name}{digits}-{FOLDER.fingerprint}", place)
+    assert str(Run(data_directory=str(tmp_path / "b/dogs")).directory_for(FOLDER)) == found[2]
+    assert str(Run().directory_for(FOLDER)) == f"runs/pets-{FOLDER.fingerprint}"
+
+
+def test_a_data_set_that_everybody_has_leaves_the_directory_as_it_is():
+    assert Run(data_directory="anywhere").directory_for(RECIPE) == Run().directory_for(RECIPE)
+
+
+def test_a_run_that_an_earlier_version_began_with_a_folder_is_found_for_that_folder_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    old = Path("runs", f"pets-{FOLDER.fingerprint}")
+    old.mkdir(parents=True)
+    (old / "environment.json").write_text(json.dumps([{"run": Run(data_directory="cats").remembered()}]))
+    assert Run(data_directory="cats").directory_for(FOLDER) == old
+    assert Run(data_directory="dogs").directory_for(FOLDER) != old
+    for damaged in ("[]", "{", "[{}]", "[3]"):
+        (old / "environment.json").write_text(damaged)
+        assert Run(data_directory="cats").directory_for(FOLDER) != old
 
 
 def test_a_run_remembers_how_it_was_started_but_not_where_nor_what_was_asked_for_once(tmp_path, monkeypatch):

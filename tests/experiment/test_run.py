@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +23,7 @@ import train
 from catalog import RECIPES
 from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
 from keras_resnet.config.run import Run
+from keras_resnet.data import identity
 from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
@@ -93,6 +94,7 @@ def test_the_directory_holds_what_was_promised(finished):
     assert {path.name for path in finished.iterdir()} == {
         "recipe.json",
         "environment.json",
+        "data.json",
         "history.csv",
         "checkpoints",
         "logs",
@@ -194,6 +196,59 @@ def test_checkpoints_of_version_0_1_are_this_recipe_s_and_those_of_another_are_n
         experiment.Experiment._accept(asked, {"recipe": other})
 
 
+def test_checkpoints_of_other_images_are_refused_wherever_they_lie(digits, tmp_path):
+    images = identity.of(digits)
+    of_others = identity.of(replace(digits, test=digits.validation))
+    about = {"recipe": RECIPE.hyperparameters()}
+    for known in (about, {**about, "data": images}):  # those of earlier versions do not say
+        asked = SimpleNamespace(recipe=RECIPE, run=run(tmp_path, resume=True), images=images)
+        experiment.Experiment._accept(asked, known)
+    with pytest.raises(ValueError, match=r"(?s)the checkpoints was trained on other images.*test: 223 images fewer"):
+        experiment.Experiment._accept(SimpleNamespace(**vars(asked) | {"images": of_others}), known)
+    accepting = run(tmp_path, resume=True, accept_changes=True)
+    experiment.Experiment._accept(SimpleNamespace(recipe=RECIPE, run=accepting, images=of_others), known)
+
+
+@dataclass
+class OneOfThree:
+    """A process of three, in which the chief and another one have done the same before."""
+
+    is_chief: bool
+    sent: list[bytes]
+    differs: bool
+    count = 3
+
+    def broadcast(self, message: bytes | None) -> bytes:
+        if self.is_chief:
+            self.sent.append(message)
+            return message
+        return self.sent.pop(0)
+
+    def maximum(self, values):
+        return [max(float(self.differs), *values)]
+
+
+@pytest.mark.parametrize("one_differs", [False, True])
+def test_all_workers_have_the_images_of_the_chief_or_none_begins(digits, tmp_path, one_differs):
+    of_chief, of_other = (identity.of(data) for data in (digits, replace(digits, test=digits.validation)))
+    directory, asked, sent = RunDirectory(tmp_path / "run"), run(tmp_path), []
+    refusals = []
+    for is_chief, images in ((True, of_chief), (False, of_other if one_differs else of_chief)):
+        try:
+            experiment.check_images(directory, images, asked, OneOfThree(is_chief, sent, one_differs))
+        except ValueError as error:
+            refusals.append(str(error))
+    assert sent == []
+    if one_differs:
+        assert refusals == [
+            "all workers must have the images of worker 0. Another says what differs",
+            "this worker must have the images of worker 0, in its `data_directory`. What differs:\n"
+            "  test: 223 images fewer (360 -> 137)\n"
+            f"  test: other images in {refusals[1].rpartition('other images in ')[2]}",
+        ]
+    assert bool(refusals) == one_differs
+
+
 @pytest.mark.slow
 def test_a_run_that_ctrl_c_stopped_is_resumed_to_the_same_record_and_result(finished, tmp_path, capsys):
     directory = RunDirectory(tmp_path / "run")
@@ -271,6 +326,46 @@ def test_a_folder_of_pictures_trains(shallow, pictures, tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["class_names"] == ["cat", "dog"]
     assert result["splits"]["validation"]["images"] == 4
+
+
+def test_a_run_is_not_continued_with_other_pictures_unless_that_is_accepted(shallow, pictures, tmp_path, capsys):
+    asked = run(tmp_path / "run", data_directory=str(pictures))
+    stop = At(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert experiment.train(FOLDER, asked, [stop]) == experiment.INTERRUPTED
+    (pictures / "train" / "cat" / "0.png").unlink()
+    for split in ("train", "validation"):
+        cat, dog, x = (pictures / split / name for name in ("cat", "dog", "x"))
+        for one, other in ((cat, x), (dog, cat), (x, dog)):
+            one.rename(other)
+    before = contents(tmp_path / "run")
+    with pytest.raises(ValueError, match="was trained on other images") as refusal:
+        experiment.train(FOLDER, replace(asked, resume=True))
+    assert str(refusal.value).splitlines()[1:] == [
+        "  train: 1 images fewer (12 -> 11)",
+        "  train: other images in cat, dog (6 -> 5)",
+        "  validation: the classes cat and dog are swapped",
+    ]
+    assert contents(tmp_path / "run") == before
+    assert experiment.train(FOLDER, replace(asked, resume=True, accept_changes=True)) == 0
+    assert "continues after iteration 3" in capsys.readouterr().out
+    assert RunDirectory(tmp_path / "run").starts()[1]["changes"][0] == "train: 1 images fewer (12 -> 11)"
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_the_network_that_is_asked_for_is_measured_and_kept(shallow, digits, tmp_path, capsys, keep):
+    training = replace(RECIPE.training, validate_every=10, keep=keep)
+    recipe = replace(RECIPE, training=training, schedule=ScheduleConfig(iterations=40, boundaries=(25,), factor=1e-6))
+    forget = At(30, lambda: forget.model.get_layer("predictions").kernel.assign(np.zeros((64, 10))))
+    assert experiment.train(recipe, run(tmp_path / "run"), [forget]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    best, error = result["best_iteration"], result["splits"]["validation"]["top1_error"]
+    assert result["iterations"] == 40 and best < 30
+    assert result["kept_iteration"] == (best if keep == "best" else 40)
+    if keep == "best":
+        assert error == result["best_validation_error"]
+        assert f"iteration {best} is kept, of the smallest validation error" in capsys.readouterr().out
+    logits = keras.saving.load_model(tmp_path / "run" / "model.keras").predict(digits.validation.images, verbose=0)
+    assert np.count_nonzero(logits.argmax(-1) != digits.validation.labels) == round(error * 137 / 100)
 
 
 def test_a_training_picture_that_is_damaged_is_named_before_anything_is_written(pictures, tmp_path):

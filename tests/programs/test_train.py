@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,15 @@ from types import ModuleType
 
 import pytest
 
+import evaluate
+import export
+import predict
 import train
 from catalog import RECIPES
-from cli import recipe_line
+from cli import command_line, recipe_line
 from invented_runs import invented_result
 from keras_resnet.config.run import Run
+from keras_resnet.reporting import console
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -21,9 +26,10 @@ from keras_resnet.runs.directory import RunDirectory
 def experiment(monkeypatch, tmp_path):
     """A stand-in for the training, which keeps what it is asked for."""
     module = ModuleType("keras_resnet.experiment.run")
-    module.asked = []
+    module.asked, module.place = [], tmp_path
     module.train = lambda recipe, run, tell: module.asked.append((recipe, run)) or 0
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(train.places, "require", lambda name, directory: None)  # no data set is at hand
     monkeypatch.chdir(tmp_path)
     return module
 
@@ -45,6 +51,67 @@ def refusal(capsys, *arguments: str) -> str:
     return re.sub(r"[\s│]+", " ", output.err)
 
 
+@pytest.mark.parametrize(
+    ("flags", "log_every", "validate_every"),
+    [
+        ("", 100, 1000),
+        ("--schedule.scale 2", 100, 1000),
+        ("--schedule.scale 0.125", 100, 800),
+        ("--schedule.scale 0.01", 64, 64),
+        ("--schedule.scale 0.0001", 1, 1),
+        ("--schedule.iterations 500 --schedule.boundaries 300", 50, 50),
+        ("--schedule.scale 0.01 --training.validate-every 320", 64, 320),
+        ("--schedule.scale 0.01 --training.log_every 100", 100, 64),
+        ("--training.validate-every 20000", 100, 20000),
+    ],
+)
+def test_a_short_training_logs_and_validates_ten_times_unless_told_otherwise(
+    experiment, flags, log_every, validate_every
+):
+    recipe, _ = asked(experiment, "cifar10-resnet20", *flags.split())
+    assert (recipe.training.log_every, recipe.training.validate_every) == (log_every, validate_every)
+
+
+def test_a_short_run_continues_with_the_intervals_that_it_has(experiment, tmp_path):
+    """Also one of an earlier version, which left them as they were."""
+    recipe = RECIPES["cifar10-resnet20"]
+    recipe = replace(recipe, schedule=replace(recipe.schedule, scale=0.01))
+    RunDirectory(tmp_path / "run").create(recipe.to_json(), {})
+    assert asked(experiment, "run", "--schedule.scale", "0.01")[0] == recipe
+    assert asked(experiment, str(tmp_path / "run" / "recipe.json"), "--run.directory", "other")[0] == recipe
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("folder-resnet18", "`data_directory` must be a directory of class folders. Received: data_directory=None"),
+        ("folder-resnet18 --run.data-directory nowhere", "There is no directory nowhere. Choose another"),
+        ("folder-resnet18 --run.data-directory gs://x", "'folder' must be in a directory of this machine"),
+        ("imagenet-resnet50", "`data_directory` must be the directory of ImageNet's files."),
+        ("imagenet-resnet50 --run.data-directory nowhere", "There is no directory nowhere."),
+        ("cifar10-resnet20 --run.data-directory nowhere", "cifar10 is not in nowhere. Choose another `data_directory`"),
+        ("cifar10-resnet20", "cifar10 is not in empty."),
+        ("cifar10-resnet20 --run.strategy multi_worker", "cifar10 is not in empty."),
+        ("digits-resnet8 --run.directory file/run", "file is a file. Choose another `directory` (--run.directory)"),
+        ("digits-resnet8 --run.checkpoint-directory file", "file is a file. Choose another `checkpoint_directory`"),
+        ("digits-resnet8 --run.directory locked/run", "locked may not be written to. Make room there or allow it"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_refused_before_anything_loads(
+    capsys, experiment, monkeypatch, arguments, expected
+):
+    monkeypatch.undo()
+    monkeypatch.chdir(experiment.place)
+    monkeypatch.setenv("TFDS_DATA_DIR", "empty")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "locked")  # root may write anywhere
+    Path("file").touch()
+    Path("locked").mkdir()
+    loaded = set(sys.modules)
+    assert expected in refusal(capsys, *arguments.split())
+    assert not {"keras_resnet.experiment.run"} & (set(sys.modules) - loaded)
+    assert {path.name for path in Path().rglob("*")} == {"file", "locked"}
+
+
 def test_a_name_alone_trains_that_recipe(experiment):
     assert asked(experiment, "digits-resnet8") == (RECIPES["digits-resnet8"], Run())
 
@@ -59,6 +126,7 @@ def test_flags_change_what_they_name_and_nothing_else(experiment):
         "data.holdout: 0 -> 5000",
         "schedule.scale: 1.0 -> 0.125",
         "training.precision: 'float32' -> 'mixed_bfloat16'",
+        "training.validate_every: 1000 -> 800",
     ]
     assert run == Run(data_directory="my data", resume=True)
 
@@ -335,6 +403,15 @@ def test_the_help_of_a_recipe_shows_its_values(capsys):
     assert "--model.shortcut {A,B,C,None} Zero padding (A)" in told
     boundaries = " ".join(map(str, RECIPES["digits-resnet8"].schedule.boundaries))
     assert f"(default: {boundaries})" in told
+
+
+def test_what_is_said_to_come_next_is_what_the_programs_take(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["recipes/train.py"])
+    commands = [shlex.split(line) for line in console.next_commands(RunDirectory(tmp_path / "my run"))[:3]]
+    kinds = {"predict": predict.Options, "evaluate": evaluate.Options, "export": export.Options}
+    assert [Path(words[1]).stem for words in commands] == list(kinds)
+    for (_, program, *words), kind in zip(commands, kinds.values(), strict=True):
+        command_line.parse(kind, words, program=program, description="")
 
 
 def test_every_section_of_a_recipe_has_flags():

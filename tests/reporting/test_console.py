@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,55 @@ def test_the_report_has_what_was_measured_and_where_it_lies(tmp_path):
     assert all(str(file) in text for file in (directory.model, directory.curve, directory.result, directory.history))
     directory.write_result(invented_result(images_per_second=None))
     assert "per second" not in console.report(directory)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, False),
+        ({"kept_iteration": 60, "best_iteration": 40, "best_validation_error": 1.25}, True),
+        ({"kept_iteration": 40, "best_iteration": 40, "best_validation_error": 1.25}, False),
+        ({"kept_iteration": 60, "best_iteration": 40, "best_validation_error": 2.5}, False),
+        ({"best_iteration": 40, "best_validation_error": 1.25}, False),
+        ({"kept_iteration": 60, "best_iteration": None, "best_validation_error": None}, False),
+    ],
+)
+def test_an_iteration_that_was_better_than_what_is_kept_is_named(tmp_path, changes, told):
+    directory = RunDirectory(tmp_path)
+    directory.write_result(invented_result(**changes))
+    line = "iteration 60 is kept, the last; iteration 40 had 1.25% validation error: training.keep=best keeps that one"
+    assert (line in console.report(directory).splitlines()) == told
+
+
+@pytest.mark.parametrize(
+    ("started", "expected"),
+    [
+        (
+            "recipes/train.py",
+            [
+                "python recipes/predict.py 'my run' PICTURES",
+                "python recipes/evaluate.py 'my run' --view center",
+                "python recipes/export.py 'my run' --format saved-model --output 'my run/saved-model'",
+            ],
+        ),
+        (
+            "keras-resnet train",
+            [
+                "keras-resnet predict 'my run' PICTURES",
+                "keras-resnet evaluate 'my run' --view center",
+                "keras-resnet export 'my run' --format saved-model --output 'my run/saved-model'",
+            ],
+        ),
+        ("/usr/lib/ipykernel_launcher.py", []),
+    ],
+)
+def test_what_comes_next_are_the_programs_beside_the_one_that_trained(monkeypatch, started, expected):
+    monkeypatch.setattr(sys, "argv", [started])
+    monkeypatch.setattr(console, "python", lambda: "python")
+    *commands, logs, summary = console.next_commands(RunDirectory(Path("my run")))
+    assert commands == expected
+    assert logs == "python -m tensorboard.main --logdir 'my run/logs'"
+    assert "load_model('my run/model.keras').summary()" in summary
 
 
 @pytest.mark.parametrize(

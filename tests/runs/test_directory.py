@@ -102,6 +102,43 @@ def test_what_changes_nothing_is_listed_as_no_change(directory):
     assert directory.starts() == [{}, {}]
 
 
+def images(digest: str, count: int = 6) -> dict:
+    """The identity of images of one class."""
+    split = {"images": count, "digest": digest, "images_by_class": [count], "digests_by_class": [digest]}
+    return {"class_names": ["cat"], "splits": {"train": {**split, "first_by_class": [""], "manifest": None}}}
+
+
+def test_other_images_are_refused_by_what_differs_and_nothing_is_overwritten(directory):
+    directory.create(RECIPE, {}, data=images("a"))
+    directory.create(RECIPE, {}, resume=True, data=images("a"))
+    before = contents(directory.path)
+    told = (
+        r"(?s)trained on other images\. .*`accept_changes=True` .*train: 2 images fewer \(6 -> 4\)\n  train: other im"
+    )
+    with pytest.raises(ValueError, match=told):
+        directory.check_data(images("b", 4))
+    with pytest.raises(ValueError, match=told):
+        directory.create(RECIPE, {}, resume=True, data=images("b", 4))
+    assert contents(directory.path) == before
+
+
+def test_other_images_are_accepted_when_asked_and_become_those_of_the_run(directory):
+    directory.create(RECIPE, {"start": 1}, data=images("a"))
+    directory.create(RECIPE, {"start": 2}, resume=True, accept_changes=True, data=images("b"))
+    directory.create(RECIPE, {"start": 3}, resume=True, data=images("b"))
+    assert directory.starts() == [{"start": 1}, {"start": 2, "changes": ["train: other images in cat"]}, {"start": 3}]
+    assert json.loads(directory.data.read_text()) == images("b")
+
+
+def test_a_run_of_an_earlier_version_takes_the_images_that_it_is_given(directory):
+    directory.create(RECIPE, {})
+    assert not directory.data.exists()
+    directory.check_data(images("a"))
+    directory.create(RECIPE, {}, resume=True, data=images("a"))
+    with pytest.raises(ValueError, match="other images"):
+        directory.check_data(images("b"))
+
+
 def test_a_finished_run_accepts_no_changes(directory):
     directory.create(RECIPE, {})
     directory.write_result(invented_result())

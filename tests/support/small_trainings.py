@@ -33,7 +33,7 @@ def network(function: Callable = shallow, **options) -> keras.Model:
 
 
 def optimizer(model: keras.Model) -> SGD:
-    made = SGD()
+    made = SGD(name="SGD")
     made.build(model.trainable_variables)
     return made
 

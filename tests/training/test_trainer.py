@@ -161,6 +161,34 @@ def test_the_checkpoint_of_the_best_validation_is_kept(start, tmp_path):
     assert (training.state.best_iteration, training.state.best_error) == (10, 50.0)
 
 
+@pytest.mark.parametrize(
+    ("errors", "best"), [((50.0, 60.0, 55.0), 10), ((60.0, 50.0, 55.0), 20), ((60.0, 55.0, 50.0), 30)]
+)
+def test_the_best_is_taken_to_the_bit(start, tmp_path, errors, best):
+    training = start(intervals=Intervals(5, 10, 50, 4), errors=errors)
+    training.run()
+    last = training.backend.read()
+    assert training.take_best() == best
+    expected = start(tmp_path / "shorter", intervals=Intervals(5, 10, 50, 4), last_iteration=best, errors=errors)
+    expected.run()
+    for name, value in expected.backend.read().items():
+        np.testing.assert_array_equal(training.backend.read()[name], value, err_msg=name)
+    changed = any((training.backend.read()[name] != value).any() for name, value in last.items())
+    assert changed == (best < 30)
+    assert training.state.iteration == 30
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_bytes(b"")])
+def test_the_last_stays_where_the_best_is_gone(start, tmp_path, spoil):
+    training = start(intervals=Intervals(5, 10, 50, 4), errors=(50.0, 60.0, 55.0))
+    training.run()
+    last = training.backend.read()
+    spoil(tmp_path / "run" / "checkpoints" / "ckpt-10.index")
+    assert training.take_best() == 30
+    for name, value in last.items():
+        np.testing.assert_array_equal(training.backend.read()[name], value, err_msg=name)
+
+
 def test_a_row_is_the_mean_over_the_iterations_since_the_row_before(start):
     told = Told()
     training = start(intervals=ONE_BY_ONE, callbacks=[told], last_iteration=12)

@@ -52,7 +52,7 @@ def training(
         image = keras.layers.Rescaling(1 / 128, offset=-1, dtype="float32")(pixels)
         model = CifarResNet(8, input_tensor=image, classifier_activation=None)
         set_normalization_batch_size(model, normalization_batch_size)
-        optimizer = SGD()
+        optimizer = SGD(name="SGD")
         optimizer.build(model.trainable_variables)
         replica = Replica(model, optimizer, global_batch_size=GLOBAL_BATCH_SIZE, **options)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.data import places
 from keras_resnet.data.splits import PARALLEL_CALLS, ArraySplit
 from keras_resnet.facts.datasets import DATASETS
 
@@ -27,25 +28,8 @@ def load(name: str, directory: Path | None = None) -> tuple[ArraySplit, ArraySpl
     # Imported late: tensorflow-datasets is an extra, and only these data sets need it.
     import tensorflow_datasets as tfds
 
-    directory = directory or Path(tfds.core.constants.DATA_DIR).expanduser()
-    builder = tfds.builder_from_directory(find_version(name, directory))
+    builder = tfds.builder_from_directory(places.find_version(name, directory))
     return read(builder, "train"), read(builder, "test"), DATASETS[name].class_names
-
-
-def find_version(name: str, directory: Path) -> Path:
-    """The directory of the newest version of a data set.
-
-    Raises:
-        FileNotFoundError: if there is none.
-    """
-    versions = [path.parent for path in (directory / name).glob("*.*.*/dataset_info.json")]
-    if not versions:
-        command = f"tfds.builder('{name}', data_dir='{directory}').download_and_prepare()"
-        raise FileNotFoundError(
-            f"{name} is not in {directory}. Choose another `data_directory`. To get it there:\n"
-            f'  python -c "import tensorflow_datasets as tfds; {command}"'
-        )
-    return max(versions, key=lambda path: [int(number) for number in path.name.split(".")])
 
 
 def read(builder: Any, split: str) -> ArraySplit:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data import damage, examined_files, picture_files
+from keras_resnet.data import damage, examined_files, picture_files, places
 from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.host.progress_line import duration
 from keras_resnet.host.texts import check_names
@@ -52,10 +52,7 @@ def load(
         ValueError: if there are no classes, a class has no images, a validation class is unknown, or files are
             unusable.
     """
-    if directory is None:
-        raise ValueError("`data_directory` must be a directory of class folders. Received: data_directory=None")
-    if not directory.is_dir():
-        raise FileNotFoundError(f"There is no directory {directory}")
+    places.require("folder", directory)
     image_size = 224 if image_size is None else image_size
     train, validation = find_splits(directory)
     class_names = find_classes(train)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.data import places
 from keras_resnet.data.datasets import folder
 from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.data.tfrecords.imagenet_files import LABELS, NAME, SPLITS
@@ -40,8 +41,7 @@ def load(
         FileNotFoundError: if there is no such directory, or a split or a shard is not there.
         ValueError: if the files are damaged or do not fit each other.
     """
-    if directory is None:
-        raise ValueError("`data_directory` must be the directory of ImageNet's files. Received: data_directory=None")
+    places.require("imagenet", directory)
     image_size = 224 if image_size is None else image_size
     classes = Path(directory) / "train"
     if classes.is_dir() and any(path.is_dir() for path in classes.iterdir()):

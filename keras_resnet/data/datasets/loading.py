@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import damage
+from keras_resnet.data import damage, places
 from keras_resnet.data.datasets import cifar, digits, folder, imagenet
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
@@ -31,8 +31,6 @@ LOADERS: dict[str, Loader] = {
 """From data directory, image size and a function for lines of progress to the training split, the test split if there
 is one, and the class names."""
 
-REMOTE = ("imagenet",)
-"""The data sets that are read with TensorFlow's file systems, hence also from gs:// and the like."""
 CACHED_SHARE = 0.8
 """The largest share of the machine's memory for cached images."""
 DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError)
@@ -134,15 +132,12 @@ def _place(name: str, directory: str | Path | None) -> Path | str | None:
     """The directory as the loader takes it.
 
     Raises:
-        ValueError: if the loader cannot reach it.
+        ValueError, FileNotFoundError: if the loader cannot reach it.
     """
+    places.require(name, directory)
     if directory is None:
         return None
-    if "://" not in str(directory):
-        return Path(directory).expanduser()
-    if name not in REMOTE:
-        raise ValueError(f"The data set '{name}' must be in a directory of this machine. Received: {directory}")
-    return str(directory)
+    return str(directory) if "://" in str(directory) else Path(directory).expanduser()
 
 
 def cached(data: Data, cache: str) -> Data:

@@ -32,14 +32,15 @@ class Average:
         self._apart = [pair for pair in pairs if differs_between_replicas(pair[0])]
         self._common = [pair for pair in pairs if not differs_between_replicas(pair[0])]
 
-    def update(self, iteration: tf.Tensor) -> None:
+    def update(self, iteration: tf.Tensor, changed: tf.Tensor | bool = True) -> None:
         """Follows the network; in each replica, after its update.
 
         Args:
             iteration: int64 scalar; iterations done.
+            changed: bool scalar; whether the network did change.
         """
         done = tf.cast(iteration, tf.float32)
-        share = 1.0 - tf.minimum(self.momentum, (1.0 + done) / (10.0 + done))
+        share = tf.where(changed, 1.0 - tf.minimum(self.momentum, (1.0 + done) / (10.0 + done)), 0.0)
         for variable, average in self._apart:
             average.assign(average + share * (variable - average))
 

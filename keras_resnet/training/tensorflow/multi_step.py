@@ -70,8 +70,9 @@ def _whole(replica: Replica, strategy: tf.distribute.Strategy) -> Callable:
     """An iteration of one batch: (iterator, rate) to loss, misclassified images, and whether each replica is finite."""
 
     def train(images, labels, rate):
+        before = replica.statistics()
         loss, misclassified, gradients = replica.gradients(images, labels)
-        return loss, misclassified, replica.update(gradients, rate)
+        return loss, misclassified, replica.update(gradients, rate, before)
 
     def iteration(iterator, rate):
         images, labels = iterator.get_next()
@@ -103,8 +104,8 @@ def _in_parts(replica: Replica, strategy: tf.distribute.Strategy, parts: int) ->
             total.assign_add(gradient)
         return loss, misclassified
 
-    def finish(rate):
-        finite = replica.update([tf.identity(total) for total in sums], rate)
+    def finish(rate, before):
+        finite = replica.update([tf.identity(total) for total in sums], rate, before)
         for total in sums:
             total.assign(tf.zeros_like(total))
         return finite
@@ -115,8 +116,9 @@ def _in_parts(replica: Replica, strategy: tf.distribute.Strategy, parts: int) ->
             more = [strategy.reduce("SUM", result, axis=None) for result in results]
             return k + 1, loss + more[0], misclassified + more[1]
 
+        before = strategy.run(replica.statistics)
         zero = (0, tf.constant(0.0), tf.constant(0, tf.int64))
         _, loss, misclassified = tf.while_loop(lambda k, *_: k < parts, part, zero, parallel_iterations=1)
-        return loss, misclassified, strategy.run(finish, args=(rate,))
+        return loss, misclassified, strategy.run(finish, args=(rate, before))
 
     return iteration

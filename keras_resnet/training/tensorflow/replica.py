@@ -72,6 +72,17 @@ class Replica:
             parts["average"] = self.average.variables
         return parts
 
+    def statistics(self) -> list[tf.Tensor]:
+        """What the forward pass changes, as it is before an iteration that may overflow; nothing without a loss scale.
+
+        In each replica, as moving statistics differ.
+        """
+        return [tf.identity(variable.value) for variable in self._changed_by_forward_pass]
+
+    @property
+    def _changed_by_forward_pass(self) -> list[keras.Variable]:
+        return self.model.non_trainable_variables if self.loss_scale else []
+
     def gradients(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """The replica's share of the loss, its misclassified images, and its scaled gradients.
 
@@ -86,10 +97,18 @@ class Replica:
         gradients = tape.gradient(scaled, self.model.trainable_variables)
         return loss, tf.math.count_nonzero(losses.misclassified(logits, labels)), gradients
 
-    def update(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> tf.Tensor:
-        """Updates the weights, unless the summed gradients overflowed; returns whether they are finite.
+    def update(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor, before: Sequence[tf.Tensor] = ()) -> tf.Tensor:
+        """Updates the weights; if the summed gradients overflowed, nothing changes, the moving statistics included.
 
         Without a loss scale this is not checked: weights that are not finite are found before they are saved.
+
+        Args:
+            gradients: Of this replica.
+            rate: Learning rate.
+            before: What `statistics` gave before the iteration.
+
+        Returns:
+            Whether the gradients are finite, the same in all replicas.
         """
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync > 1:
@@ -101,8 +120,10 @@ class Replica:
         if self.global_clipnorm:
             gradients, _ = tf.clip_by_global_norm(gradients, self.global_clipnorm)
         context.merge_call(self._step, args=(list(gradients), rate, finite))
+        for variable, old in zip(self._changed_by_forward_pass, before, strict=True):
+            variable.assign(tf.where(finite, variable.value, old))
         if self.average:
-            self.average.update(self.optimizer.iterations.value)
+            self.average.update(self.optimizer.iterations.value, finite)
         return finite
 
     def _step(self, strategy: tf.distribute.Strategy, gradients, rate, finite) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resnet.data import places
 from keras_resnet.data.datasets import cifar, loading
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -72,7 +75,8 @@ def test_a_missing_data_set_says_how_to_get_it(tmp_path):
 
 
 def test_without_a_directory_tensorflow_datasets_own_is_searched(tmp_path, monkeypatch):
-    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path / "own"))
+    assert places.of_tensorflow_datasets() == Path(tfds.core.constants.DATA_DIR).expanduser()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "own"))
     with pytest.raises(FileNotFoundError, match=str(tmp_path / "own")):
         loading.load("cifar10")
 
@@ -103,7 +107,7 @@ def real(shared_data):
 
 
 def test_the_first_images_of_the_real_cifar10(real):
-    builder = tfds.builder_from_directory(cifar.find_version("cifar10", real))
+    builder = tfds.builder_from_directory(places.find_version("cifar10", real))
     first = cifar.read(builder, "train[:2000]")
     assert first.image_shape == (32, 32, 3)
     np.testing.assert_allclose(np.bincount(first.labels), [200] * 10, atol=50)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import small_trainings
 from keras_resnet.experiment.build import dtype_policy
 from keras_resnet.optimization.optimizers import SGD
 from keras_resnet.training.tensorflow import loss_scale, strategies
@@ -76,6 +77,45 @@ def test_an_overflow_on_one_device_stops_the_update_on_all(two_devices, overflow
     copies = [two_devices.experimental_local_results(v.value) for v in replica.model.variables]
     for first, second in copies:
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("parts", [1, *slow([2])])
+@pytest.mark.parametrize("devices", [1, *slow([2])])
+def test_an_overflow_leaves_all_that_is_kept_to_the_bit_and_halves_the_scale(
+    build, digit_batches, two_devices, devices, parts
+):
+    """Statistics, averages and momentums included; of two devices, the first alone overflows."""
+    strategy = two_devices if devices == 2 else strategies.one_device()
+    with dtype_policy("mixed_float16"):
+        replica = build(small_trainings.shallow, strategy, ema_momentum=0.9, loss_scale=True)
+    run = multi_step(replica, strategy=strategy, accumulation=parts)
+    size = small_trainings.GLOBAL_BATCH_SIZE // parts // devices
+    [images, labels], *_ = digit_batches().take(1).as_numpy_iterator()
+    # Images without a label have no gradient.
+    labels = np.where(np.arange(16) // size % devices == 0, labels, -1)
+
+    def make(replicas: int, **_) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices((images, labels.astype("int32"))).batch(size, True).repeat()
+
+    iterator = iter(strategies.batches(strategy, make))
+    everything = Variables(strategy, replica.variables)
+    run(iterator, tf.constant([0.1, 0.1]))
+    before = everything.read()
+    overflowing = np.float32(2.0**80)
+    replica.loss_scale.scale.assign(overflowing)
+    [loss], _ = run(iterator, tf.constant([0.1]))
+    after = everything.read()
+    assert np.isfinite(loss)
+    changed = {name for name, value in before.items() if not np.array_equal(value, after[name], equal_nan=True)}
+    counted = {name for name in before if name.endswith(("/iteration", "/learning_rate", "/finite_iterations"))}
+    assert changed - counted == {"loss_scale/scale"}
+    assert after["loss_scale/scale"] == overflowing / 2
+    assert after["loss_scale/finite_iterations"] == 0
+    assert any("moving_mean" in name for name in before) and any("momentum" in name for name in before)
+    replica.loss_scale.scale.assign(loss_scale.FIRST / 64)
+    run(iterator, tf.constant([0.1]))
+    moved = {name for name, value in everything.read().items() if not np.array_equal(value, after[name])}
+    assert {name for name in after if "moving" in name or "kernel" in name} <= moved
 
 
 def test_the_scale_changes_no_bit_of_float32():
