@@ -145,8 +145,7 @@ def result(
     plan: Plan, options: Options, networks: list[TrainedNetwork], data: Data, view: EvaluationView, scored: Scored
 ) -> dict[str, Any]:
     """The errors, and how they were measured, fit for JSON."""
-    from keras_resnet.models import input_normalization
-    from keras_resnet.training.tensorflow import strategies
+    from keras_resnet.models import compiled, input_normalization
 
     return {
         **asdict(scored.errors),
@@ -168,7 +167,7 @@ def result(
             for one in networks
         ],
         "class_names": list(data.class_names),
-        "environment": environment(strategies.device_names(strategies.one_device())),
+        "environment": environment([compiled.device()]),
     }
 
 

@@ -114,12 +114,13 @@ def heat_maps(
     trained: TrainedNetwork, images: np.ndarray, names: Sequence[str] | None, label: int | None, layer: str | None
 ) -> list[bytes]:
     """A PNG file for each image."""
+    import keras
     import numpy as np
-    import tensorflow as tf
 
     from keras_resnet.analysis import grad_cam, grad_cam_figure
+    from keras_resnet.models import compiled
 
-    scores = tf.nn.softmax(trained.network(images, training=False)).numpy()
+    scores = compiled.of_images(trained.network, keras.ops.softmax)(images)
     classes = scores.argmax(axis=1) if label is None else np.full(len(images), label)
     heat = grad_cam.heat_map(trained.network, images, classes, layer)
     titles = [

@@ -68,6 +68,7 @@ MODULES_APART: dict[str, frozenset[str] | None] = {
     "reporting.tensorboard": ANYTHING,
     "search.oracles": ANYTHING,
     "evaluation.ensembles": STANDARD_LIBRARY,
+    "evaluation.error_rates": STANDARD_LIBRARY,
     "evaluation.intervals": STANDARD_LIBRARY,
     "export.formats": STANDARD_LIBRARY,
     "inference.labelled_images": STANDARD_LIBRARY,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
+from keras_resnet.models.compiled import compiled
 from keras_resnet.optimization import losses
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.ndarray:
@@ -27,14 +32,14 @@ def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.nd
         RuntimeError: if another number of images was counted.
     """
 
-    @tf.function(autograph=False)
-    def classify(batch: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        return predicted(network(batch, training=False), labels)
+    def classify(models, batch, labels):
+        return predicted(models[0](batch), labels)
 
+    run = compiled(classify, [network], batches.element_spec)
     classes = network.output_shape[-1]
     counts = np.zeros([classes, classes], np.int64)
     for batch, labels in batches:
-        true, classified = labels.numpy(), classify(batch, labels).numpy()
+        true, classified = np.asarray(labels), run(batch, labels)
         counted = true >= 0
         np.add.at(counts, (true[counted], classified[counted]), 1)
     if counts.sum() != images:
@@ -42,7 +47,7 @@ def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.nd
     return counts
 
 
-def predicted(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+def predicted(logits: Any, labels: Any) -> Any:
     """The class of the largest logit; in a draw with the label, the other class, because a draw counts as wrong.
 
     Args:
@@ -52,10 +57,10 @@ def predicted(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 [batch]; -1 for images that fill up.
     """
-    own = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
-    largest = tf.where(tf.math.is_nan(logits), np.inf, logits)
-    other = tf.argmax(tf.where(own, -np.inf, largest), axis=-1, output_type=labels.dtype)
-    return tf.where(losses.misclassified(logits, labels), other, labels)
+    own = ops.expand_dims(labels, -1) == ops.arange(logits.shape[-1], dtype=labels.dtype)
+    largest = ops.where(ops.isnan(logits), np.inf, logits)
+    other = ops.cast(ops.argmax(ops.where(own, -np.inf, largest), axis=-1), labels.dtype)
+    return ops.where(losses.misclassified(logits, labels), other, labels)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from keras_resnet.models import compiled
 from keras_resnet.models.layers import Rematerialized
 
 
@@ -36,15 +36,15 @@ def layer_responses(network: keras.Model, batches: Iterable[np.ndarray]) -> list
         raise ValueError(f"`network` must have 3x3 convolutions of this package. {network.name!r} has none")
     measured = keras.Model(network.inputs, list(responses.values()))
     [image] = network.inputs
+    run = compiled.of_images(measured)
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec(image.shape, image.dtype)])
-    def sums(images: tf.Tensor) -> tf.Tensor:
+    def sums(images: np.ndarray) -> np.ndarray:
         """float64 [layers, 3]: numbers, their sum, and that of their squares."""
-        outputs = [tf.cast(output, tf.float64) for output in measured(images, training=False)]
-        return tf.stack([(tf.cast(tf.size(y), y.dtype), tf.reduce_sum(y), tf.reduce_sum(y**2)) for y in outputs])
+        outputs = (output.astype(np.float64) for output in run(images))
+        return np.array([(y.size, y.sum(), np.vdot(y, y)) for y in outputs])
 
     # Without images there is nothing to sum, and oneDNN's convolution of none has the shape of its input.
-    sums_of_batches = (sums(tf.cast(images, image.dtype)).numpy() for images in batches if len(images))
+    sums_of_batches = (sums(images.astype(image.dtype)) for images in batches if len(images))
     totals = sum(sums_of_batches, np.zeros([len(responses), 3]))
     count, total, squares = totals.T
     if not count.all():
