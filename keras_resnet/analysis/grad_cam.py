@@ -65,10 +65,12 @@ def localization_map(
     classes = np.asarray(classes)
     _check_classes(classes, (len(images), network.output_shape[-1]))
 
+    graph = keras.Model(network.input, network.output)  # computes each layer once, whatever the network rematerializes
+
     def logits_of_classes(added):
         """The sum of the images' logits, and the feature map, to which a value is added in each channel."""
         with _adding(network.get_layer(layer), added) as features:
-            logits = network(ops.convert_to_tensor(images), training=False)
+            logits = graph(ops.convert_to_tensor(images), training=False)
         of_class = ops.take_along_axis(logits, ops.convert_to_tensor(classes[:, None].astype("int32")), axis=1)
         return ops.sum(of_class), features[0]
 

@@ -9,7 +9,7 @@ from keras_resnet.models import input_normalization
 from keras_resnet.models.batch_norm_folding import fold_batch_norm
 from keras_resnet.models.layers import Rematerialized
 from keras_resnet.models.rebuilding import copied, is_functional, rebuilt
-from keras_resnet.models.residual_network import ResidualNetwork
+from keras_resnet.models.residual_network import ResidualNetwork, inner_layers
 
 
 def in_float32(network: ResidualNetwork, image_size: int | None = None) -> ResidualNetwork:
@@ -20,8 +20,13 @@ def in_float32(network: ResidualNetwork, image_size: int | None = None) -> Resid
         image_size: Side of its square images in pixels. Defaults to that of the network.
 
     Raises:
-        ValueError: if the network cannot take such images.
+        ValueError: if the network cannot take such images, or is quantized.
     """
+    if quantized := [layer.name for layer in inner_layers(network) if getattr(layer, "quantization_mode", None)]:
+        raise ValueError(
+            f"`network` must not be quantized, since what is exported computes in float32. Received: the quantized "
+            f"{', '.join(quantized)}. Give the network from before `quantize`"
+        )
     if network.data_format != "channels_last":
         raise ValueError(
             "`network` must have the channels last, which all runtimes compute on a CPU. Received: "
@@ -38,13 +43,14 @@ def in_float32(network: ResidualNetwork, image_size: int | None = None) -> Resid
 
 
 def exportable(
-    network: ResidualNetwork, *, fold: bool = False, preprocessing: bool = True, scores: bool = False
+    network: ResidualNetwork, *, fold: bool | None = None, preprocessing: bool = True, scores: bool = False
 ) -> keras.Model:
     """A network of other layers that computes the same.
 
     Args:
         network: As `in_float32` makes it.
-        fold: Whether convolutions do the batch normalization behind them.
+        fold: Whether convolutions do the batch normalization behind them. Defaults to False, and on torch to True, from
+            which exporters make several operations of each normalization.
         preprocessing: Whether images are normalized inside. If not, the input is float32 images that are normalized
             already, and has the same name.
         scores: Whether the softmax is taken.
@@ -53,6 +59,8 @@ def exportable(
         A network from images [batch, height, width, channels] to logits, or scores, float32 [batch, classes].
     """
     [image] = network.inputs
+    if fold is None:
+        fold = keras.backend.backend() == "torch"
 
     def replace(layer):
         if isinstance(layer, keras.layers.Normalization):

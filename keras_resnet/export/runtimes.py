@@ -66,7 +66,7 @@ def _openvino(path: Path, threads: int) -> Run:
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(path, "CPU", settings)
     # Not with the caller's own memory, which OpenVINO would go on to write its results into.
-    return lambda images: compiled(images, share_inputs=False, share_outputs=False)[0].copy()
+    return lambda images: compiled(images, share_inputs=False)[0]
 
 
 def _torch(path: Path, threads: int) -> Run:
