@@ -26,6 +26,7 @@ from cli.options import OfNetwork, OfOverwriting, OfSplit
 from keras_resnet import validation
 from keras_resnet.host import files, outputs
 from keras_resnet.inference import labelled_images
+from keras_resnet.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +64,8 @@ def find_mistakes(options: Options) -> int:
     """Counts, writes, and prints."""
     outputs.check_directory(options.output)
     outputs.check_vacant([options.output / name for name in FILES], overwrite=options.overwrite)
+    if not RunDirectory(Path(options.network)).recipe.is_file() and Path(options.network).exists():
+        labelled_images.require(options.network, options.preprocessing, dataset=options.dataset)
     trained = pictures.load(options)
     data = load_data(trained, options)
     counts = count(trained, data, options)

@@ -81,6 +81,7 @@ def place(tmp_path_factory) -> Path:
             for index in range(count):
                 image = smooth(40 + 5 * number, 70 - 6 * index, seed=10 * number + index)
                 (folder / f"{index}.png").write_bytes(tf.io.encode_png(image).numpy())
+    (place / "weights.pth").touch()
     for seed, name in enumerate("ab"):
         write_run(place / name, place / "pictures", seed=seed)
     return place
@@ -212,7 +213,18 @@ def test_an_earlier_result_is_replaced_only_if_it_may_be(run, capsys):
     [
         ("PLACE/nowhere --dataset folder --output OUT", "There is no file or directory"),
         ("PLACE/a/model.keras --output OUT", "`dataset` must be one of digits, cifar10"),
-        ("PLACE/a/model.keras --dataset folder", "`output` must name a directory"),
+        ("PLACE/a/model.keras --dataset folder", "`output` must be a directory for what is written: "),
+        (
+            "PLACE/a/model.keras",
+            "folder, and `output` a directory for what is written: PLACE/a/model.keras is no run, which would tell "
+            "(--dataset, --output)",
+        ),
+        (
+            "PLACE/weights.pth",
+            "PLACE/weights.pth is no run, which would tell. `preprocessing`, too, must be given for a file that does "
+            "not say how images are normalized (--dataset, --output, --preprocessing)",
+        ),
+        ("PLACE/none.pth", "There is no file or directory PLACE/none.pth"),
         ("PLACE/a --ensemble PLACE/b", "`output` must name a directory"),
         ("PLACE/a --output PLACE/a/recipe.json", "recipe.json is a file. Choose another `output` (--output)"),
         ("PLACE/a --view 5-crop", "Received: view='5-crop'. Did you mean '10-crop'? (--view)"),
@@ -236,7 +248,7 @@ def test_what_can_be_refused_without_tensorflow_is(place, tmp_path, capsys, monk
         monkeypatch.setattr(evaluate.startup, "loading", lambda: pytest.fail("TensorFlow was loaded"))
     before = everything(place)
     words = arguments.replace("PLACE", str(place)).replace("OUT", str(tmp_path / "out")).split()
-    assert message in refusal(capsys, *words)
+    assert message.replace("PLACE", str(place)) in refusal(capsys, *words)
     assert everything(place) == before and not (tmp_path / "out").exists()
 
 
