@@ -70,7 +70,7 @@ def evaluate(options: Options) -> int:
         scored = score(models, view, data, split.size)
         plan.predictions.unlink(missing_ok=True)
         if options.predictions:
-            files.write(plan.predictions, table_of(scored), outputs.remedy())
+            files.write(plan.predictions, table_of(scored, getattr(split, "paths", ())), outputs.remedy())
         measured = result(plan, options, networks, data, view, scored)
         results.write(plan.result, measured, results.EVALUATION, outputs.remedy())
     except (ValueError, OSError, RuntimeError) as error:
@@ -171,15 +171,31 @@ def result(
     }
 
 
-def table_of(scored: Scored) -> bytes:
-    """The largest scores of every image as CSV."""
+def table_of(scored: Scored, paths: Sequence[str] = ()) -> bytes:
+    """The largest scores of every image as CSV, with its file where it has one."""
     ranks = range(1, scored.classes.shape[1] + 1)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["index", "label", *(f"class_{rank}" for rank in ranks), *(f"score_{rank}" for rank in ranks)])
+    table.writerow(
+        [
+            "index",
+            "label",
+            *(f"class_{rank}" for rank in ranks),
+            *(f"score_{rank}" for rank in ranks),
+            *["file"] * bool(paths),
+        ]
+    )
     for index, label in enumerate(scored.labels):
-        table.writerow([index, label, *scored.classes[index], *(f"{score:.6g}" for score in scored.scores[index])])
-    return text.getvalue().encode()
+        table.writerow(
+            [
+                index,
+                label,
+                *scored.classes[index],
+                *(f"{score:.6g}" for score in scored.scores[index]),
+                *paths[index : index + 1],
+            ]
+        )
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def report(plan: Plan, options: Options, scored: Scored) -> str:

@@ -170,6 +170,8 @@ def test_predictions_are_in_the_order_of_the_split_with_the_largest_first(place,
     scores = tf.nn.softmax(keras.saving.load_model(place / "a" / "model.keras")(images)).numpy()
     assert [int(row["index"]) for row in rows] == list(range(12))
     assert [int(row["label"]) for row in rows] == labels.tolist()
+    assert [CLASSES.index(Path(row["file"]).parent.name) for row in rows] == labels.tolist()
+    assert len({row["file"] for row in rows}) == 12 and all(Path(row["file"]).is_file() for row in rows)
     for row, each in zip(rows, scores, strict=True):
         order = np.argsort(-each)[:5]
         assert [int(row[f"class_{rank}"]) for rank in range(1, 6)] == order.tolist()
