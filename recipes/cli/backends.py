@@ -42,12 +42,12 @@ def check(program: str) -> None:
     """Refuses a backend that a program does not run on, or that is not installed, before anything is loaded.
 
     Args:
-        program: A key of `PROGRAMS`.
+        program: A key of `PROGRAMS`; any other runs on every backend.
 
     Raises:
         ValueError: naming the backends that it runs on.
     """
-    known, name = PROGRAMS[program], chosen()
+    known, name = PROGRAMS.get(program), chosen()
     if known is None:
         return
     if name not in known:
@@ -60,7 +60,7 @@ def check(program: str) -> None:
 
 
 def program_of(work: Callable) -> str:
-    """The key of `PROGRAMS` of a program's function."""
+    """The name of the file that a program's function is in."""
     return Path(work.__code__.co_filename).stem
 
 
