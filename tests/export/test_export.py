@@ -82,6 +82,13 @@ def test_folding_leaves_no_normalization_and_the_outputs(network):
     assert difference(network, folded, comparison.pictures(network, 4)) < 1e-5
 
 
+def test_on_torch_it_is_folded_unless_it_must_not_be(network, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    for fold, kept in ((None, False), (False, True)):
+        layers = inner_layers(preparation.exportable(network, fold=fold))
+        assert any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers) is kept
+
+
 OF_EACH_PIXEL = np.random.default_rng(0).uniform(90, 150, (8, 8, 3))
 
 
