@@ -201,6 +201,7 @@ def compare(name: str, side: Side, network: ResidualNetwork, folder: Path | None
     """Whether the network and another framework with a side's weights have the same logits, which is also printed."""
     import numpy as np
 
+    from keras_resnet.models import compiled
     from keras_resnet.models.preprocessing import preprocess_input
     from keras_resnet.models.reference_logits import REFERENCES
 
@@ -218,7 +219,7 @@ def compare(name: str, side: Side, network: ResidualNetwork, folder: Path | None
     except ImportError as error:  # such as keras_hub where a package that it needs is missing
         print(f"{name}    {side.layout}: not compared, since {error.name} is not installed")
         return True
-    ours = np.array(network(images, training=False))
+    ours = compiled.of_images(network)(images)
     difference = float(np.abs(ours - theirs).max() / np.ptp(theirs))
     same = int((ours.argmax(-1) == theirs.argmax(-1)).sum())
     print(

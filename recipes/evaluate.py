@@ -70,7 +70,7 @@ def evaluate(options: Options) -> int:
         scored = score(models, view, data, split.size)
         plan.predictions.unlink(missing_ok=True)
         if options.predictions:
-            files.write(plan.predictions, table_of(scored), outputs.remedy())
+            files.write(plan.predictions, table_of(scored, getattr(split, "paths", ())), outputs.remedy())
         measured = result(plan, options, networks, data, view, scored)
         results.write(plan.result, measured, results.EVALUATION, outputs.remedy())
     except (ValueError, OSError, RuntimeError) as error:
@@ -145,8 +145,7 @@ def result(
     plan: Plan, options: Options, networks: list[TrainedNetwork], data: Data, view: EvaluationView, scored: Scored
 ) -> dict[str, Any]:
     """The errors, and how they were measured, fit for JSON."""
-    from keras_resnet.models import input_normalization
-    from keras_resnet.training.tensorflow import strategies
+    from keras_resnet.models import compiled, input_normalization
 
     return {
         **asdict(scored.errors),
@@ -168,19 +167,35 @@ def result(
             for one in networks
         ],
         "class_names": list(data.class_names),
-        "environment": environment(strategies.device_names(strategies.one_device())),
+        "environment": environment([compiled.device()]),
     }
 
 
-def table_of(scored: Scored) -> bytes:
-    """The largest scores of every image as CSV."""
+def table_of(scored: Scored, paths: Sequence[str] = ()) -> bytes:
+    """The largest scores of every image as CSV, with its file where it has one."""
     ranks = range(1, scored.classes.shape[1] + 1)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["index", "label", *(f"class_{rank}" for rank in ranks), *(f"score_{rank}" for rank in ranks)])
+    table.writerow(
+        [
+            "index",
+            "label",
+            *(f"class_{rank}" for rank in ranks),
+            *(f"score_{rank}" for rank in ranks),
+            *["file"] * bool(paths),
+        ]
+    )
     for index, label in enumerate(scored.labels):
-        table.writerow([index, label, *scored.classes[index], *(f"{score:.6g}" for score in scored.scores[index])])
-    return text.getvalue().encode()
+        table.writerow(
+            [
+                index,
+                label,
+                *scored.classes[index],
+                *(f"{score:.6g}" for score in scored.scores[index]),
+                *paths[index : index + 1],
+            ]
+        )
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def report(plan: Plan, options: Options, scored: Scored) -> str:
@@ -188,9 +203,10 @@ def report(plan: Plan, options: Options, scored: Scored) -> str:
     errors, intervals = scored.errors, scored.intervals
     together = f", {len(plan.sources)} networks together" if len(plan.sources) > 1 else ""
     lines = [f"{options.view} on {errors.images:,} {options.split} images of {plan.dataset}{together}"]
-    for name, error in (("top-1", errors.top1_error), ("top-5", errors.top5_error)):
-        low, high = intervals[name.replace("-", "")]
-        lines.append(f"{name} error {error:7.2f}%   95% interval {low:.2f}% … {high:.2f}%")
+    for k, error in {1: errors.top1_error, 5: errors.top5_error}.items():
+        if error is not None:
+            low, high = intervals[f"top{k}"]
+            lines.append(f"top-{k} error {error:7.2f}%   95% interval {low:.2f}% … {high:.2f}%")
     lines += [f"cross-entropy {errors.loss:.4f}", f"result {plan.result}"]
     return "\n".join(lines + [f"predictions {plan.predictions}"] * options.predictions)
 

@@ -61,9 +61,14 @@ def explain(options: Options) -> int:
     names = pictures.class_names(trained, own_names)
     label = None if options.label is None else find_class(options.label, names, trained.network.output_shape[-1])
     written = targets(options.pictures, options.output, overwrite=options.overwrite)
+    import keras
+
+    from keras_resnet.models import compiled
+
     faults: list[str] = []
+    score = compiled.of_images(trained.network, keras.ops.softmax)
     for paths, images in pictures.batches(trained, list(written), BATCH_SIZE, faults):
-        maps = heat_maps(trained, images, names, label, options.layer)
+        maps = heat_maps(trained, images, score(images), names, label, options.layer)
         for path, content in zip(paths, maps, strict=True):
             with files.naming_file(written[path], outputs.remedy()):
                 written[path].parent.mkdir(parents=True, exist_ok=True)
@@ -109,15 +114,18 @@ def targets(given: Sequence[Path], output: Path, *, overwrite: bool) -> dict[Pat
 
 
 def heat_maps(
-    trained: TrainedNetwork, images: np.ndarray, names: Sequence[str] | None, label: int | None, layer: str | None
+    trained: TrainedNetwork,
+    images: np.ndarray,
+    scores: np.ndarray,
+    names: Sequence[str] | None,
+    label: int | None,
+    layer: str | None,
 ) -> list[bytes]:
     """A PNG file for each image."""
     import numpy as np
-    import tensorflow as tf
 
     from keras_resnet.analysis import grad_cam, grad_cam_figure
 
-    scores = tf.nn.softmax(trained.network(images, training=False)).numpy()
     classes = scores.argmax(axis=1) if label is None else np.full(len(images), label)
     heat = grad_cam.heat_map(trained.network, images, classes, layer)
     titles = [

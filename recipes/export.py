@@ -32,13 +32,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from benchmarks import interleaved
 from cli import command_line, program, refusal, startup
 from cli.options import OfOverwriting, Preprocessing
+from keras_resnet.export import formats
 from keras_resnet.export.formats import FORMATS, Format
 from keras_resnet.host import files, outputs, processors
 
@@ -58,12 +59,12 @@ class Options(OfOverwriting):
 
     source: Annotated[Positional[Path], arg(metavar="SOURCE")]
     """The directory of a run, a .keras file, or weights."""
-    format: Literal["saved-model", "onnx", "litert", "openvino", "torch"]
+    format: Annotated[str, arg(metavar="{" + ",".join(FORMATS) + "}")]
     """What to write."""
     output: Path
     """The file, or for saved-model the folder."""
     fold: bool = False
-    """Fold batch normalization into the convolutions."""
+    """Fold batch normalization into the convolutions; torch always does."""
     normalization: bool = True
     """Normalize images inside."""
     preprocessing: Preprocessing | None = None
@@ -76,6 +77,7 @@ class Options(OfOverwriting):
     """End in the softmax."""
 
     def _check(self) -> None:
+        formats.check(self.format)
         self._at_least(1, "image_size", "batch_size")
 
 
@@ -95,7 +97,8 @@ def work(options: Options) -> int:
     """
     output, form = options.output, FORMATS[options.format]
     check(output, form, options)
-    # The runtimes compute on the CPU in float32; a GPU would round otherwise. They start from TensorFlow's network.
+    # The runtimes compute on the CPU in float32; a GPU would round otherwise. TensorFlow writes every format, whatever
+    # backend the network was trained on.
     os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow")
     with startup.loading():
         from keras_resnet.inference import trained_network
@@ -141,14 +144,15 @@ def export(source: TrainedNetwork, path: Path, options: Options) -> dict[str, An
     network = preparation.in_float32(source.network, options.image_size)
     mean, deviation = preparation.normalization(network)
     inside = options.normalization
-    exported = preparation.exportable(network, fold=options.fold, preprocessing=inside, scores=options.scores)
+    fold = options.fold or FORMATS[options.format].folds
+    exported = preparation.exportable(network, fold=fold, preprocessing=inside, scores=options.scores)
     writers.write(exported, options.format, path, options.batch_size)
     [image], classes = exported.inputs, exported.output_shape[1]
     outside = {"mean": mean.tolist(), "deviation": deviation.tolist()}
     return {
         "source": str(source.source),
         "format": options.format,
-        "folded": options.fold,
+        "folded": fold,
         "input": {
             "shape": [options.batch_size, *image.shape[1:]],
             "dtype": image.dtype,

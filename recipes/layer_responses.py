@@ -46,8 +46,8 @@ class Options(OfData, OfOverwriting):
 
     sources: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN_OR_WEIGHTS …", help_behavior_hint="(one or more)")]
     """Directories of finished runs, .keras files, or weights."""
-    output: Path
-    """The directory for the pictures and the table."""
+    output: Path | None = None
+    """The directory for the pictures and the table; must be given."""
     images: int = 1000
     """The first images, at most so many."""
     batch_size: int = 100
@@ -92,11 +92,13 @@ def check(options: Options) -> None:
     Raises:
         ValueError, OSError: saying what to change.
     """
-    outputs.check_directory(options.output)
-    outputs.check_vacant([options.output / name for name in FILES], overwrite=options.overwrite)
     for source in options.sources:
         if not RunDirectory(Path(source)).recipe.is_file():
-            labelled_images.require_dataset(options.dataset, source)
+            labelled_images.require(source, options.preprocessing, dataset=options.dataset, output=options.output)
+    if options.output is None:
+        raise ValueError("`output` must be a directory for the pictures and the table. Received: none")
+    outputs.check_directory(options.output)
+    outputs.check_vacant([options.output / name for name in FILES], overwrite=options.overwrite)
     if doubled := {source for source in options.sources if options.sources.count(source) > 1}:
         raise ValueError(f"A network must be named once. Received several times: {', '.join(sorted(doubled))}")
 

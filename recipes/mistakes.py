@@ -3,11 +3,14 @@
     python recipes/mistakes.py runs/digits                                                  a run, on its own data
     python recipes/mistakes.py resnet20.th --preprocessing torch --dataset cifar10 --data-directory DIR --output errors
 
-Prints the worst classes and the most frequent confusions, and writes to OUTPUT all of them:
+Prints the worst classes, the most frequent confusions and the surest mistakes, and writes to OUTPUT all of them:
 
     confusion.csv and .png   images by true class (rows) and predicted class (columns)
     classes.csv              the error of each class, the worst first
     confusions.csv           true class, predicted class and images, the most frequent first
+    mistakes.csv and .png    each mistaken image, its classes and their scores, the surest first; the first 20 drawn
+
+An image is named by its file, where it has one, or else by its number in the split, from 0 on.
 
 Files that are there already are refused, unless --overwrite is added.
 """
@@ -19,23 +22,41 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from cli import command_line, pictures, program, startup
+from cli import command_line, pictures, program, startup, text
 from cli.options import OfNetwork, OfOverwriting, OfSplit
 from keras_resnet import validation
 from keras_resnet.host import files, outputs
 from keras_resnet.inference import labelled_images
+from keras_resnet.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from keras_resnet.analysis.confusion import Classified
     from keras_resnet.data.datasets.loading import Data
+    from keras_resnet.data.splits import Split
     from keras_resnet.inference.trained_network import TrainedNetwork
 
-FILES = ("confusion.csv", "confusion.png", "classes.csv", "confusions.csv")
+FILES = ("confusion.csv", "confusion.png", "classes.csv", "confusions.csv", "mistakes.csv", "mistakes.png")
 SHOWN = 10
 """Rows that are printed of a table."""
+
+
+class Mistake(NamedTuple):
+    """An image that is mistaken."""
+
+    index: int
+    """In the split."""
+    image: str
+    """Its file, or else the index."""
+    label: int
+    predicted: int
+    score: float
+    """Of the predicted class, 0 to 1."""
+    label_score: float
+    """Of the true class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,16 +84,24 @@ def find_mistakes(options: Options) -> int:
     """Counts, writes, and prints."""
     outputs.check_directory(options.output)
     outputs.check_vacant([options.output / name for name in FILES], overwrite=options.overwrite)
+    if not RunDirectory(Path(options.network)).recipe.is_file() and Path(options.network).exists():
+        labelled_images.require(options.network, options.preprocessing, dataset=options.dataset)
     trained = pictures.load(options)
     data = load_data(trained, options)
-    counts = count(trained, data, options)
+    found = classify(trained, data, options)
+    names = tuple(map(text.readable, data.class_names))
+    counts, mistakes = found.counts(len(names)), listed(found, data.splits[options.split])
     title = f"{trained.source.absolute().name}, {options.split} images"
-    contents = tables(counts, data.class_names) | {"confusion.png": picture(counts, data.class_names, title)}
+    contents = tables(counts, data.class_names) | {
+        "confusion.png": picture(counts, names, title),
+        "mistakes.csv": mistakes_table(mistakes, data.class_names),
+        "mistakes.png": mistakes_picture(mistakes, data.splits[options.split], names, title),
+    }
     with files.naming_file(options.output, outputs.remedy()):
         options.output.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         files.write(options.output / name, contents[name], outputs.remedy())
-    print(f"{summary(counts, data.class_names)}\n\nall of it is in {options.output}")
+    print(f"{summary(counts, names)}{mistakes_summary(mistakes, names)}\n\nall of it is in {options.output}")
     return 0
 
 
@@ -88,8 +117,8 @@ def load_data(trained: TrainedNetwork, options: Options) -> Data:
     return data
 
 
-def count(trained: TrainedNetwork, data: Data, options: Options) -> np.ndarray:
-    """int64 [true classes, predicted classes] of a split."""
+def classify(trained: TrainedNetwork, data: Data, options: Options) -> Classified:
+    """What the network makes of each image of the split."""
     from keras_resnet.analysis import confusion
     from keras_resnet.data.batches import evaluation_batches
     from keras_resnet.data.datasets import loading
@@ -97,7 +126,23 @@ def count(trained: TrainedNetwork, data: Data, options: Options) -> np.ndarray:
     split = data.splits[options.split]
     print(f"{split.size:,} {options.split} images ({split.view}) …", flush=True)
     with loading.naming_damaged_images(data):
-        return confusion.matrix(trained.network, evaluation_batches(split, batch_size=options.batch_size), split.size)
+        return confusion.classify(trained.network, evaluation_batches(split, batch_size=options.batch_size), split.size)
+
+
+def listed(found: Classified, split: Split) -> list[Mistake]:
+    """The images that are mistaken, the surest mistake first."""
+    files = getattr(split, "paths", None)
+    return [
+        Mistake(
+            int(index),
+            files[index] if files else str(index),
+            int(found.labels[index]),
+            int(found.predicted[index]),
+            float(found.scores[index]),
+            float(found.label_scores[index]),
+        )
+        for index in found.mistakes()
+    ]
 
 
 def tables(counts: np.ndarray, names: Sequence[str]) -> dict[str, bytes]:
@@ -118,11 +163,20 @@ def tables(counts: np.ndarray, names: Sequence[str]) -> dict[str, bytes]:
     }
 
 
+def mistakes_table(mistakes: Iterable[Mistake], names: Sequence[str]) -> bytes:
+    """The list of mistaken images as CSV."""
+    return as_csv(
+        ["image", "true class", "predicted class", "score of the predicted class", "score of the true class"],
+        ([m.image, names[m.label], names[m.predicted], f"{m.score:.4f}", f"{m.label_score:.4f}"] for m in mistakes),
+    )
+
+
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A CSV file."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue().encode()
+    """A CSV file. Where it is not ASCII alone, a byte order mark tells spreadsheets that it is UTF-8."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+    content = stream.getvalue()
+    return content.encode("utf-8" if content.isascii() else "utf-8-sig", errors="backslashreplace")
 
 
 def picture(counts: np.ndarray, names: Sequence[str], title: str) -> bytes:
@@ -130,6 +184,64 @@ def picture(counts: np.ndarray, names: Sequence[str], title: str) -> bytes:
     from keras_resnet.analysis import confusion_figure
 
     return confusion_figure.draw(counts, names, title)
+
+
+def mistakes_picture(mistakes: Sequence[Mistake], split: Split, names: Sequence[str], title: str) -> bytes:
+    """The surest mistakes, drawn as the network sees them."""
+    from keras_resnet.analysis import mistakes_figure
+
+    shown = mistakes[: mistakes_figure.SHOWN]
+    captions = [
+        f"{short(text.readable(Path(m.image).name))}\n{short(names[m.label])}\n"
+        f"taken for {short(names[m.predicted])}, {100 * m.score:.1f}%"
+        for m in shown
+    ]
+    some = f", the surest {len(shown)}" if len(shown) < len(mistakes) else ""
+    return mistakes_figure.draw(
+        pixels(split, [m.index for m in shown]),
+        captions,
+        f"{title}: {len(mistakes):,} mistake{'s' * (len(mistakes) != 1)}{some}",
+    )
+
+
+def short(name: str) -> str:
+    """A name with its end left out, where it would run into the next column."""
+    return name if len(name) <= 24 else f"{name[:23]}…"
+
+
+def pixels(split: Split, indices: Sequence[int]) -> list[np.ndarray]:
+    """Some images of a split, uint8 [height, width, channels] each, as evaluation shows them."""
+    import tensorflow as tf
+
+    if not indices:
+        return []
+    elements = tf.data.Dataset.from_tensor_slices(list(map(int, indices))).map(
+        lambda index: (tf.cast(index, tf.int64), tf.zeros([0]))
+    )
+    [(images, _)] = split.batches(elements, len(indices), (), padding=0, drop_remainder=False).as_numpy_iterator()
+    return list(images)
+
+
+def mistakes_summary(mistakes: Sequence[Mistake], names: Sequence[str]) -> str:
+    """The surest mistakes, to be read; nothing where there are none."""
+    if not mistakes:
+        return ""
+    rows = [
+        (
+            text.readable(m.image),
+            names[m.label],
+            names[m.predicted],
+            f"{100 * m.score:.2f}%",
+            f"{100 * m.label_score:.2f}%",
+        )
+        for m in mistakes[:SHOWN]
+    ]
+    head = ("surest mistakes", "true class", "taken for", "score", "of the true class")
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]
+    return "\n".join(["\n", *lines])
 
 
 def summary(counts: np.ndarray, names: Sequence[str]) -> str:

@@ -82,17 +82,15 @@ def predictions(
     Raises:
         ValueError: if a score is not a number.
     """
+    import keras
     import numpy as np
-    import tensorflow as tf
 
+    from keras_resnet.models import compiled
     from keras_resnet.models.preprocessing import decode_predictions
 
-    network = trained.network
-    images = tf.TensorSpec([None, *network.image_shape], tf.uint8)
-    # Of any number of images, so that the last batch is not traced again.
-    scores = tf.function(lambda batch: tf.nn.softmax(network(batch, training=False)), [images], autograph=False)
+    scores = compiled.of_images(trained.network, keras.ops.softmax)
     for usable, batch in pictures.batches(trained, paths, batch_size, faults):
-        found = scores(batch).numpy()
+        found = scores(batch)
         if not np.isfinite(found).all():
             raise ValueError(f"{trained.source} is a broken network: its scores are not numbers")
         yield from zip(usable, decode_predictions(found, names, top), strict=True)

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli import program, recipe_line, refusal, startup
+from cli import backends, program, recipe_line, refusal, startup
 from keras_resnet.config.recipe import hyperparameters_of
 from keras_resnet.data import places
 from keras_resnet.host import outputs
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recipe, run = recipe_line.read(sys.argv[1:] if arguments is None else arguments, __doc__)
     directory = RunDirectory(run.directory_for(recipe))
     try:
+        backends.check("train")
         if run.strategy not in ("multi_worker", "auto"):  # where there are other processes, only worker 0 looks
             directory.check(
                 recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes, read=hyperparameters_of

@@ -69,6 +69,7 @@ MODULES_APART: dict[str, frozenset[str] | None] = {
     "search.oracles": ANYTHING,
     "data.places": STANDARD_LIBRARY,
     "evaluation.ensembles": STANDARD_LIBRARY,
+    "evaluation.error_rates": STANDARD_LIBRARY,
     "evaluation.intervals": STANDARD_LIBRARY,
     "export.formats": STANDARD_LIBRARY,
     "inference.labelled_images": STANDARD_LIBRARY,

@@ -3,21 +3,83 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
+from keras_resnet.models.compiled import compiled
 from keras_resnet.optimization import losses
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Every image of a split as a network classifies it, in the order of the split.
+
+    Attributes:
+        labels: int32 [images].
+        predicted: int32 [images], as `predicted` decides.
+        scores: float32 [images], of the predicted class, 0 to 1.
+        label_scores: float32 [images], of the label.
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    scores: np.ndarray
+    label_scores: np.ndarray
+
+    def counts(self, classes: int) -> np.ndarray:
+        """The confusion matrix, int64 [classes, classes]: see `matrix`."""
+        counts = np.zeros([classes, classes], np.int64)
+        np.add.at(counts, (self.labels, self.predicted), 1)
+        return counts
+
+    def mistakes(self) -> np.ndarray:
+        """The indices of the images that are mistaken, the surest mistake first."""
+        wrong = np.flatnonzero(self.labels != self.predicted)
+        return wrong[np.argsort(-self.scores[wrong], kind="stable")]
+
+
+def classify(network: keras.Model, batches: tf.data.Dataset, images: int) -> Classified:
+    """Classifies every image of a split.
+
+    Args:
+        network: From uint8 images [batch, height, width, channels] to logits [batch, classes].
+        batches: As `data.batches.evaluation_batches` makes them.
+        images: How many they must hold.
+
+    Raises:
+        RuntimeError: if another number of images was counted.
+    """
+
+    def measure(models, batch, labels):
+        logits = ops.cast(models[0](batch), "float32")
+        found, scores = predicted(logits, labels), ops.softmax(logits)
+
+        def of_class(number):
+            return ops.take_along_axis(scores, ops.expand_dims(ops.maximum(number, 0), -1), axis=-1)[:, 0]
+
+        return labels, found, of_class(found), of_class(labels)
+
+    run = compiled(measure, [network], batches.element_spec)
+    rows = [[column[columns[0] >= 0] for column in columns] for columns in (run(*batch) for batch in batches)]
+    found = Classified(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+    if len(found.labels) != images:
+        raise RuntimeError(f"{len(found.labels)} images were counted, but the split has {images}")
+    return found
 
 
 def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.ndarray:
     """Counts the images of each class by the class that the network predicts.
 
     Args:
-        network: From uint8 images [batch, height, width, channels] to logits [batch, classes].
-        batches: As `data.batches.evaluation_batches` makes them.
-        images: How many they must hold.
+        network: As for `classify`, like the other arguments.
+        batches: As for `classify`.
+        images: As for `classify`.
 
     Returns:
         int64 [classes, classes]: rows are true classes, columns predicted ones. What is off the diagonal is the top-1
@@ -26,23 +88,10 @@ def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.nd
     Raises:
         RuntimeError: if another number of images was counted.
     """
-
-    @tf.function(autograph=False)
-    def classify(batch: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        return predicted(network(batch, training=False), labels)
-
-    classes = network.output_shape[-1]
-    counts = np.zeros([classes, classes], np.int64)
-    for batch, labels in batches:
-        true, classified = labels.numpy(), classify(batch, labels).numpy()
-        counted = true >= 0
-        np.add.at(counts, (true[counted], classified[counted]), 1)
-    if counts.sum() != images:
-        raise RuntimeError(f"{counts.sum()} images were counted, but the split has {images}")
-    return counts
+    return classify(network, batches, images).counts(network.output_shape[-1])
 
 
-def predicted(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+def predicted(logits: Any, labels: Any) -> Any:
     """The class of the largest logit; in a draw with the label, the other class, because a draw counts as wrong.
 
     Args:
@@ -52,10 +101,10 @@ def predicted(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 [batch]; -1 for images that fill up.
     """
-    own = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
-    largest = tf.where(tf.math.is_nan(logits), np.inf, logits)
-    other = tf.argmax(tf.where(own, -np.inf, largest), axis=-1, output_type=labels.dtype)
-    return tf.where(losses.misclassified(logits, labels), other, labels)
+    own = ops.expand_dims(labels, -1) == ops.arange(logits.shape[-1], dtype=labels.dtype)
+    largest = ops.where(ops.isnan(logits), np.inf, logits)
+    other = ops.cast(ops.argmax(ops.where(own, -np.inf, largest), axis=-1), labels.dtype)
+    return ops.where(losses.misclassified(logits, labels), other, labels)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from keras_resnet import validation
+from keras_resnet.models import compiled
 from keras_resnet.models.residual_network import ResidualNetwork
 
 
@@ -55,18 +60,80 @@ def localization_map(
         Selvaraju et al., 2017, Equations 1 and 2.
     """
     layer = _checked(network, layer)
-    both = keras.Model(network.input, [network.get_layer(layer).output, network.output])
+    if classes is None:
+        classes = compiled.of_images(network, lambda logits: ops.argmax(logits, axis=-1))(images)
+    classes = np.asarray(classes)
+    _check_classes(classes, (len(images), network.output_shape[-1]))
+
+    graph = keras.Model(network.input, network.output)  # computes each layer once, whatever the network rematerializes
+
+    def logits_of_classes(added):
+        """The sum of the images' logits, and the feature map, to which a value is added in each channel."""
+        with _adding(network.get_layer(layer), added) as features:
+            logits = graph(ops.convert_to_tensor(images), training=False)
+        of_class = ops.take_along_axis(logits, ops.convert_to_tensor(classes[:, None].astype("int32")), axis=1)
+        return ops.sum(of_class), features[0]
+
+    nothing = ops.zeros((len(images), 1, 1, network.get_layer(layer).output.shape[-1]), "float32")
+    # What is added everywhere in a channel changes the logit by the sum of the gradient over all positions.
+    sums, features = (
+        ops.convert_to_numpy(ops.cast(found, "float32"))
+        for found in GRADIENTS[keras.backend.backend()](logits_of_classes, nothing)
+    )
+    weights = sums / (features.shape[1] * features.shape[2])
+    return np.maximum((weights * features).sum(axis=-1), 0)
+
+
+@contextlib.contextmanager
+def _adding(layer: keras.layers.Layer, added: Any) -> Iterator[list]:
+    """While open, the output of a layer has something added, and is noted in the list."""
+    noted, call = [], layer.call
+
+    def call_and_add(*arguments, **options):
+        output = call(*arguments, **options)
+        noted.append(output + ops.cast(ops.broadcast_to(added, ops.shape(output)), output.dtype))
+        return noted[-1]
+
+    layer.call = call_and_add
+    try:
+        yield noted
+    finally:
+        del layer.call
+
+
+Function = Callable[[Any], tuple[Any, Any]]
+"""From a tensor to a number, and another tensor."""
+
+
+def _tensorflow_gradient(function: Function, at: Any) -> tuple[Any, Any]:
+    import tensorflow as tf
+
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        # All feature maps depend on it, also in a network that is frozen.
-        tape.watch(network.get_layer("conv1_conv").kernel.value)
-        features, logits = both(images, training=False)
-        if classes is None:
-            classes = tf.argmax(logits, axis=-1).numpy()
-        _check_classes(np.asarray(classes), logits.shape)
-        chosen = tf.gather(logits, classes, axis=1, batch_dims=1)
-    gradient = tape.gradient(chosen, features, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    weights = tf.reduce_mean(tf.cast(gradient, tf.float32), axis=(1, 2), keepdims=True)
-    return tf.nn.relu(tf.reduce_sum(weights * tf.cast(features, tf.float32), axis=-1)).numpy()
+        tape.watch(at)
+        value, more = function(at)
+    return tape.gradient(value, at), more
+
+
+def _jax_gradient(function: Function, at: Any) -> tuple[Any, Any]:
+    import jax
+
+    return jax.grad(function, has_aux=True)(at)
+
+
+def _torch_gradient(function: Function, at: Any) -> tuple[Any, Any]:
+    import torch
+
+    with torch.enable_grad():
+        value, more = function(at.requires_grad_())
+    return torch.autograd.grad(value, at)[0], more.detach()
+
+
+GRADIENTS: dict[str, Callable[[Function, Any], tuple[Any, Any]]] = {
+    "tensorflow": _tensorflow_gradient,
+    "jax": _jax_gradient,
+    "torch": _torch_gradient,
+}
+"""Backend -> the gradient of a function at a tensor, and what the function returns beside its value."""
 
 
 def feature_maps(network: ResidualNetwork) -> list[str]:
@@ -91,7 +158,7 @@ def _checked(network: ResidualNetwork, layer: str | None) -> str:
     return layer
 
 
-def _check_classes(classes: np.ndarray, shape: tf.TensorShape) -> None:
+def _check_classes(classes: np.ndarray, shape: tuple[int, int]) -> None:
     if classes.shape != shape[:1] or classes.min() < 0 or classes.max() >= shape[1]:
         raise ValueError(
             f"`classes` must be {shape[0]} numbers, one for each image, of at least 0 and below {shape[1]}. "

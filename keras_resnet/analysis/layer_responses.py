@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
+from keras_resnet.models import compiled
 from keras_resnet.models.layers import Rematerialized
 
 
@@ -16,7 +17,8 @@ def layer_responses(network: keras.Model, batches: Iterable[np.ndarray]) -> list
 
     The output is that of the batch normalization behind a 3x3 convolution; of the convolution itself where there is
     none, as at the end of a block whose activation comes first. The deviation is taken over all images, positions and
-    channels, with the moving statistics, and exact: sums are in float64.
+    channels, with the moving statistics, and exact: sums are in float64; on JAX, those over the positions of an image
+    in float32.
 
     Args:
         network: Of this package.
@@ -36,15 +38,21 @@ def layer_responses(network: keras.Model, batches: Iterable[np.ndarray]) -> list
         raise ValueError(f"`network` must have 3x3 convolutions of this package. {network.name!r} has none")
     measured = keras.Model(network.inputs, list(responses.values()))
     [image] = network.inputs
+    precision = "float32" if keras.backend.backend() == "jax" else "float64"  # JAX has no other unless asked
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec(image.shape, image.dtype)])
-    def sums(images: tf.Tensor) -> tf.Tensor:
+    def over_positions(outputs):
+        """[3, batch, channels] of each output: the number of its values, their sum, and that of their squares."""
+        wide = (ops.cast(output, precision) for output in outputs)
+        return [ops.stack([ops.sum(x, axis=(1, 2)) for x in (ops.ones_like(y), y, y * y)]) for y in wide]
+
+    run = compiled.of_images(measured, over_positions)
+
+    def sums(images: np.ndarray) -> np.ndarray:
         """float64 [layers, 3]: numbers, their sum, and that of their squares."""
-        outputs = [tf.cast(output, tf.float64) for output in measured(images, training=False)]
-        return tf.stack([(tf.cast(tf.size(y), y.dtype), tf.reduce_sum(y), tf.reduce_sum(y**2)) for y in outputs])
+        return np.array([part.sum(axis=(1, 2), dtype=np.float64) for part in run(images)])
 
     # Without images there is nothing to sum, and oneDNN's convolution of none has the shape of its input.
-    sums_of_batches = (sums(tf.cast(images, image.dtype)).numpy() for images in batches if len(images))
+    sums_of_batches = (sums(images.astype(image.dtype)) for images in batches if len(images))
     totals = sum(sums_of_batches, np.zeros([len(responses), 3]))
     count, total, squares = totals.T
     if not count.all():

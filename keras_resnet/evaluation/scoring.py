@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
-from keras_resnet.evaluation.error_rates import ErrorRates
+from keras_resnet.evaluation.error_rates import ErrorRates, tops
 from keras_resnet.evaluation.intervals import wilson
+from keras_resnet.models.compiled import compiled
 from keras_resnet.optimization import losses
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 TOP = 5
 """The largest scores that are kept of every image."""
@@ -25,15 +29,14 @@ class Scored:
     Attributes:
         labels: int32 [images].
         losses: float32 [images], the cross-entropy of the averaged scores.
-        wrong1, wrong5: bool [images], whether the label is not among the one or five largest scores.
+        wrong: bool [images] for each k of `error_rates.tops`: whether the label is not among the k largest scores.
         classes: int32 [images, 5], the classes of the largest scores, the largest first; fewer of fewer classes.
         scores: float32 [images, 5], their scores of 0 to 1.
     """
 
     labels: np.ndarray
     losses: np.ndarray
-    wrong1: np.ndarray
-    wrong5: np.ndarray
+    wrong: dict[int, np.ndarray]
     classes: np.ndarray
     scores: np.ndarray
 
@@ -41,13 +44,13 @@ class Scored:
     def errors(self) -> ErrorRates:
         """Mean loss and errors."""
         images, loss = len(self.labels), self.losses.mean(dtype=np.float64)
-        return ErrorRates(images, float(loss), *(float(100 * wrong.mean()) for wrong in (self.wrong1, self.wrong5)))
+        errors = {k: float(100 * wrong.mean()) for k, wrong in self.wrong.items()}
+        return ErrorRates(images, float(loss), errors[1], errors.get(5))
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """95% confidence intervals of the top-1 and top-5 error, in percent."""
-        found = {"top1": self.wrong1, "top5": self.wrong5}
-        return {name: wilson(int(wrong.sum()), len(wrong)) for name, wrong in found.items()}
+        """95% confidence intervals of the top-1 error and, where there is one, of the top-5 error, in percent."""
+        return {f"top{k}": wilson(int(wrong.sum()), len(wrong)) for k, wrong in self.wrong.items()}
 
 
 def score(
@@ -67,27 +70,28 @@ def score(
     Raises:
         RuntimeError: if another number of images was counted.
     """
-    models = [_traced_once(network) for network in networks]
 
-    @tf.function(autograph=False, input_signature=batches.element_spec)
-    def measure(images, labels):
+    def measure(models, images, labels):
         logarithms = log_scores(models, images)
-        largest = tf.math.top_k(logarithms, min(TOP, logarithms.shape[-1]))
-        wrong = (losses.misclassified(logarithms, labels, k) for k in (1, TOP))
-        return labels, losses.cross_entropy(logarithms, labels), *wrong, largest.indices, tf.exp(largest.values)
+        classes = logarithms.shape[-1]
+        values, largest = ops.top_k(logarithms, min(TOP, classes))
+        wrong = {k: losses.misclassified(logarithms, labels, k) for k in tops(classes)}
+        return labels, losses.cross_entropy(logarithms, labels), wrong, ops.cast(largest, "int32"), ops.exp(values)
 
+    run = compiled(measure, networks, batches.element_spec)
     rows, counted = [], 0
     for batch in batches:
-        columns = [column.numpy() for column in measure(*batch)]
-        rows.append([column[columns[0] >= 0] for column in columns])
-        counted += len(rows[-1][0])
+        columns = run(*batch)
+        counts = columns[0] >= 0
+        rows.append(keras.tree.map_structure(lambda column, counts=counts: column[counts], columns))
+        counted += int(counts.sum())
         progress(counted)
     if counted != images:
         raise RuntimeError(f"{counted} images were evaluated, but the split has {images}")
-    return Scored(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+    return Scored(*keras.tree.map_structure(lambda *parts: np.concatenate(parts), *rows))
 
 
-def log_scores(models: Sequence[Callable], images: Sequence[tf.Tensor]) -> tf.Tensor:
+def log_scores(models: Sequence[Callable], images: Sequence[Any]) -> Any:
     """The logarithms of averaged softmax scores: over crops and positions first, then over scales and networks.
 
     Logarithms serve as logits do, and hold scores that are too small for a float32.
@@ -99,24 +103,19 @@ def log_scores(models: Sequence[Callable], images: Sequence[tf.Tensor]) -> tf.Te
     Returns:
         float32 [batch, classes].
     """
-    return _log_mean(tf.stack([_log_scores_at_one_scale(model, scale) for model in models for scale in images], axis=1))
+    each = [_log_scores_at_one_scale(model, scale) for model in models for scale in images]
+    return _log_mean(ops.stack(each, axis=1))
 
 
-def _log_scores_at_one_scale(model: Callable, images: tf.Tensor) -> tf.Tensor:
+def _log_scores_at_one_scale(model: Callable, images: Any) -> Any:
     """float32 [batch, classes] of one network at one scale."""
-    shape = tf.shape(images)
-    logits = model(tf.reshape(images, tf.concat([[-1], shape[2:]], 0)))
-    each = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-    return _log_mean(tf.reshape(each, [shape[0], -1, logits.shape[-1]]))
+    shape = ops.shape(images)
+    logits = model(ops.reshape(images, (-1, *shape[2:])))
+    each = ops.log_softmax(ops.cast(logits, "float32"))
+    return _log_mean(ops.reshape(each, (shape[0], -1, logits.shape[-1])))
 
 
-def _log_mean(logarithms: tf.Tensor) -> tf.Tensor:
+def _log_mean(logarithms: Any) -> Any:
     """[batch, classes] of [batch, number, classes]: the logarithm of the mean."""
-    number = tf.cast(tf.shape(logarithms)[1], tf.float32)
-    return tf.reduce_logsumexp(logarithms, axis=1) - tf.math.log(number)
-
-
-def _traced_once(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A network as a function that is traced once for images of all sizes that it takes."""
-    images = tf.TensorSpec([None, *network.input_shape[1:]], tf.uint8)
-    return tf.function(lambda images: network(images, training=False), autograph=False, input_signature=[images])
+    number = ops.cast(ops.shape(logarithms)[1], "float32")
+    return ops.logsumexp(logarithms, axis=1) - ops.log(number)

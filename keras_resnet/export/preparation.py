@@ -9,20 +9,22 @@ from keras_resnet.models import input_normalization
 from keras_resnet.models.batch_norm_folding import fold_batch_norm
 from keras_resnet.models.functional import is_functional
 from keras_resnet.models.layers import Rematerialized
+from keras_resnet.models.quantized_layers import dequantized
 from keras_resnet.models.rebuilding import copied, rebuilt
 from keras_resnet.models.residual_network import ResidualNetwork
 
 
 def in_float32(network: ResidualNetwork, image_size: int | None = None) -> ResidualNetwork:
-    """The same network in float32, whatever the precision of its training was, without rematerialized blocks.
+    """The same network in float32, whatever its precision was, also quantized, and without rematerialized blocks.
 
     Args:
         network: With the channels last. It stays as it is.
         image_size: Side of its square images in pixels. Defaults to that of the network.
 
     Raises:
-        ValueError: if the network cannot take such images.
+        ValueError: if the network cannot take such images, or if a layer is quantized whose weights cannot be had back.
     """
+    network = dequantized(network)
     if network.data_format != "channels_last":
         raise ValueError(
             "`network` must have the channels last, which all runtimes compute on a CPU. Received: "
@@ -39,13 +41,14 @@ def in_float32(network: ResidualNetwork, image_size: int | None = None) -> Resid
 
 
 def exportable(
-    network: ResidualNetwork, *, fold: bool = False, preprocessing: bool = True, scores: bool = False
+    network: ResidualNetwork, *, fold: bool | None = None, preprocessing: bool = True, scores: bool = False
 ) -> keras.Model:
     """A network of other layers that computes the same.
 
     Args:
         network: As `in_float32` makes it.
-        fold: Whether convolutions do the batch normalization behind them.
+        fold: Whether convolutions do the batch normalization behind them. Defaults to False, and on torch to True, from
+            which exporters make several operations of each normalization.
         preprocessing: Whether images are normalized inside. If not, the input is float32 images that are normalized
             already, and has the same name.
         scores: Whether the softmax is taken.
@@ -54,6 +57,8 @@ def exportable(
         A network from images [batch, height, width, channels] to logits, or scores, float32 [batch, classes].
     """
     [image] = network.inputs
+    if fold is None:
+        fold = keras.backend.backend() == "torch"
 
     def replace(layer):
         if isinstance(layer, keras.layers.Normalization):

@@ -9,16 +9,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_resnet.models import compiled
+
 Run = Callable[[np.ndarray], np.ndarray]
 """From images [batch, height, width, channels] to outputs float32 [batch, classes]."""
 
 
 def run_keras(network: keras.Model) -> Run:
-    """The network itself, compiled by TensorFlow, which computes on all cores."""
-    import tensorflow as tf
-
-    call = tf.function(lambda images: network(images, training=False))
-    return lambda images: call(tf.constant(images)).numpy()
+    """The network itself, compiled by the backend, which computes on all cores."""
+    return compiled.of_images(network)
 
 
 def _saved_model(path: Path, threads: int) -> Run:
@@ -66,7 +65,8 @@ def _openvino(path: Path, threads: int) -> Run:
     # Where the CPU has bfloat16, OpenVINO would compute in it.
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(path, "CPU", settings)
-    return lambda images: compiled(images)[0]
+    # Not with the caller's own memory, which OpenVINO would go on to write its results into.
+    return lambda images: compiled(images, share_inputs=False)[0]
 
 
 def _torch(path: Path, threads: int) -> Run:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import keras
 
+from keras_resnet.export.formats import FORMATS
+
 
 def write(network: keras.Model, name: str, path: Path, batch_size: int | None = None) -> None:
     """Writes a network in a format.
@@ -23,8 +25,16 @@ def write(network: keras.Model, name: str, path: Path, batch_size: int | None = 
         batch_size: Images in a batch; None for any number.
 
     Raises:
+        ValueError: if the backend of Keras cannot write the format.
         RuntimeError: if the exporter fails.
     """
+    backend = keras.backend.backend()
+    if reason := FORMATS[name].lacking.get(backend):
+        allowed = ", ".join(known for known, row in FORMATS.items() if backend not in row.lacking)
+        raise ValueError(
+            f"`name` must be one of {allowed} with the backend {backend}. Received: name={name!r}: {reason}. Export "
+            "the saved network with KERAS_BACKEND=tensorflow"
+        )
     try:
         with warnings.catch_warnings():  # the converters' own, about NumPy and about themselves
             warnings.simplefilter("ignore")

@@ -39,7 +39,7 @@ def load(
 
     network, name, recipe = trained.network, str(trained.source), trained.recipe
     if recipe is None:
-        require_dataset(dataset, name)
+        require(name, dataset=dataset)
     own = recipe is not None and dataset in (None, recipe.data.dataset)
     dataset = dataset or recipe.data.dataset
     if own:
@@ -55,14 +55,32 @@ def load(
     return data
 
 
-def require_dataset(dataset: str | None, source: str) -> None:
-    """Refuses a source that is no run, where no data set is named either.
+def require(source: str, preprocessing: str | None = None, **needed: object) -> None:
+    """Refuses a source that is no run, where what a run would tell is missing; all of it in one error.
+
+    Args:
+        source: As the user named it.
+        preprocessing: How images are normalized for it, which some files do not say.
+        **needed: Values by the keys of `TOLD_BY_A_RUN`; None is missing.
 
     Raises:
-        ValueError: if neither tells the data set.
+        FileNotFoundError: if there is no such source.
+        ValueError: naming what is missing.
     """
-    if dataset is None:
-        raise ValueError(f"`dataset` must be one of {', '.join(DATASETS)}: {source} is no run, which would tell")
+    missing = [name for name, value in needed.items() if value is None]
+    if not missing:
+        return
+    if not Path(source).exists():
+        raise FileNotFoundError(f"There is no file or directory {source}")
+    first, *others = missing
+    rules = [f"`{first}` must be {TOLD_BY_A_RUN[first]}", *(f"`{name}` {TOLD_BY_A_RUN[name]}" for name in others)]
+    more = ". `preprocessing`, too, must be given for a file that does not say how images are normalized"
+    silent = preprocessing is None and Path(source).suffix != ".keras"
+    raise ValueError(f"{', and '.join(rules)}: {source} is no run, which would tell{more if silent else ''}")
+
+
+TOLD_BY_A_RUN = {"dataset": f"one of {', '.join(DATASETS)}", "output": "a directory for what is written"}
+"""What must be said of weights, by argument, in words after "must be"."""
 
 
 def data_directory_of(source: str) -> str | None:

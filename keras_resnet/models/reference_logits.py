@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_resnet.facts.network_spec import NetworkSpec
+from keras_resnet.models import compiled
 from keras_resnet.models.weights_loading import assign
 from keras_resnet.weights.conversion.layouts import LAYOUTS
 from keras_resnet.weights.conversion.translation import check_fits
@@ -129,7 +130,7 @@ def keras_logits(
     state_dict: Mapping[str, np.ndarray], layout: str, spec: NetworkSpec, images: np.ndarray
 ) -> np.ndarray:
     """The logits that a model of Keras, of another package, computes; as `torch_logits`."""
-    return np.array(MODELS[layout](state_dict, layout, spec)(images, training=False))
+    return compiled.of_images(MODELS[layout](state_dict, layout, spec))(images)
 
 
 MODELS: dict[str, Callable[[Mapping[str, np.ndarray], str, NetworkSpec], keras.Model]] = {

@@ -13,7 +13,7 @@ from keras_resnet.config.recipe import Recipe
 from keras_resnet.evaluation.ensembles import common
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.host import outputs
-from keras_resnet.inference.labelled_images import data_directory_of, require_dataset
+from keras_resnet.inference.labelled_images import data_directory_of, require
 from keras_resnet.runs.directory import RunDirectory
 
 View = Literal["center", "10-crop", "multi-scale"]
@@ -81,7 +81,7 @@ def make_plan(options: Options) -> Plan:
     recipes = {source: recipe for source in sources if (recipe := recipe_of(source))}
     dataset, holdout = options.dataset, options.holdout
     if not recipes:
-        require_dataset(dataset, sources[0])
+        require(sources[0], options.preprocessing, dataset=dataset, output=options.output)
     if dataset is None:
         dataset = common("data set", {name: recipe.data.dataset for name, recipe in recipes.items()}, "Say `dataset`")
     trained_on_it = {name: recipe.data.holdout for name, recipe in recipes.items() if recipe.data.dataset == dataset}

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
-from cli import refusal
+from cli import backends, refusal
 
 LAUNCHER = "keras-resnet"
 """The command of an installation; the launcher leaves `keras-resnet NAME` in `sys.argv[0]`."""
@@ -51,6 +51,7 @@ def answer(
         extras: What to install where a package is missing.
     """
     try:
+        backends.check(backends.program_of(work))
         return work(options)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from cli import backends
 from keras_resnet.host import texts
 
 
@@ -26,6 +27,7 @@ def loading() -> Iterator[None]:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
+        leave_gpus()
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     logging.getLogger("absl").setLevel(logging.ERROR)
@@ -37,6 +39,7 @@ def loading() -> Iterator[None]:
             yield
             import tensorflow as tf
 
+            leave_gpus()
             tf.config.list_physical_devices()  # looks for a GPU, and complains of every one that is not there
         except BaseException:
             sys.stderr.flush()
@@ -48,6 +51,14 @@ def loading() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def leave_gpus() -> None:
+    """Keeps TensorFlow off the GPUs, whose memory it would take, where another backend computes and it only reads."""
+    import tensorflow as tf
+
+    if backends.chosen() != "tensorflow" and tf.config.get_visible_devices("GPU"):
+        tf.config.set_visible_devices([], "GPU")
 
 
 def tell(line: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 
 from keras_resnet import CifarResNet, ResidualNetwork
 from keras_resnet.experiment import build as experiment_build
-from keras_resnet.export import comparison, preparation, runtimes, writers
+from keras_resnet.export import comparison, formats, preparation, runtimes, writers
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.models import input_normalization
 from keras_resnet.models.layers import Rematerialized
@@ -80,6 +82,13 @@ def test_folding_leaves_no_normalization_and_the_outputs(network):
     assert difference(network, folded, comparison.pictures(network, 4)) < 1e-5
 
 
+def test_on_torch_it_is_folded_unless_it_must_not_be(network, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    for fold, kept in ((None, False), (False, True)):
+        layers = inner_layers(preparation.exportable(network, fold=fold))
+        assert any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers) is kept
+
+
 OF_EACH_PIXEL = np.random.default_rng(0).uniform(90, 150, (8, 8, 3))
 
 
@@ -144,11 +153,36 @@ def exported(network, name: str, folder, batch_size: int | None):
 @pytest.mark.parametrize("name", [*WITHOUT_MORE, "onnx", *slow(["openvino", "torch"])])
 def test_a_file_does_what_the_network_does_for_any_number_of_images(network, tmp_path, name):
     run = exported(network, name, tmp_path, None)
-    images = comparison.pictures(network, 4)
+    images = comparison.pictures(network, 5)
     expected = runtimes.run_keras(network)(images)
-    for number in (4, 1, 3):
+    for number in (5, 1, 3):
         found = comparison.compare(expected[:number], run(images[:number]))
         assert found.agrees and found.same_top_1 == number
+
+
+def test_a_runtime_writes_into_nothing_that_it_gave_or_was_given(network, tmp_path):
+    run, images = exported(network, "litert", tmp_path, None), comparison.pictures(network, 4)
+    first = images[:2].copy()
+    outputs = run(first)
+    kept = outputs.copy()
+    run(images[2:])
+    np.testing.assert_array_equal(outputs, kept)
+    np.testing.assert_array_equal(first, images[:2])
+
+
+@pytest.mark.slow
+def test_openvino_works_on_copies_of_the_images(network, tmp_path, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+    call, made = openvino.CompiledModel.__call__, []
+    monkeypatch.setattr(
+        openvino.CompiledModel, "__call__", lambda model, *given, **o: made.append(model) or call(model, *given, **o)
+    )
+    run, images = exported(network, "openvino", tmp_path, None), comparison.pictures(network, 4)
+    first = images[:2].copy()
+    run(first)
+    # What follows in the memory that OpenVINO has kept would change the images of the caller.
+    call(made[0], images[2:], share_inputs=False)
+    np.testing.assert_array_equal(first, images[:2])
 
 
 @pytest.mark.parametrize("name", ["litert", *slow(["saved-model", "onnx", "torch"])])
@@ -158,6 +192,59 @@ def test_a_file_may_be_for_batches_of_one_size(network, tmp_path, name):
     assert comparison.compare(runtimes.run_keras(network)(images[:2]), run(images[:2])).agrees
     with pytest.raises(Exception, match=r"(?i)shape|dimension|size|argument|mismatch"):  # each runtime has its own
         run(images)
+
+
+@pytest.mark.parametrize(
+    ("backend", "name", "reason"),
+    [
+        ("jax", "onnx", "Keras needs jax2onnx for it"),
+        ("jax", "openvino", "OpenVINO does not read what Keras makes of a network of JAX"),
+        ("jax", "litert", "Keras writes it with TensorFlow"),
+        ("torch", "litert", "Keras needs litert-torch for it"),
+        ("torch", "saved-model", "its exporter makes no TensorFlow of a network of torch"),
+    ],
+)
+def test_what_a_backend_cannot_write_is_refused_with_the_reason(tmp_path, monkeypatch, backend, name, reason):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    with pytest.raises(ValueError, match=f"with the backend {backend}. Received: name='{name}': {reason}. Export the"):
+        writers.write(None, name, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("tflite", "litert"),
+        ("TFLite", "litert"),
+        ("saved_model", "saved-model"),
+        ("pb", "saved-model"),
+        ("tensorflow", "saved-model"),
+        ("pt", "torch"),
+        (".pt2", "torch"),
+        ("torchscript", "torch"),
+        ("OpenVINO", "openvino"),
+        ("ir", "openvino"),
+        ("onx", "onnx"),
+    ],
+)
+def test_a_format_that_is_called_otherwise_is_named(word, meant):
+    with pytest.raises(
+        ValueError, match=f"^`format` must be one of .* Received: format='{word}'. Did you mean '{meant}'"
+    ):
+        formats.check(word)
+
+
+def test_a_format_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="'openvino', 'torch'. Received: format='coreml'$"):
+        formats.check("coreml")
+
+
+def test_a_quantized_network_is_exported_with_the_floats_that_it_computes_with():
+    network = build()
+    images = np.random.default_rng(0).integers(0, 256, (4, *network.image_shape), np.uint8)
+    with warnings.catch_warnings(action="ignore"):  # Keras names every layer that it does not quantize
+        network.quantize("int8")
+    logits, floats = (np.array(some(images, training=False)) for some in (network, preparation.in_float32(network)))
+    assert np.abs(logits - floats).max() < 0.02 * np.ptp(logits)  # of the features, which int8 rounds at each call
 
 
 def test_an_exporter_that_fails_is_named(network, tmp_path, monkeypatch):

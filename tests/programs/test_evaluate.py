@@ -82,6 +82,7 @@ def place(tmp_path_factory) -> Path:
             for index in range(count):
                 image = smooth(40 + 5 * number, 70 - 6 * index, seed=10 * number + index)
                 (folder / f"{index}.png").write_bytes(tf.io.encode_png(image).numpy())
+    (place / "weights.pth").touch()
     for seed, name in enumerate("ab"):
         write_run(place / name, place / "pictures", seed=seed)
     return place
@@ -139,6 +140,15 @@ def test_the_center_crop_of_a_run_is_what_its_training_measured(run, place, caps
     assert not (run / "evaluation" / "predictions-center.csv").exists()
 
 
+def test_of_five_classes_there_is_no_top_5_error(place, tmp_path, capsys):
+    pictures = shutil.copytree(place / "pictures", tmp_path / "pictures", ignore=shutil.ignore_patterns("gnu"))
+    run = write_run(tmp_path / "run", Path(pictures), names=CLASSES[:5], classes=5)
+    assert evaluate.main([str(run)]) == 0
+    result, printed = kept(run / "evaluation", "center"), capsys.readouterr().out
+    assert result["top5_error"] is None and "top5_interval" not in result
+    assert "top-1 error" in printed and "top-5" not in printed
+
+
 @pytest.mark.parametrize(
     ("view", "flags", "protocol"),
     [
@@ -161,6 +171,8 @@ def test_predictions_are_in_the_order_of_the_split_with_the_largest_first(place,
     scores = tf.nn.softmax(keras.saving.load_model(place / "a" / "model.keras")(images)).numpy()
     assert [int(row["index"]) for row in rows] == list(range(12))
     assert [int(row["label"]) for row in rows] == labels.tolist()
+    assert [CLASSES.index(Path(row["file"]).parent.name) for row in rows] == labels.tolist()
+    assert len({row["file"] for row in rows}) == 12 and all(Path(row["file"]).is_file() for row in rows)
     for row, each in zip(rows, scores, strict=True):
         order = np.argsort(-each)[:5]
         assert [int(row[f"class_{rank}"]) for rank in range(1, 6)] == order.tolist()
@@ -204,7 +216,18 @@ def test_an_earlier_result_is_replaced_only_if_it_may_be(run, capsys):
     [
         ("PLACE/nowhere --dataset folder --output OUT", "There is no file or directory"),
         ("PLACE/a/model.keras --output OUT", "`dataset` must be one of digits, cifar10"),
-        ("PLACE/a/model.keras --dataset folder", "`output` must name a directory"),
+        ("PLACE/a/model.keras --dataset folder", "`output` must be a directory for what is written: "),
+        (
+            "PLACE/a/model.keras",
+            "folder, and `output` a directory for what is written: PLACE/a/model.keras is no run, which would tell "
+            "(--dataset, --output)",
+        ),
+        (
+            "PLACE/weights.pth",
+            "PLACE/weights.pth is no run, which would tell. `preprocessing`, too, must be given for a file that does "
+            "not say how images are normalized (--dataset, --output, --preprocessing)",
+        ),
+        ("PLACE/none.pth", "There is no file or directory PLACE/none.pth"),
         ("PLACE/a --ensemble PLACE/b", "`output` must name a directory"),
         ("PLACE/a --output PLACE/a/recipe.json", "recipe.json is a file. Choose another `output` (--output)"),
         ("PLACE/a --view 5-crop", "Received: view='5-crop'. Did you mean '10-crop'? (--view)"),
@@ -228,7 +251,7 @@ def test_what_can_be_refused_without_tensorflow_is(place, tmp_path, capsys, monk
         monkeypatch.setattr(evaluate.startup, "loading", lambda: pytest.fail("TensorFlow was loaded"))
     before = everything(place)
     words = arguments.replace("PLACE", str(place)).replace("OUT", str(tmp_path / "out")).split()
-    assert message in refusal(capsys, *words)
+    assert message.replace("PLACE", str(place)) in refusal(capsys, *words)
     assert everything(place) == before and not (tmp_path / "out").exists()
 
 

@@ -123,6 +123,13 @@ def test_the_limit_is_a_ten_thousandth_of_the_range(network, logits, tmp_path, s
 
 
 @pytest.mark.slow
+def test_what_torch_writes_is_folded(source, tmp_path):
+    pytest.importorskip("torch")
+    assert run(source, "torch", tmp_path / "network.pt2") == 0
+    assert json.loads((tmp_path / "network.pt2.json").read_text())["folded"]
+
+
+@pytest.mark.slow
 def test_what_is_there_is_replaced_only_when_told_so(source, tmp_path, capsys):
     output = tmp_path / "served"
     assert run(source, "saved-model", output) == 0

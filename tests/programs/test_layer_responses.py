@@ -66,6 +66,9 @@ def test_a_saved_network_needs_the_name_of_the_data_set(runs, tmp_path, capsys):
     output = tmp_path / "figure"
     assert command.main([str(runs[0].model), "--output", str(output)]) == 2
     assert "`dataset` must be one of digits, cifar10" in capsys.readouterr().err
+    told = refused(capsys, runs[0].model)
+    assert "`dataset` must be one of digits" in told and told.endswith("would tell (--dataset, --output)")
+    assert refused(capsys, runs[0].path).startswith("`output` must be a directory for the pictures")
     assert not output.exists()
     one, other = tmp_path / "one", tmp_path / "other"
     for directory in (one, other):

@@ -12,7 +12,7 @@ import tensorflow as tf
 import asked_networks
 import mistakes
 from invented_runs import invented_result
-from keras_resnet.analysis import confusion_figure
+from keras_resnet.analysis import confusion_figure, mistakes_figure
 from keras_resnet.config.recipe import DataConfig, Recipe
 from keras_resnet.config.run import Run
 from keras_resnet.data.datasets import loading
@@ -36,6 +36,15 @@ def drawn(monkeypatch) -> list:
     """(counts, class names, title) of every picture that is drawn; it is a picture of few bytes."""
     calls = []
     monkeypatch.setattr(confusion_figure, "draw", lambda *parts: calls.append(parts) or b"picture")
+    monkeypatch.setattr(mistakes_figure, "draw", lambda *parts: b"mistakes")
+    return calls
+
+
+@pytest.fixture
+def drawn_mistakes(monkeypatch) -> list:
+    """(images, captions, title) of every picture of mistakes that is drawn."""
+    calls = []
+    monkeypatch.setattr(mistakes_figure, "draw", lambda *parts: calls.append(parts) or b"mistakes")
     return calls
 
 
@@ -108,6 +117,59 @@ def test_a_run_is_asked_about_its_own_split(capsys, tmp_path, run, network, draw
     assert f"all of it is in {tmp_path / 'out'}" in printed
 
 
+def test_the_mistaken_images_are_listed_the_surest_first(capsys, tmp_path, run, network, drawn_mistakes):
+    import keras
+
+    assert ask(run, tmp_path / "out") == 0
+    images = loading.load("digits", holdout=37).validation
+    logits = keras.saving.load_model(network, compile=False)(images.images, training=False).numpy()
+    scores = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    wrong = np.flatnonzero(scores.argmax(-1) != images.labels)
+    order = wrong[np.argsort(-scores[wrong].max(-1))]
+    header, *body = rows(tmp_path / "out" / "mistakes.csv")
+    assert header == [
+        "image",
+        "true class",
+        "predicted class",
+        "score of the predicted class",
+        "score of the true class",
+    ]
+    assert [int(row[0]) for row in body] == order.tolist()
+    assert [(int(row[1]), int(row[2])) for row in body] == [(images.labels[n], logits[n].argmax()) for n in order]
+    given = np.array([row[3:] for row in body], float)
+    expected = np.stack([scores[order].max(-1), scores[order, images.labels[order]]], axis=1)
+    np.testing.assert_allclose(given, expected, atol=1e-4)
+
+    printed = capsys.readouterr().out.partition("surest mistakes")[2].splitlines()
+    assert [line.split()[0] for line in printed[1:11]] == list(map(str, order[:10]))
+    [(pixels, captions, title)] = drawn_mistakes
+    np.testing.assert_array_equal(pixels, images.images[order[:20]])
+    assert captions[0].splitlines()[:2] == [str(order[0]), str(images.labels[order[0]])]
+    assert title == f"run, validation images: {len(order)} mistakes, the surest 20"
+
+
+def test_mistaken_images_are_named_by_their_files(capsys, tmp_path, own):
+    assert ask(own, tmp_path / "out") == 0
+    _, *body = rows(tmp_path / "out" / "mistakes.csv")
+    assert body, "a network that was not trained is wrong about some of three images"
+    printed = capsys.readouterr().out
+    for file, true, predicted, *_ in body:
+        assert Path(file).is_file() and Path(file).parent.name == true != predicted
+        assert f"\n{file}  {true:10}  {predicted}" in printed
+
+
+def test_names_that_do_not_print_are_escaped_where_they_are_printed_and_whole_in_the_files():
+    mistake = mistakes.Mistake(0, "a\udce9\n.png", 0, 1, 0.75, 0.25)
+    [_, line] = mistakes.mistakes_summary([mistake], ["cat", "dog"]).strip().splitlines()
+    assert line.split() == ["a\\udce9\\n.png", "cat", "dog", "75.00%", "25.00%"]
+    assert b'"a\\udce9\n.png",cat,dog' in mistakes.mistakes_table([mistake], ["cat", "dog"])
+
+
+def test_a_table_that_is_not_ascii_tells_spreadsheets_that_it_is_utf_8():
+    assert mistakes.as_csv(["class"], [["dog"]]) == b"class\ndog\n"
+    assert mistakes.as_csv(["class"], [["Löwe"]]) == "\ufeffclass\nLöwe\n".encode()
+
+
 def test_weights_are_asked_about_a_data_set(tmp_path, network):
     arguments = [str(network), "--dataset", "digits", "--output", str(tmp_path / "out")]
     assert mistakes.main(arguments) == 0
@@ -135,6 +197,8 @@ def test_a_network_of_any_size_is_shown_the_size_of_its_architecture(capsys, tmp
 
 def test_a_network_without_mistakes(capsys):
     assert mistakes.summary(np.diag([3, 4]), "ab") == "top-1 error 0.00%: 0 of 7 images"
+    assert mistakes.mistakes_summary([], "ab") == ""
+    assert mistakes.mistakes_picture([], None, "ab", "run") == b"mistakes"
 
 
 def test_the_summary_shows_the_worst_of_many():
