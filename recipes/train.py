@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from cli import program, recipe_line, refusal, startup
 from keras_resnet.config.recipe import hyperparameters_of
+from keras_resnet.runs import lock
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 print(f"This run is finished.\n{console.report(directory)}")
                 return 0
+            lock.check(directory.path)
         # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
         with startup.loading():
             from keras_resnet.experiment.run import train
