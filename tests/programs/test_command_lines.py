@@ -187,7 +187,7 @@ def test_words_become_values(words, expected):
     ("words", "told"),
     [
         ("--cuont 3", "There is no --cuont. Did you mean --count?"),
-        ("--xyz 3", "There is no --xyz. --help"),
+        ("--xyz 3", "There is no --xyz. --help lists the flags"),
         ("--count 3 --count=3", "--count must be given once. Received: twice"),
         ("--mirror --no_mirror", "--mirror must be given once. Received: twice"),
         ("--count", "--count needs a value"),
