@@ -106,7 +106,7 @@ EVALUATION: Rules = {
 }
 """`evaluation/result-VIEW.json`: what was measured later, of one network or of an ensemble."""
 
-START: Rules = {"started": _later(TEXT)}
+START: Rules = {"started": _later(TEXT), "run": _later(OBJECT)}
 """An entry of `environment.json`, beside whatever else describes the start."""
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.runs.iterations import of_checkpoints
+
 PROGRESS = "progress"
 """The tensor in a checkpoint that holds the progress, as JSON."""
 
@@ -191,7 +193,7 @@ class Checkpoints:
 
     def _iterations(self) -> list[int]:
         """Iterations of the checkpoints whose index is there, which is written last; the oldest is first."""
-        return sorted(int(match[1]) for name in self._names() if (match := re.fullmatch(r"ckpt-(\d+)\.index", name)))
+        return of_checkpoints(self._names())
 
     def _run(self, iteration: int, values: Mapping[str, np.ndarray], document: str, best: int | None) -> None:
         """Writes a checkpoint in the thread; what goes wrong is for `wait` to tell."""

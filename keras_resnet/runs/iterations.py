@@ -1,0 +1,49 @@
+"""The iterations that a run has done, finished or not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from keras_resnet.runs import history
+from keras_resnet.runs.directory import RunDirectory
+
+CHECKPOINT = re.compile(r"ckpt-(\d+)\.index")
+"""The file of a checkpoint that is written last, and the iterations done."""
+
+
+def reached(directory: RunDirectory) -> int:
+    """The iterations that a run has done: those of its result, or else of its last checkpoint or its last row.
+
+    Checkpoints that lie on a distant file system are not looked at.
+
+    Raises:
+        ValueError: if the result, the history or the environment is damaged.
+    """
+    if directory.finished:
+        return int(directory.read_result()["iterations"])
+    rows = history.read(directory.history)
+    return max([0, *(row.iteration for row in rows[-1:]), *of_checkpoints(_names(_checkpoints(directory)))])
+
+
+def of_checkpoints(names: Iterable[str]) -> list[int]:
+    """The iterations of the checkpoints in a directory, the smallest first.
+
+    Args:
+        names: Of the files in it.
+    """
+    return sorted(int(match[1]) for name in names if (match := CHECKPOINT.fullmatch(name)))
+
+
+def _checkpoints(directory: RunDirectory) -> Path | None:
+    """Where the run last kept its checkpoints; `None` if that is no directory of this machine."""
+    starts = directory.starts()
+    elsewhere = starts[-1].get("run", {}).get("checkpoint_directory") if starts else None
+    if elsewhere is None:
+        return directory.checkpoints
+    return None if "://" in str(elsewhere) else Path(str(elsewhere))
+
+
+def _names(directory: Path | None) -> list[str]:
+    return [file.name for file in directory.iterdir()] if directory and directory.is_dir() else []
