@@ -188,9 +188,10 @@ def report(plan: Plan, options: Options, scored: Scored) -> str:
     errors, intervals = scored.errors, scored.intervals
     together = f", {len(plan.sources)} networks together" if len(plan.sources) > 1 else ""
     lines = [f"{options.view} on {errors.images:,} {options.split} images of {plan.dataset}{together}"]
-    for name, error in (("top-1", errors.top1_error), ("top-5", errors.top5_error)):
-        low, high = intervals[name.replace("-", "")]
-        lines.append(f"{name} error {error:7.2f}%   95% interval {low:.2f}% … {high:.2f}%")
+    for k, error in {1: errors.top1_error, 5: errors.top5_error}.items():
+        if error is not None:
+            low, high = intervals[f"top{k}"]
+            lines.append(f"top-{k} error {error:7.2f}%   95% interval {low:.2f}% … {high:.2f}%")
     lines += [f"cross-entropy {errors.loss:.4f}", f"result {plan.result}"]
     return "\n".join(lines + [f"predictions {plan.predictions}"] * options.predictions)
 

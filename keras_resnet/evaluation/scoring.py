@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.evaluation.error_rates import ErrorRates
+from keras_resnet.evaluation.error_rates import ErrorRates, tops
 from keras_resnet.evaluation.intervals import wilson
 from keras_resnet.optimization import losses
 
@@ -25,15 +25,14 @@ class Scored:
     Attributes:
         labels: int32 [images].
         losses: float32 [images], the cross-entropy of the averaged scores.
-        wrong1, wrong5: bool [images], whether the label is not among the one or five largest scores.
+        wrong: bool [images] for each k of `error_rates.tops`: whether the label is not among the k largest scores.
         classes: int32 [images, 5], the classes of the largest scores, the largest first; fewer of fewer classes.
         scores: float32 [images, 5], their scores of 0 to 1.
     """
 
     labels: np.ndarray
     losses: np.ndarray
-    wrong1: np.ndarray
-    wrong5: np.ndarray
+    wrong: dict[int, np.ndarray]
     classes: np.ndarray
     scores: np.ndarray
 
@@ -41,13 +40,13 @@ class Scored:
     def errors(self) -> ErrorRates:
         """Mean loss and errors."""
         images, loss = len(self.labels), self.losses.mean(dtype=np.float64)
-        return ErrorRates(images, float(loss), *(float(100 * wrong.mean()) for wrong in (self.wrong1, self.wrong5)))
+        errors = {k: float(100 * wrong.mean()) for k, wrong in self.wrong.items()}
+        return ErrorRates(images, float(loss), errors[1], errors.get(5))
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """95% confidence intervals of the top-1 and top-5 error, in percent."""
-        found = {"top1": self.wrong1, "top5": self.wrong5}
-        return {name: wilson(int(wrong.sum()), len(wrong)) for name, wrong in found.items()}
+        """95% confidence intervals of the top-1 error and, where there is one, of the top-5 error, in percent."""
+        return {f"top{k}": wilson(int(wrong.sum()), len(wrong)) for k, wrong in self.wrong.items()}
 
 
 def score(
@@ -73,18 +72,19 @@ def score(
     def measure(images, labels):
         logarithms = log_scores(models, images)
         largest = tf.math.top_k(logarithms, min(TOP, logarithms.shape[-1]))
-        wrong = (losses.misclassified(logarithms, labels, k) for k in (1, TOP))
-        return labels, losses.cross_entropy(logarithms, labels), *wrong, largest.indices, tf.exp(largest.values)
+        wrong = {k: losses.misclassified(logarithms, labels, k) for k in tops(logarithms.shape[-1])}
+        return labels, losses.cross_entropy(logarithms, labels), wrong, largest.indices, tf.exp(largest.values)
 
     rows, counted = [], 0
     for batch in batches:
-        columns = [column.numpy() for column in measure(*batch)]
-        rows.append([column[columns[0] >= 0] for column in columns])
+        columns = tf.nest.map_structure(lambda column: column.numpy(), measure(*batch))
+        counts = columns[0] >= 0
+        rows.append(tf.nest.map_structure(lambda column, counts=counts: column[counts], columns))
         counted += len(rows[-1][0])
         progress(counted)
     if counted != images:
         raise RuntimeError(f"{counted} images were evaluated, but the split has {images}")
-    return Scored(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+    return Scored(*tf.nest.map_structure(lambda *parts: np.concatenate(parts), *rows))
 
 
 def log_scores(models: Sequence[Callable], images: Sequence[tf.Tensor]) -> tf.Tensor:

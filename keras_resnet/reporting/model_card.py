@@ -14,6 +14,7 @@ from typing import Any
 
 from keras_resnet import validation
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.evaluation.error_rates import tops
 from keras_resnet.evaluation.intervals import wilson
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.reporting import markdown, yaml_header
@@ -120,8 +121,12 @@ def _header(recipe: Values, result: Values, evaluations: Iterable[Values]) -> st
             "task": {"type": "image-classification", "name": "Image classification"},
             "dataset": {"type": hub or data["dataset"], "name": title, "split": published},
             "metrics": [
-                {"type": "accuracy", "value": round(1 - errors[f"{top}_error"] / 100, 6), "name": f"{name} ({how})"}
-                for top, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy"))
+                {
+                    "type": "accuracy",
+                    "value": round(1 - errors[f"top{k}_error"] / 100, 6),
+                    "name": f"top-{k} accuracy ({how})",
+                }
+                for k in tops(len(result["class_names"]))
             ],
         }
 
@@ -159,13 +164,23 @@ def _results(result: Values, evaluations: Iterable[Values]) -> str:
     for later in evaluations:
         together = f", {count} networks together" if (count := len(later["networks"])) > 1 else ""
         rows.append((f"{later['split']}, measured later{together}", later["view"], later))
+    _, *more_tops = tops(len(result["class_names"]))
     lines = []
     for split, view, errors in rows:
-        images, top1, top5 = errors["images"], errors["top1_error"], errors["top5_error"]
+        images, top1 = errors["images"], errors["top1_error"]
         low, high = wilson(round(top1 * images / 100), images)
-        cells = (split, view, images, f"{top1:.2f}%", f"{low:.2f}% to {high:.2f}%", f"{top5:.2f}%")
+        more = [f"{errors[f'top{k}_error']:.2f}%" for k in more_tops]
+        cells = (split, view, images, f"{top1:.2f}%", f"{low:.2f}% to {high:.2f}%", *more)
         lines.append((*cells, f"{errors['loss']:.4f}"))
-    heads = ("split", "view", "images", "top-1 error", "its 95% interval", "top-5 error", "loss")
+    heads = (
+        "split",
+        "view",
+        "images",
+        "top-1 error",
+        "its 95% interval",
+        *(f"top-{k} error" for k in more_tops),
+        "loss",
+    )
     # The best validation is picked among many: it is no estimate, and stays in result.json.
     return f"## Result\n\n{markdown.table(heads, lines)}"
 

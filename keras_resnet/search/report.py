@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.evaluation.error_rates import tops
 from keras_resnet.facts import architectures
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.host import files
@@ -153,11 +154,11 @@ def paper_rows(outcomes: Iterable[Outcome]) -> list[Row]:
     if any(not set(outcome.values) <= PAPER_AXES or outcome.share != 1 for outcome in measured):
         return []
     models = [(outcome.trials[0].recipe.model, outcome) for outcome in measured]
+    classes = max((len(outcome.results[0]["class_names"]) for outcome in measured), default=0)
     return [
         {
             "model": f"ResNet-{model.depth} {model.shortcut}" if model.shortcut else f"plain-{model.depth}",
-            "top-1 err.": spread(outcome, "top1_error"),
-            "top-5 err.": spread(outcome, "top5_error"),
+            **{f"top-{k} err.": spread(outcome, f"top{k}_error") for k in tops(classes)},
             **{name: measured[name] for name in ("parameters", "multiply-adds")},
         }
         for model, outcome in sorted(models, key=lambda pair: (pair[0].depth, pair[0].shortcut or ""))

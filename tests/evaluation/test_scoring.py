@@ -55,9 +55,9 @@ def agree(measured: Scored, scores: np.ndarray, labels: np.ndarray) -> None:
     np.testing.assert_array_equal(measured.classes, order[:, :5])
     np.testing.assert_allclose(measured.scores, np.take_along_axis(scores, order[:, :5], -1), rtol=1e-4)
     np.testing.assert_allclose(measured.losses, -np.log(scores[images, labels]), rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(measured.wrong1, order[:, 0] != labels)
+    np.testing.assert_array_equal(measured.wrong[1], order[:, 0] != labels)
     np.testing.assert_array_equal(
-        measured.wrong5, [label not in row[:5] for label, row in zip(labels, order, strict=True)]
+        measured.wrong[5], [label not in row[:5] for label, row in zip(labels, order, strict=True)]
     )
 
 
@@ -151,8 +151,8 @@ def test_a_network_that_ignores_its_input_keeps_its_scores(split, name):
 def test_a_network_together_with_itself_is_that_network(make_network, split, name):
     network = make_network() if name == "multi-scale" else make_simple()
     alone, together = (scored([network] * number, split, name) for number in (1, 3))
-    for field in ("labels", "wrong1", "wrong5", "classes"):
-        np.testing.assert_array_equal(getattr(together, field), getattr(alone, field))
+    for field in ("labels", "wrong", "classes"):
+        np.testing.assert_equal(getattr(together, field), getattr(alone, field))
     np.testing.assert_allclose(together.losses, alone.losses, rtol=1e-5)
     np.testing.assert_allclose(together.scores, alone.scores, rtol=1e-5)
 
@@ -164,11 +164,12 @@ def test_networks_together_have_the_mean_of_their_scores(array_split):
     agree(scored(networks, array_split, "center"), scores, array_split.labels)
 
 
-def test_fewer_than_five_classes_are_never_wrong_among_five(array_split):
-    few = ArraySplit(array_split.images, array_split.labels % 3)
-    measured = scored([make_simple(classes=3)], few, "center")
-    assert measured.classes.shape == measured.scores.shape == (11, 3)
-    assert measured.errors.top5_error == 0
+@pytest.mark.parametrize(("classes", "kept"), [(3, 3), (5, 5), (6, 5)])
+def test_of_five_classes_there_is_no_top_5_error(array_split, classes, kept):
+    few = ArraySplit(array_split.images, array_split.labels % classes)
+    measured = scored([make_simple(classes=classes)], few, "center")
+    assert measured.classes.shape == measured.scores.shape == (11, kept)
+    assert (measured.errors.top5_error is None) == ("top5" not in measured.intervals) == (classes <= 5)
 
 
 @pytest.mark.parametrize(("name", "images"), [("center", 6), ("10-crop", 8), *slow([("center", 8), ("10-crop", 6)])])
@@ -203,10 +204,8 @@ def test_progress_is_told_after_every_batch_without_what_fills_up(split):
 
 
 def test_intervals_are_those_of_the_images_that_are_wrong():
-    wrong1, wrong5 = np.arange(10) < 5, np.arange(10) < 1
-    measured = Scored(
-        np.zeros(10, np.int32), np.ones(10, np.float32), wrong1, wrong5, np.zeros((10, 5)), np.zeros((10, 5))
-    )
+    wrong = {1: np.arange(10) < 5, 5: np.arange(10) < 1}
+    measured = Scored(np.zeros(10, np.int32), np.ones(10, np.float32), wrong, np.zeros((10, 5)), np.zeros((10, 5)))
     assert measured.intervals["top1"] == pytest.approx((23.66, 76.34), abs=0.005)
     assert measured.intervals["top5"] == pytest.approx((1.79, 40.42), abs=0.005)
     assert vars(measured.errors) == {"images": 10, "loss": 1.0, "top1_error": 50.0, "top5_error": 10.0}

@@ -138,6 +138,15 @@ def test_the_center_crop_of_a_run_is_what_its_training_measured(run, place, caps
     assert not (run / "evaluation" / "predictions-center.csv").exists()
 
 
+def test_of_five_classes_there_is_no_top_5_error(place, tmp_path, capsys):
+    pictures = shutil.copytree(place / "pictures", tmp_path / "pictures", ignore=shutil.ignore_patterns("gnu"))
+    run = write_run(tmp_path / "run", Path(pictures), names=CLASSES[:5], classes=5)
+    assert evaluate.main([str(run)]) == 0
+    result, printed = kept(run / "evaluation", "center"), capsys.readouterr().out
+    assert result["top5_error"] is None and "top5_interval" not in result
+    assert "top-1 error" in printed and "top-5" not in printed
+
+
 @pytest.mark.parametrize(
     ("view", "flags", "protocol"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import json
 import os
 import re
@@ -194,6 +195,14 @@ def test_a_study_is_told_in_the_layout_of_the_paper(trained):
         f"| ResNet-8 C | 8.00 | 0.80 | {size('C')} |",
     ]
     assert "Beyond the noise?" not in Path("found/report.md").read_text(), "one seed tells nothing of noise"
+
+
+def test_a_study_of_few_classes_has_no_top_5_error(trained, monkeypatch):
+    monkeypatch.setitem(globals(), "invented_result", functools.partial(invented_result, class_names=list("abc")))
+    assert searched(recipe="digits-shortcuts") == 0
+    assert (
+        section("In the paper's layout", "found/report.md")[0] == "| model | top-1 err. | parameters | multiply-adds |"
+    )
 
 
 def test_a_shortened_schedule_is_marked(trained):

@@ -197,6 +197,20 @@ def test_later_evaluations():
     }
 
 
+@pytest.mark.parametrize("error", [0.0, None])
+def test_a_later_evaluation_on_five_classes_has_no_top_5_error(error):
+    found = {
+        **ERRORS,
+        "top5_error": error,
+        "view": "center",
+        "split": "test",
+        "networks": [{}],
+        "class_names": ["a"] * 5,
+    }
+    [row] = cells(page([RunRecord("b", DIGITS, evaluations=(("file", found),))], "Test"), "Later evaluations")
+    assert row["top-5 error"] == "–"
+
+
 def test_what_holds_for_every_start_is_said_once():
     start = {"started": "2026-01-01", "command": "train a", "keras": "3.99", "devices": ["CPU:0"], "run": {"secret": 1}}
     again = {**start, "started": "2026-01-02", "devices": ["GPU:0", "GPU:1"], "changes": ["training.seed: 0 -> 1"]}

@@ -25,7 +25,10 @@ RECIPE = RECIPES["cifar10-resnet20"]
 HELD_OUT = replace(RECIPE, data=replace(RECIPE.data, holdout=5000))
 ERRORS = {"images": 5000, "loss": 0.373, "top1_error": 12.54, "top5_error": 0.36}
 RESULT = invented_result(
-    recipe=RECIPE.name, training_images=45_000, splits={"validation": ERRORS}, class_names=["airplane", "dog"]
+    recipe=RECIPE.name,
+    training_images=45_000,
+    splits={"validation": ERRORS},
+    class_names=["airplane", *"abcdefgh", "dog"],
 )
 START = {
     "started": "2026-11-24T10:00:00+00:00",
@@ -65,6 +68,14 @@ def test_the_result_has_its_images_and_its_interval(directory):
     )
 
 
+@pytest.mark.parametrize("error", [0.0, None])  # as an earlier version wrote it, and as it is now
+def test_of_five_classes_there_is_no_top_5_error(directory, error):
+    errors = {**ERRORS, "top5_error": error}
+    directory.write_result({**RESULT, "splits": {"validation": errors}, "class_names": list("abcde")})
+    text = page(directory)
+    assert "12.54%" in text and "top-1 accuracy" in text and "top-5" not in text
+
+
 def test_the_protocol_is_every_field_of_the_recipe(directory):
     text = page(directory)
     values = json.loads(HELD_OUT.to_json())
@@ -83,7 +94,7 @@ def test_the_file_is_named_with_its_sum_and_how_to_load_it(directory):
     text = page(directory)
     assert f"7 bytes, SHA-256 `{hashlib.sha256(b'weights').hexdigest()}`" in text
     assert 'keras.saving.load_model("model.keras")' in text
-    assert "uint8 [batch, 32, 32, 3]" in text and "of 2 classes: airplane, dog." in text
+    assert "uint8 [batch, 32, 32, 3]" in text and "of 10 classes: airplane, a, b, c, d, e, f, g, h, dog." in text
 
 
 def test_the_environment_is_told_start_by_start_and_what_is_unknown_is_left_out(directory):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from keras_resnet import validation
+from keras_resnet.evaluation.error_rates import tops
 from keras_resnet.evaluation.intervals import wilson
 from keras_resnet.facts import architectures
 from keras_resnet.facts.datasets import DATASETS
@@ -79,7 +80,7 @@ def differences_table(runs: Sequence[RunRecord]) -> Markup | None:
 def evaluations_table(runs: Sequence[RunRecord]) -> Markup | None:
     """What was measured after the trainings; None where there is nothing."""
     rows = [
-        [_name(position, run, file), *_evaluation(found)]
+        [_name(position, run, file), *_evaluation(found, _of_result(run, "class_names"))]
         for position, run in enumerate(runs)
         for file, found in run.evaluations
     ]
@@ -87,12 +88,14 @@ def evaluations_table(runs: Sequence[RunRecord]) -> Markup | None:
     return _table("Later evaluations", heads, rows, sortable=True) if rows else None
 
 
-def _evaluation(found: Values) -> list[Cell]:
+def _evaluation(found: Values, class_names: Sequence[str] | None) -> list[Cell]:
+    names = found.get("class_names", class_names)  # files of earlier versions have no names, and always a top-5 error
+    top5 = found["top5_error"] if names is None or 5 in tops(len(names)) else None
     return [
         _text(found["view"]),
         _text(found["split"]),
         _error(found),
-        Cell(f"{found['top5_error']:.2f}%", found["top5_error"]),
+        Cell() if top5 is None else Cell(f"{top5:.2f}%", top5),
         Cell(f"{found['loss']:.4f}", found["loss"] if math.isfinite(found["loss"]) else None),
         _count(len(found["networks"])),
         _date(str(found.get("environment", {}).get("started", ""))),

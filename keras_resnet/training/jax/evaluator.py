@@ -36,6 +36,6 @@ def evaluator(model: keras.Model) -> Callable[[Iterable, int], ErrorRates]:
         sums = np.zeros(4)
         for pixels, labels in batches:
             sums += [float(part) for part in measure(*values, np.asarray(pixels), np.asarray(labels))]
-        return ErrorRates.from_sums(*sums.tolist(), images=images)
+        return ErrorRates.from_sums(*sums.tolist(), images=images, classes=model.output_shape[-1])
 
     return evaluate

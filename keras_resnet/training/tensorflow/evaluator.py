@@ -60,6 +60,6 @@ def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[
         sums = [0, 0.0, 0, 0]
         for batch in batches:
             sums = [total + value.numpy() for total, value in zip(sums, batch_sums(*batch), strict=True)]
-        return ErrorRates.from_sums(*sums, images=images)
+        return ErrorRates.from_sums(*sums, images=images, classes=model.output_shape[-1])
 
     return evaluate
