@@ -127,6 +127,7 @@ def _header(recipe: Values, result: Values, evaluations: Iterable[Values]) -> st
                     "name": f"top-{k} accuracy ({how})",
                 }
                 for k in tops(len(result["class_names"]))
+                if errors[f"top{k}_error"] is not None
             ],
         }
 
@@ -169,7 +170,7 @@ def _results(result: Values, evaluations: Iterable[Values]) -> str:
     for split, view, errors in rows:
         images, top1 = errors["images"], errors["top1_error"]
         low, high = wilson(round(top1 * images / 100), images)
-        more = [f"{errors[f'top{k}_error']:.2f}%" for k in more_tops]
+        more = ["" if (error := errors[f"top{k}_error"]) is None else f"{error:.2f}%" for k in more_tops]
         cells = (split, view, images, f"{top1:.2f}%", f"{low:.2f}% to {high:.2f}%", *more)
         lines.append((*cells, f"{errors['loss']:.4f}"))
     heads = (
@@ -228,7 +229,7 @@ def _start(start: Values) -> str:
     }
     lines = [f"- {key}: {_words(value)}" for key, value in known.items() if key != "started"]
     lines += [f"- changed: {change}" for change in start.get("changes", [])]
-    return "\n".join([f"## Started {start['started']}", "", *lines])
+    return "\n".join([f"## Started {start.get('started', 'at an unknown time')}", "", *lines])
 
 
 def _words(value: Any) -> str:

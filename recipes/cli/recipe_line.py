@@ -110,9 +110,7 @@ def find(name: str) -> tuple[Recipe, Run]:
 def why_no_run(path: Path) -> str:
     """The end of a refusal of a word that is neither a recipe nor the directory of a run: what is like it."""
     if path.is_dir():
-        inner = next((file.parent for file in sorted(path.glob("*/recipe.json"))), None)
-        inner = inner or next((file.parent for file in sorted(path.glob("trials/*/recipe.json"))), None)
-        below = f". Runs are below it, such as {inner}" if inner else ""
+        below = f". Runs are below it, such as {first}" if (first := RunDirectory(path).first_below()) else ""
         return f", and holds no run: there is no {path / 'recipe.json'}{below}"
     if len(path.parts) > 1:
         runs = [file.parent for file in path.parent.glob("*/recipe.json")]

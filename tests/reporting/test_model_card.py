@@ -232,7 +232,8 @@ def test_the_command_writes_the_page_again(directory, capsys):
 
 def test_a_directory_of_no_run_and_a_run_that_is_not_finished_are_refused(directory, tmp_path, capsys):
     assert command.main([str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"error: {tmp_path} must be the directory of a run. It has no recipe.json\n"
+    told = f"error: {tmp_path} must be the directory of a run. It has no recipe.json. Runs are below it, such as "
+    assert capsys.readouterr().err == f"{told}{directory.path}\n"
     directory.result.unlink()
     assert command.main([str(directory.path)]) == 2
     assert "must hold a finished run. It has no result.json" in capsys.readouterr().err
@@ -246,3 +247,12 @@ def test_a_damaged_file_is_named_and_nothing_is_written(directory, name, capsys)
     assert command.main([str(directory.path)]) == 2
     assert f"error: {file} is damaged: " in capsys.readouterr().err
     assert not (directory.path / "model_card.md").exists()
+
+
+def test_a_start_without_a_time_and_a_result_without_a_top_5_error_have_a_page(directory):
+    """As somebody's own program may have left them."""
+    directory.environment.write_text("[{}]")
+    directory.write_result(RESULT | {"splits": {"validation": ERRORS | {"top5_error": None}}})
+    text = page(directory)
+    assert "## Started at an unknown time" in text
+    assert "top-5 accuracy" not in text
