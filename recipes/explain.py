@@ -24,6 +24,7 @@ from cli import command_line, pictures, program
 from cli.options import OfOverwriting, OfPictures
 from keras_resnet import validation
 from keras_resnet.host import files, outputs
+from keras_resnet.host.printable import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +69,7 @@ def explain(options: Options) -> int:
             with files.naming_file(written[path], outputs.remedy()):
                 written[path].parent.mkdir(parents=True, exist_ok=True)
             files.write(written[path], content, outputs.remedy())
-            print(written[path], flush=True)
+            print(printable(str(written[path])), flush=True)
     return 1 if faults else 0
 
 

@@ -25,6 +25,7 @@ from cli import command_line, pictures, program, startup
 from cli.options import OfNetwork, OfOverwriting, OfSplit
 from keras_resnet import validation
 from keras_resnet.host import files, outputs
+from keras_resnet.host.printable import printable
 from keras_resnet.inference import labelled_images
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def find_mistakes(options: Options) -> int:
         options.output.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         files.write(options.output / name, contents[name], outputs.remedy())
-    print(f"{summary(counts, data.class_names)}\n\nall of it is in {options.output}")
+    print(f"{printable(summary(counts, data.class_names))}\n\nall of it is in {options.output}")
     return 0
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from cli import command_line, pictures, program
 from cli.options import OfPictures
+from keras_resnet.host.printable import printable
 
 if TYPE_CHECKING:
     from keras_resnet.inference.trained_network import TrainedNetwork
@@ -65,7 +66,7 @@ def predict(options: Options) -> int:
         print(json.dumps([as_object(*each) for each in found], indent=2, ensure_ascii=False))
     else:
         for each in found:
-            print(as_table(*each), flush=True)
+            print(printable(as_table(*each)), flush=True)
     return 1 if faults else 0
 
 

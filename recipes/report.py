@@ -23,6 +23,7 @@ from tyro.conf import Positional, arg
 from cli import command_line, program
 from cli.options import OfOverwriting
 from keras_resnet.host import files, outputs
+from keras_resnet.host.printable import printable
 from keras_resnet.reporting.html import document, reading
 
 
@@ -59,7 +60,7 @@ def write(options: Options) -> int:
     if not runs:
         raise ValueError("\n".join(left_out))
     for line in left_out:
-        print(f"left out: {line}", file=sys.stderr)
+        print(printable(f"left out: {line}"), file=sys.stderr)
     content = document.page(runs, options.title)
     files.write(page, content.encode(), outputs.remedy())
     print(page)

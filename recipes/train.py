@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from cli import program, recipe_line, refusal, startup
 from keras_resnet.config.recipe import hyperparameters_of
+from keras_resnet.host.printable import printable
 from keras_resnet.runs import lock
 from keras_resnet.runs.directory import RunDirectory
 
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def tell(line: str) -> None:
     """Prints a line of the training, an error with its flags."""
-    print(refusal.with_flags(line, recipe_line.FLAGS), flush=True)
+    print(printable(refusal.with_flags(line, recipe_line.FLAGS)), flush=True)
 
 
 if __name__ == "__main__":

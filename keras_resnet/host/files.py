@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a character: what Python makes of a byte that is no UTF-8."""
 
 
 def write(file: Path, content: bytes, remedy: str) -> None:
@@ -56,5 +60,6 @@ def naming_file(file: Path, remedy: str) -> Iterator[None]:
 
 
 def as_json(value: Any, indent: int = 2) -> bytes:
-    """JSON that people read."""
-    return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode()
+    """JSON that people read; bytes of a name that are no UTF-8 are escapes, which a reader of JSON turns back."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False) + "\n"
+    return SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli import startup
+from cli import refusal, startup
 from cli.options import OfNetwork
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def batches(
 
     for usable, images, found in pictures.batches(paths, pictures.viewer_of(trained), batch_size):
         for fault in found:
-            print(f"error: {fault}", file=sys.stderr)
+            refusal.show(fault)
         faults += found
         if usable:
             yield usable, images

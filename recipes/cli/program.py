@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -27,6 +28,8 @@ Options = TypeVar("Options")
 def run(main: Callable[[], int]) -> NoReturn:
     """Ends this process with the exit status of a program; and with the program that started it, if one of ours did."""
     signals.follow_parent()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is no UTF-8, or a terminal of few characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             status: Any = main()

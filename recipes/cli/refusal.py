@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from keras_resnet.host.printable import printable
+
 CHECKOUT = Path(__file__).parents[2]
 ARGUMENT = re.compile(r"`(?P<name>[a-z_][\w.]*)(=[^`]*)?`")
 """An argument in an error of the library, alone or with a value: `resume`, `resume=True`."""
@@ -26,7 +28,7 @@ def refuse(error: object, flags: Mapping[str, str] | None = None) -> NoReturn:
 
 def show(error: object, flags: Mapping[str, str] | None = None) -> None:
     """Prints an error on standard error."""
-    print(f"error: {with_flags(str(error), flags or {})}", file=sys.stderr, flush=True)
+    print(f"error: {printable(with_flags(str(error), flags or {}))}", file=sys.stderr, flush=True)
 
 
 def with_flags(message: str, flags: Mapping[str, str]) -> str:

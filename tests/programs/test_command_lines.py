@@ -34,7 +34,7 @@ REFUSALS = {
     "precise_bn": (["/missing"], "There is no directory /missing"),
     "predict": (["/missing", "/picture"], "There is no file or folder /missing"),
     "prepare_imagenet": (["/missing"], "two directories are needed"),
-    "report": (["/missing"], "must be the directory of a run"),
+    "report": (["/missing"], "There is no file or directory /missing"),
     "reproduce": (["tabel6"], "Did you mean 'table6'?"),
     "summarize": (["21"], "`depth` must be"),
     "train": (["cifar10-resnet20", "--model.shortcut", "D"], "(--model.shortcut)"),

@@ -256,3 +256,13 @@ def test_a_start_without_a_time_and_a_result_without_a_top_5_error_have_a_page(d
     text = page(directory)
     assert "## Started at an unknown time" in text
     assert "top-5 accuracy" not in text
+
+
+def test_names_of_classes_and_devices_are_nothing_but_text(directory):
+    names = ["<script>", "a|b", "*c*", "`d`", "\x1b[31m", "\udce9"]
+    directory.write_result(RESULT | {"class_names": names})
+    directory.environment.write_text(json.dumps([START | {"devices": ["GPU `0`"]}]))
+    text = page(directory)
+    assert r": \<script\>, a\|b, \*c\*, \`d\`, \\x1b\[31m, \\udce9." in text
+    assert "- devices: `` GPU `0` ``" in text
+    assert yaml.safe_load(text.split("---")[1])["library_name"] == "keras"
