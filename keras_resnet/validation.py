@@ -25,16 +25,113 @@ KINDS: dict[Any, str] = {
 """The names of types in errors, for every type that a configuration uses beside `Literal`."""
 
 
+MEANT: dict[str, tuple[str, ...]] = {
+    word: tuple(meant.split())
+    for words, meant in {
+        # arguments
+        "epochs num_epochs n_epochs nb_epochs max_epochs epoch": "iterations",
+        "steps max_steps num_steps train_steps total_steps iters iter max_iters max_iter": "iterations",
+        "lr base_lr init_lr initial_lr max_lr eta rate": "learning_rate",
+        "bs b batch train_batch_size minibatch": "batch_size global_batch_size",
+        "batch_size": "global_batch_size",
+        "wd decay l2 regularization": "weight_decay",
+        "opt optim optimizer": "optimizer.name",
+        "sched scheduler lr_scheduler lr_schedule lr_policy": "schedule.name",
+        "milestones lr_steps lr_milestones decay_steps": "boundaries",
+        "gamma lr_gamma lr_decay decay_rate": "factor",
+        "warmup warmup_steps warmup_epochs": "warmup_iterations",
+        "device devices gpu gpus num_gpus n_gpus n_gpu ngpu cuda tpu ddp distributed accelerator": "strategy mirrored",
+        "cpu single": "strategy one_device",
+        "num_classes n_classes nb_classes": "classes",
+        "data data_dir data_path data_root datadir dataset_dir dataset_path root image_dir": "data_directory",
+        "amp use_amp dtype mixed_precision bf16 bfloat16": "precision mixed_bfloat16",
+        "fp16 float16 half": "precision mixed_float16",
+        "j num_workers n_workers threads num_threads": "workers",
+        "random_seed manual_seed rng_seed": "seed",
+        "seed": "seeds",
+        "resume continue restart restore auto_resume resume_from": "resume",
+        "checkpoint ckpt load": "resume network source run",
+        "out o outdir out_dir output_dir save save_dir save_path dest destination": "output directory",
+        "output log_dir logdir work_dir workdir exp_dir experiment": "directory output",
+        "weights pretrained model_path from_pretrained init_weights load_weights": "network source run runs",
+        "model arch architecture backbone": "network source run depth depths",
+        "layers num_layers": "depth",
+        "img_size imgsz input_size size resolution crop_size": "image_size",
+        "aug augment augmentations transform transforms data_augmentation": "augmentation",
+        "smoothing": "label_smoothing",
+        "clip clip_grad grad_clip clip_norm max_norm clipnorm": "global_clipnorm",
+        "accum grad_accum accumulation_steps gradient_accumulation gradient_accumulation_steps": "accumulation",
+        "ema model_ema ema_decay": "ema_momentum",
+        "log_interval log_freq print_freq logging_steps": "log_every",
+        "eval_every eval_interval eval_freq eval_steps val_interval val_freq validation_freq": "validate_every",
+        "save_every save_freq save_steps save_interval checkpoint_freq checkpoint_interval": "checkpoint_every",
+        "max_to_keep keep save_total_limit": "keep_checkpoints",
+        "val_split validation_split val_size": "holdout",
+        "jit jit_compile compile": "xla",
+        "force f yes y replace": "overwrite",
+        "k topk top_k": "top",
+        "labels label_names names classes class_map": "class_names",
+        "i input image images img picture photo photos": "pictures source",
+        "subset": "split",
+        "mean std normalize": "normalization preprocessing",
+        "n_trials num_trials max_trials": "trials",
+        "param params grid space": "axes",
+        "fmt type": "format",
+        # words of choices
+        "tflite lite": "litert",
+        "tf savedmodel saved_model tensorflow pb": "saved-model",
+        "pt pth pt2 pytorch torchscript": "torch",
+        "ir openvino_ir": "openvino",
+        "ort onnxruntime": "onnx",
+        "fp32 f32 full": "float32",
+        "multi_gpu dp data_parallel": "mirrored",
+        "nodes multi_node": "multi_worker",
+        "imagenet1k imagenet_1k imagenet2012 ilsvrc ilsvrc2012": "imagenet",
+        "imagefolder image_folder custom own": "folder",
+        "val valid dev eval": "validation",
+        "hflip horizontal_flip random_flip randomhorizontalflip": "flip",
+        "random_crop randomcrop": "pad-crop",
+        "rrc randomresizedcrop": "random-resized-crop",
+        "jitter colorjitter": "color-jitter",
+        "cos cosine_annealing cosineannealing cosineannealinglr": "cosine",
+        "step multistep multisteplr steplr": "steps",
+        "poly": "polynomial",
+        "reduceonplateau reduce_on_plateau reducelronplateau": "plateau",
+        "tencrop ten_crop 10crop": "10-crop",
+        "single_crop one_crop 1_crop": "center",
+        "bayes bayesian_optimization": "bayesian",
+        "projection conv": "B",
+        "identity zero_padding": "A",
+    }.items()
+    for word in words.split()
+}
+"""What people type who come from elsewhere -> the arguments or words here that it may mean, likeliest first."""
+
+
 def refuse(name: str, rule: str, value: object, hint: str = "") -> NoReturn:
     """Raises the error of a value that breaks a rule; `hint` is the remedy, the last sentence."""
     raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}{hint and '. ' + hint}")
 
 
-def nearest(word: object, words: Iterable[object]) -> str:
-    """`"Did you mean …?"` with the word most like the one received, or `""` where none is like it.
+def meant(word: object, words: Iterable[object]) -> object | None:
+    """The one of some words, which may have sections in front, that means the same as the word received."""
+    plain = str(word).lower().rpartition(".")[2].strip("-").replace("-", "_")
+    words = list(words)
+    for name in (plain, *MEANT.get(plain, ())):
+        ending = [candidate for candidate in words if f".{candidate}".endswith(f".{name}")]
+        if ending:
+            return name if name in ending else ending[0]
+    return None
 
-    Initials mean their words: `schedule.lr` is `schedule.learning_rate`.
+
+def nearest(word: object, words: Iterable[object]) -> str:
+    """`"Did you mean …?"` with the word that means the same as the one received, or else with the word most like it.
+
+    `""` where there is neither.
     """
+    words = list(words)
+    if (same := meant(word, words)) is not None:
+        return f"Did you mean {same!r}?"
 
     def likeness(candidate: object) -> tuple[float, int]:
         if str(word).lower() == initials(str(candidate)):

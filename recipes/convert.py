@@ -34,6 +34,7 @@ from cli.options import OfOverwriting, Preprocessing
 from keras_resnet.facts.architectures import BottleneckStride
 from keras_resnet.facts.network_spec import NetworkSpec, PoolPadding
 from keras_resnet.host import files, outputs
+from keras_resnet.host.texts import readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,7 +130,7 @@ def convert(options: Options) -> int:
         return 1
     with files.replacing(options.output) as whole:
         WRITERS[suffix(options.output)](whole, network, target)
-    print(weights_lines.printable(f"written   {options.output}"))
+    print(readable(f"written   {options.output}"))
     return 0
 
 

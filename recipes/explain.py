@@ -23,7 +23,8 @@ from tyro.conf import arg
 from cli import command_line, pictures, program
 from cli.options import OfOverwriting, OfPictures
 from keras_resnet import validation
-from keras_resnet.host import files, outputs, texts
+from keras_resnet.host import files, outputs
+from keras_resnet.host.texts import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +74,7 @@ def explain(options: Options) -> int:
             with files.naming_file(written[path], outputs.remedy()):
                 written[path].parent.mkdir(parents=True, exist_ok=True)
             files.write(written[path], content, outputs.remedy())
-            print(texts.printable(written[path]), flush=True)
+            print(printable(written[path]), flush=True)
     return 1 if faults else 0
 
 

@@ -24,10 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cli import command_line, pictures, program, startup, text
+from cli import command_line, pictures, program, startup
 from cli.options import OfNetwork, OfOverwriting, OfSplit
 from keras_resnet import validation
 from keras_resnet.host import files, outputs
+from keras_resnet.host.texts import printable, readable
 from keras_resnet.inference import labelled_images
 from keras_resnet.runs.directory import RunDirectory
 
@@ -89,7 +90,7 @@ def find_mistakes(options: Options) -> int:
     trained = pictures.load(options)
     data = load_data(trained, options)
     found = classify(trained, data, options)
-    names = tuple(map(text.readable, data.class_names))
+    names = tuple(map(readable, data.class_names))
     counts, mistakes = found.counts(len(names)), listed(found, data.splits[options.split])
     title = f"{trained.source.absolute().name}, {options.split} images"
     contents = tables(counts, data.class_names) | {
@@ -101,7 +102,8 @@ def find_mistakes(options: Options) -> int:
         options.output.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         files.write(options.output / name, contents[name], outputs.remedy())
-    print(f"{summary(counts, names)}{mistakes_summary(mistakes, names)}\n\nall of it is in {options.output}")
+    told = f"{summary(counts, names)}{mistakes_summary(mistakes, names)}\n\nall of it is in {options.output}"
+    print(printable(told))
     return 0
 
 
@@ -192,7 +194,7 @@ def mistakes_picture(mistakes: Sequence[Mistake], split: Split, names: Sequence[
 
     shown = mistakes[: mistakes_figure.SHOWN]
     captions = [
-        f"{short(text.readable(Path(m.image).name))}\n{short(names[m.label])}\n"
+        f"{short(readable(Path(m.image).name))}\n{short(names[m.label])}\n"
         f"taken for {short(names[m.predicted])}, {100 * m.score:.1f}%"
         for m in shown
     ]
@@ -228,7 +230,7 @@ def mistakes_summary(mistakes: Sequence[Mistake], names: Sequence[str]) -> str:
         return ""
     rows = [
         (
-            text.readable(m.image),
+            readable(m.image),
             names[m.label],
             names[m.predicted],
             f"{100 * m.score:.2f}%",

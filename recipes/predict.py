@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from cli import command_line, pictures, program
 from cli.options import OfPictures
-from keras_resnet.host import texts
 from keras_resnet.host.files import as_json
+from keras_resnet.host.texts import readable
 
 if TYPE_CHECKING:
     from keras_resnet.inference.trained_network import TrainedNetwork
@@ -98,8 +98,7 @@ def predictions(
 
 def as_table(path: Path, best: list[Prediction]) -> str:
     """The predictions of a picture, one on a line."""
-    lines = [str(path), *(f"  {100 * score:6.2f}%  {name}" for _, name, score in best)]
-    return "\n".join(map(texts.printable, lines))
+    return "\n".join([readable(path), *(f"  {100 * score:6.2f}%  {readable(name)}" for _, name, score in best)])
 
 
 def as_object(path: Path, best: list[Prediction]) -> dict[str, object]:

@@ -4,13 +4,15 @@
     python recipes/report.py runs/* --output shortcuts.html --title "Shortcuts on CIFAR-10"
     python recipes/report.py RUN RUN --overwrite
 
-RUN is the directory of a run. The page is a single file: it needs no connection, and may be sent to anybody.
+RUN is the directory of a run; whatever else is among several is named and left out. The page is a single file: it needs
+no connection, and may be sent to anybody.
 
 Exit status: 0 written; 2 refused, and nothing was changed.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from tyro.conf import Positional, arg
 from cli import command_line, program
 from cli.options import OfOverwriting
 from keras_resnet.host import files, outputs
+from keras_resnet.host.texts import printable
 from keras_resnet.reporting.html import document, reading
 
 
@@ -48,12 +51,17 @@ def write(options: Options) -> int:
     """Writes a page.
 
     Raises:
-        OSError: if a run is not there, or the page is there already or cannot be written.
-        ValueError: if a file of a run is damaged.
+        OSError: if a path is not there, or the page is there already or cannot be written.
+        ValueError: if there is no run at all.
     """
     page = options.output
     outputs.check_file(page, overwrite=options.overwrite)
-    content = document.page(reading.read(options.runs), options.title)
+    runs, left_out = reading.read(options.runs)
+    if not runs:
+        raise ValueError("\n".join(left_out))
+    for line in left_out:
+        print(printable(f"left out: {line}"), file=sys.stderr)
+    content = document.page(runs, options.title)
     files.write(page, content.encode(), outputs.remedy())
     print(page)
     return 0

@@ -35,12 +35,12 @@ from tyro.conf import Positional, arg
 import layer_responses
 from catalog import RECIPES
 from cli import command_line, program, refusal, startup
-from cli.child_process import run
 from cli.options import OfOverwriting
 from keras_resnet import validation
 from keras_resnet.config.recipe import Precision
 from keras_resnet.facts import architectures
 from keras_resnet.host import outputs
+from keras_resnet.host.child_process import run
 from keras_resnet.reporting.architecture_table import Column
 from keras_resnet.reproduction import findings, pages, plan
 from keras_resnet.reproduction.items import ITEMS, Attempt, Item, attempts

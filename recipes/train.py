@@ -23,6 +23,8 @@ from cli import backends, program, recipe_line, refusal, startup
 from keras_resnet.config.recipe import hyperparameters_of
 from keras_resnet.data import places
 from keras_resnet.host import outputs
+from keras_resnet.host.texts import printable
+from keras_resnet.runs import lock
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 0
             if run.checkpoint_directory and "://" not in run.checkpoint_directory:
                 outputs.check_directory(Path(run.checkpoint_directory).expanduser(), "checkpoint_directory")
+            lock.check(directory.path)
         places.require(recipe.data.dataset, run.data_directory)
         # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
         with startup.loading():
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def tell(line: str) -> None:
     """Prints a line of the training, an error with its flags."""
-    print(refusal.with_flags(line, recipe_line.FLAGS), flush=True)
+    print(printable(refusal.with_flags(line, recipe_line.FLAGS)), flush=True)
 
 
 if __name__ == "__main__":

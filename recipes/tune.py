@@ -9,8 +9,9 @@
 An axis is any field of a recipe under its flag's name, with words divided by commas, or a range LOW..HIGH of numbers
 (:log spreads them over the orders of magnitude; a grid has no ranges). Every training is a run in DIR/trials, named by
 its recipe's fingerprint; what is trained there is not trained again, and what is unfinished continues: start the same
-command again. DIR/report.md and report.csv are the result. A point that the recipe refuses, or whose training fails,
-is listed with the reason, and counts as 100% error for the search.
+command again. One Ctrl-C, or a SIGTERM, lets the training at hand save a checkpoint. DIR/report.md and report.csv are
+the result. A point that the recipe refuses, or whose training fails, is listed with the reason, and counts as 100%
+error for the search.
 
 hyperband trains many points for a short time, and one in three of them three times as long, up to the whole schedule.
 Each rung trains anew, with the schedule shortened as by --schedule.scale: the first of three by 1/9.
@@ -24,12 +25,14 @@ Exit status: 0 searched; 1 nothing could be trained; 2 refused; 75 or 130 stoppe
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import math
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -37,15 +40,18 @@ from typing import Any, Literal
 from catalog.studies import STUDIES
 from cli import command_line, program, recipe_line, refusal, startup
 from keras_resnet import validation
+from keras_resnet.config.recipe import Recipe
 from keras_resnet.config.run import Run
-from keras_resnet.host import outputs
-from keras_resnet.search import axes, report, trials
+from keras_resnet.host import outputs, signals
+from keras_resnet.search import axes, progress, report, trials
 
 TRAIN = Path(__file__).with_name("train.py")
 TRIALS, RUNGS = 10, 3
 """Points of a random or bayesian search, and lengths of hyperband's trainings, unless they are given."""
 DECIDED = ("directory", "checkpoint_directory", "resume", "accept_changes")
 """What the search decides for each run."""
+ValuesOf = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""From the words and numbers that a search chooses to the values of the fields."""
 SHARED = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
 
 
@@ -184,26 +190,48 @@ def check_directory(directory: Path) -> None:
 
 def search(asked: Search) -> int:
     """Trains the points that the search chooses, and reports; returns the exit status."""
-    # KerasTuner loads TensorFlow, which takes seconds: everything that can be refused without it has been by now.
-    with startup.loading():
-        from keras_resnet.search import oracles
-
     plan, found = asked.plan, {axis.name: axis for axis in asked.axes}
-    (plan.directory / "trials").mkdir(parents=True, exist_ok=True)
 
     def values_of(values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: found[name].value(values[name]) for name in found}
 
+    try:
+        with signals.ending():
+            chosen = measured(asked, values_of)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        print("stopped; the same command continues", file=sys.stderr)
+        return stop.code if isinstance(stop, SystemExit) else program.INTERRUPTED
+    if chosen is None:
+        print("the search is over; its chief writes the report")
+        return 0
+    outcomes = [trials.outcome(plan, values_of(values), share) for values, share in chosen]
+    print(report.write(plan.directory, asked.command, plan.recipe, outcomes))
+    print("\n".join([f"all of it is in {plan.directory}", *next_commands(plan.recipe, outcomes)]))
+    return 0 if any(outcome.results for outcome in outcomes) else 1
+
+
+def measured(asked: Search, values_of: ValuesOf) -> list[tuple[dict[str, Any], float]] | None:
+    """Trains the points that the search chooses; returns them with their shares, as `oracles.search` does."""
+    # KerasTuner loads TensorFlow, which takes seconds: everything that can be refused without it has been by now.
+    with startup.loading():
+        trials.prepare()
+        from keras_resnet.search import oracles
+
+    (asked.plan.directory / "trials").mkdir(parents=True, exist_ok=True)
+    going = progress_of(asked)
+
     def measure(values: Mapping[str, Any], share: float) -> float | None:
-        words = itertools.chain.from_iterable(axes.flags(values_of(values)).values())
+        point = values_of(values)
+        words = itertools.chain.from_iterable(axes.flags(point).values())
         told = " ".join(words) + (f", {share:.3g} of the schedule" if share != 1 else "")
-        print(f"{told} …", flush=True)
-        outcome = trials.train(plan, values_of(values), share)
+        with going.measuring(point, share) if going else contextlib.nullcontext("") as count:
+            print(" ".join(filter(None, [count, told, "…"])), flush=True)
+            outcome = trials.train(asked.plan, point, share, tell=functools.partial(print, flush=True))
         print(f"{told}: {outcome.reason or f'{outcome.mean():.2f}% error'}", flush=True)
         return None if outcome.reason else outcome.mean()
 
     try:
-        chosen = oracles.search(
+        return oracles.search(
             measure,
             {axis.name: axis.words for axis in asked.axes if axis.words},
             {axis.name: (*axis.ends, "log" if axis.log else "linear") for axis in asked.axes if axis.ends},
@@ -211,18 +239,32 @@ def search(asked: Search) -> int:
             trials=asked.trials,
             rungs=asked.rungs,
         )
-    except (KeyboardInterrupt, SystemExit) as stop:
-        print("stopped; the same command continues", file=sys.stderr)
-        return stop.code if isinstance(stop, SystemExit) else program.INTERRUPTED
     except ImportError as error:  # bayesian alone needs scikit-learn
         raise ValueError(str(error)) from error
-    if chosen is None:
-        print("the search is over; its chief writes the report")
-        return 0
-    outcomes = [trials.outcome(plan, values_of(values), share) for values, share in chosen]
-    print(report.write(plan.directory, asked.command, plan.recipe, outcomes))
-    print(f"all of it is in {plan.directory}")
-    return 0 if any(outcome.results for outcome in outcomes) else 1
+
+
+def progress_of(asked: Search) -> progress.Progress | None:
+    """The count of a search, and the time that is left; `None` where other processes share it."""
+    if SHARED[0] in os.environ:
+        return None
+    points = min(axes.points(asked.axes), asked.trials or math.inf)
+    shares = progress.hyperband_shares(asked.rungs) if asked.kind == "hyperband" else [1.0] * int(points)
+    return progress.Progress(asked.plan, asked.axes, shares, whole_grid=points == axes.points(asked.axes))
+
+
+def next_commands(recipe: Recipe, outcomes: Sequence[trials.Outcome]) -> list[str]:
+    """What to do with the best point, as commands."""
+    best = min(outcomes, key=report.rank, default=None)
+    if best is None or not best.results:
+        return []
+    directory = best.trials[0].directory
+    lines = [
+        program.command("evaluate", str(directory.path)),
+        program.command("report", *(str(trial.directory.path) for trial in best.trials), "--output", "best.html"),
+    ]
+    if recipe.data.holdout:  # chosen on held-out images, it is trained on all of them
+        lines.append(program.command("train", str(directory.recipe), "--data.holdout", "0"))
+    return ["next, with the best point", *(f"  {line}" for line in lines)]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import keras_resnet
 from tiers import slow
@@ -176,6 +177,29 @@ def test_constraints_are_names_and_versions_only():
     wanted = (metadata["options"]["install_requires"] + "\n" + extras).splitlines()
     names = {name.split(">=")[0] for name in wanted if name and not name.startswith("keras-residual")}
     assert names <= pinned
+
+
+def test_no_package_has_two_versions():
+    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    names = [line.split("==")[0].lower().replace("_", "-").replace(".", "-") for line in pins]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_a_dependency_is_pinned_to_a_version_that_it_may_have():
+    """Of the package, of each of its extras, and of what those ask for within themselves."""
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = {line.split("==")[0].lower().replace("_", "-"): line.split("==")[1] for line in pins}
+    extras = metadata["options.extras_require"]
+    for name, lines in {"": metadata["options"]["install_requires"], **extras}.items():
+        for wanted in filter(None, lines.splitlines()):
+            distribution, _, rest = wanted.partition("[")
+            if distribution == metadata["metadata"]["name"]:
+                assert set(rest.rstrip("]").split(",")) <= set(extras), f"[{name}]"
+                continue
+            requirement = Requirement(wanted)
+            assert requirement.specifier.contains(pinned[requirement.name.lower().replace("_", "-")]), f"[{name}]"
 
 
 @pytest.mark.parametrize("name", keras_resnet._MOVED)

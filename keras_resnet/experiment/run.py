@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import signal
@@ -19,10 +20,10 @@ from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
 from keras_resnet.evaluation.error_rates import ErrorRates
 from keras_resnet.experiment import backends, build, outcome
-from keras_resnet.host.signals import Stopped
+from keras_resnet.host.signals import STATUSES, Stopped
 from keras_resnet.models import resnet
 from keras_resnet.reporting import console
-from keras_resnet.runs import data_identity
+from keras_resnet.runs import data_identity, lock
 from keras_resnet.runs.directory import ELSEWHERE, RunDirectory, refuse_other_images
 from keras_resnet.runs.environment import environment
 from keras_resnet.runs.results import Values
@@ -36,10 +37,10 @@ FAILED = 1
 """Exit status of a run that something outside of it has ended, such as a full disk; `resume=True` continues it."""
 DIVERGED = 3
 """Exit status of a run whose loss became infinite or not a number."""
-AGAIN = 75
+AGAIN = STATUSES[signal.SIGTERM]
 """Exit status of a run that is to be started again with the same command: it was asked to make room, and has saved a
 checkpoint, or another process of it is gone. (`EX_TEMPFAIL` of sysexits.h.)"""
-INTERRUPTED = 130
+INTERRUPTED = STATUSES[signal.SIGINT]
 """Exit status of a run that Ctrl-C has stopped, as of any program."""
 
 Tell = Callable[[str], None]
@@ -88,8 +89,10 @@ def train(
             if is_finished(directory, recipe, run, processes, tell):
                 return 0
             experiment = prepare(backend, processes, recipe, run, directory, tell)
-            trainer = experiment.begin(callbacks)
-            return experiment.carry_out(trainer)
+            with contextlib.ExitStack() as held:
+                on_chief(processes, lambda: held.enter_context(lock.writing(directory.path)))
+                trainer = experiment.begin(callbacks)
+                return experiment.carry_out(trainer)
     except WorkerLostError as error:
         tell(f"error: {error}. To continue from the last checkpoint, start all workers again with `resume=True`")
         return AGAIN

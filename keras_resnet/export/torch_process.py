@@ -12,6 +12,7 @@ import torch
 
 import keras_resnet  # noqa: F401  # with the classes of ours that a saved network is made of
 from keras_resnet.export.writers import signature
+from keras_resnet.host import signals
 
 
 def main(saved: str, output: str, batch: str) -> None:
@@ -25,4 +26,5 @@ def main(saved: str, output: str, batch: str) -> None:
 
 
 if __name__ == "__main__":
+    signals.follow_parent()
     main(*sys.argv[1:])

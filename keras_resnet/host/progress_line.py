@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from keras_resnet.host.texts import printable
+
 
 def duration(seconds: float) -> str:
     """Seconds as h:mm:ss, or m:ss below an hour."""
@@ -56,7 +58,7 @@ class ProgressLine:
     def message(self, text: str) -> None:
         """Writes a line that stays, above the progress line."""
         self.erase()
-        self._write(text + "\n")
+        self._write(printable(text) + "\n")
 
     def erase(self) -> None:
         """Takes the line away from a terminal."""

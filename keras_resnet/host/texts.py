@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters but tab and line break, other line ends, and bytes of a file name that are not UTF-8."""
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and line break, other line ends, what turns the direction of a text, and bytes of a file
+name that are not UTF-8."""
 BYTE_OF_A_NAME = range(0xDC80, 0xDD00)
 """The characters that stand for the bytes of a file name that are not UTF-8."""
 
@@ -40,6 +41,11 @@ def decoded(content: bytes) -> str:
 def printable(text: object) -> str:
     r"""A text that any terminal shows: with `\x1b` for the character that would begin a command to it."""
     return UNPRINTABLE.sub(lambda found: _escaped(ord(found[0])), str(text))
+
+
+def readable(name: object) -> str:
+    r"""The same of a name, which stays on one line: with `\n` for a line break, and `\t` for a tab."""
+    return printable(name).replace("\n", r"\n").replace("\t", r"\t")
 
 
 def _escaped(number: int) -> str:

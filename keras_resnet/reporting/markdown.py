@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from keras_resnet.host.texts import printable
+
+CODE = re.compile(r"(`+)[^`](?:.*?[^`])?\1(?!`)")
+"""A span of code, in which nothing but a pipe is special."""
+SPECIAL = re.compile(r"[\\`*_\[\]<>#~$&|]")
+"""What makes a text something else than that."""
 PIPE = re.compile(r"(\\*)\|")
 """A pipe, and the backslashes before it."""
-SPECIAL = re.compile(r"[\\`*_\[\]<>&$~|]")
-"""Characters that begin markup, HTML or mathematics within a line."""
 
 
 def table(heads: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
@@ -28,9 +32,29 @@ def cell(value: object) -> str:
     if value is None:
         return ""
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    return PIPE.sub(lambda found: rf"{found[1] * 2}\|", " ".join(text.split()))
+    return PIPE.sub(lambda found: rf"{found[1] * 2}\|", _without_tags(_line(text)))
 
 
-def literal(text: str) -> str:
-    """A text within a line that is shown as it is, such as the name that somebody gave a class."""
-    return SPECIAL.sub(r"\\\g<0>", text)
+def text(value: str) -> str:
+    """A name that somebody else chose, as nothing but text, on one line."""
+    return SPECIAL.sub(lambda found: rf"\{found[0]}", _line(value))
+
+
+def code(value: object) -> str:
+    """A span of code that holds a value whatever it is, on one line."""
+    line = _line(str(value))
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    space = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def _line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def _without_tags(line: str) -> str:
+    """A line in which no `<` begins a tag; those in spans of code begin none."""
+    spans = [*CODE.finditer(line)]
+    outside = zip([0, *(span.end() for span in spans)], [*(span.start() for span in spans), len(line)], strict=True)
+    parts = [line[begin:end].replace("<", r"\<") for begin, end in outside]
+    return "".join(part + (spans[k][0] if k < len(spans) else "") for k, part in enumerate(parts))

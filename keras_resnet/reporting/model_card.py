@@ -127,6 +127,7 @@ def _header(recipe: Values, result: Values, evaluations: Iterable[Values]) -> st
                     "name": f"top-{k} accuracy ({how})",
                 }
                 for k in tops(len(result["class_names"]))
+                if errors[f"top{k}_error"] is not None
             ],
         }
 
@@ -154,7 +155,7 @@ def _title(recipe: Values, result: Values) -> str:
         f"{result['iterations']:,} iterations of {recipe['training']['global_batch_size']} images"
         f"{f', {scale} of the whole schedule' if scale != 1 else ''}.\n\n"
         f"Recipe: `{recipe['name']}`, fingerprint `{result['fingerprint']}`. What it aims at, which is no result of "
-        f"this training: {recipe['description']}."
+        f"this training: {markdown.text(recipe['description'])}."
     )
 
 
@@ -169,7 +170,7 @@ def _results(result: Values, evaluations: Iterable[Values]) -> str:
     for split, view, errors in rows:
         images, top1 = errors["images"], errors["top1_error"]
         low, high = wilson(round(top1 * images / 100), images)
-        more = [f"{errors[f'top{k}_error']:.2f}%" for k in more_tops]
+        more = ["" if (error := errors[f"top{k}_error"]) is None else f"{error:.2f}%" for k in more_tops]
         cells = (split, view, images, f"{top1:.2f}%", f"{low:.2f}% to {high:.2f}%", *more)
         lines.append((*cells, f"{errors['loss']:.4f}"))
     heads = (
@@ -191,7 +192,7 @@ def _use(recipe: Values, result: Values, model: Path) -> str:
         return ""
     data, names = recipe["data"], result["class_names"]
     height, width, channels = DATASETS[data["dataset"]].image_shape or (data["image_size"], data["image_size"], 3)
-    listed = f": {', '.join(map(markdown.literal, names))}" if len(names) <= NAMED else ", named in `result.json`"
+    listed = f": {', '.join(map(markdown.text, names))}" if len(names) <= NAMED else ", named in `result.json`"
     with model.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return (
@@ -211,7 +212,7 @@ def _use(recipe: Values, result: Values, model: Path) -> str:
 def _protocol(recipe: Values) -> str:
     """Every field of the recipe."""
     fields = validation.leaves({key: value for key, value in recipe.items() if isinstance(value, dict)})
-    rows = [(f"`{name}`", f"`{json.dumps(value)}`") for name, value in fields]
+    rows = [(markdown.code(name), markdown.code(json.dumps(value))) for name, value in fields]
     return f"## Protocol\n\nTraining `recipe.json` again repeats it.\n\n{markdown.table(('field', 'value'), rows)}"
 
 
@@ -227,9 +228,9 @@ def _start(start: Values) -> str:
         key: value for key, value in start.items() if value not in (None, [], "") and key not in ("run", "changes")
     }
     lines = [f"- {key}: {_words(value)}" for key, value in known.items() if key != "started"]
-    lines += [f"- changed: {change}" for change in start.get("changes", [])]
-    return "\n".join([f"## Started {start['started']}", "", *lines])
+    lines += [f"- changed: {markdown.cell(change)}" for change in start.get("changes", [])]
+    return "\n".join([f"## Started {start.get('started', 'at an unknown time')}", "", *lines])
 
 
 def _words(value: Any) -> str:
-    return ", ".join(f"`{item}`" for item in value) if isinstance(value, list) else f"`{value}`"
+    return ", ".join(map(markdown.code, value)) if isinstance(value, list) else markdown.code(value)

@@ -100,7 +100,13 @@ class RunDirectory:
             FileNotFoundError: naming the file that it lacks.
         """
         if not self.recipe.is_file():
-            raise FileNotFoundError(f"{self.path} must be the directory of a run. It has no {self.recipe.name}")
+            hint = f". Runs are below it, such as {below}" if (below := self.first_below()) else ""
+            raise FileNotFoundError(f"{self.path} must be the directory of a run. It has no {self.recipe.name}{hint}")
+
+    def first_below(self) -> Path | None:
+        """The first run in a directory that is none itself: of runs, or of a search, which has its runs in `trials`."""
+        found = (sorted(self.path.glob(f"{folder}*/{self.recipe.name}")) for folder in ("", "trials/"))
+        return next((files[0].parent for files in found if files), None)
 
     def require_finished(self) -> None:
         """Refuses a directory that holds no finished run.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -34,12 +34,37 @@ def find(path: Path, read: Callable[[RunDirectory], Run]) -> Found[Run]:
     """
     if not path.exists():
         return Found()
+    return _read(
+        (directory for directory in map(RunDirectory, sorted(path.iterdir())) if _is_candidate(directory)), read
+    )
+
+
+def among(paths: Iterable[Path], read: Callable[[RunDirectory], Run]) -> Found[Run]:
+    """The runs among some paths, in their order; whatever else is there becomes a line of `unreadable`.
+
+    Raises:
+        FileNotFoundError: if there is nothing at one of the paths.
+    """
+    directories = [RunDirectory(path) for path in paths]
+    for directory in directories:
+        if not directory.path.exists():
+            raise FileNotFoundError(f"There is no file or directory {directory.path}")
+    return _read(directories, read)
+
+
+def _is_candidate(directory: RunDirectory) -> bool:
+    try:
+        return directory.has_files
+    except OSError:  # of a directory that may not be searched
+        return True
+
+
+def _read(directories: Iterable[RunDirectory], read: Callable[[RunDirectory], Run]) -> Found[Run]:
     runs, unreadable = [], []
-    for directory in map(RunDirectory, sorted(path.iterdir())):
-        if directory.has_files:
-            try:
-                directory.require_run()
-                runs.append(read(directory))
-            except (ValueError, OSError) as error:
-                unreadable.append(str(error))
+    for directory in directories:
+        try:
+            directory.require_run()
+            runs.append(read(directory))
+        except (ValueError, OSError) as error:
+            unreadable.append(str(error))
     return Found(tuple(runs), tuple(unreadable))

@@ -13,6 +13,7 @@ from keras_resnet.evaluation.error_rates import tops
 from keras_resnet.facts import architectures
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.host import files
+from keras_resnet.host.texts import printable
 from keras_resnet.reporting import markdown
 from keras_resnet.reproduction.findings import scale_in_words
 from keras_resnet.search.trials import Outcome
@@ -84,7 +85,7 @@ def text_of(command: str, recipe: Recipe, ordered: Sequence[Outcome]) -> str:
     rows = [row(outcome, ordered) for outcome in ordered]
     measured = [without(row, "reason") for row in rows if not row["reason"]]
     failed = [row for row in rows if row["reason"]]
-    parts = [f"# {recipe.name}", f"    {command}", about(recipe)]
+    parts = [f"# {recipe.name}", f"    {printable(command)}".replace("\n", "\n    "), about(recipe)]
     if paper := paper_rows(ordered):
         parts += ["## In the paper's layout", table(paper)]
     parts += ["## By validation error", table(measured) if measured else "Nothing could be trained."]

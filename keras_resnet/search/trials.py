@@ -6,19 +6,29 @@ import contextlib
 import fcntl
 import itertools
 import statistics
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.config.run import directory_in
+from keras_resnet.host import child_process, signals
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.search import axes
 
-STOPPED = (75, 130)
+STOPPED = tuple(signals.STATUSES.values())
 """Exit statuses of a training that was asked to stop: the search stops as well."""
+IMPORTED = ("tensorflow", "keras_resnet.experiment.run")
+"""What every training imports, which takes as long as a short one: it is done once, and each begins as a fork of that.
+Importing them starts no thread of TensorFlow and uses no device, so that a fork is as good as a new process."""
+
+Tell = Callable[[str], None]
+"""Takes a line for the person who waits."""
+
+
+def silent(line: str) -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +50,10 @@ class Trial:
         """The output of the training."""
         return self.directory.path.with_name(f"{self.directory.path.name}.log")
 
-    def train(self) -> bool:
+    def train(self, tell: Tell = silent) -> bool:
         """Begins or continues the training if it is not finished; returns whether it is now.
 
-        Another process that trains the same is waited for.
+        Another process that trains the same is waited for, which `tell` is told.
 
         Raises:
             SystemExit: with its exit status, if it was asked to stop.
@@ -52,7 +62,11 @@ class Trial:
             return True
         with self.log.open("ab") as stream:
             # The training inherits the lock, and holds it for as long as it lives, whatever happens to this process.
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                tell(f"waits for the process that trains {self.directory.path}")
+                fcntl.flock(stream, fcntl.LOCK_EX)
             if self.directory.finished:
                 return True
             stream.truncate(0)
@@ -74,6 +88,12 @@ class Trial:
         return ": ".join([*status[-1:], *errors[-1:]]) or f"unfinished; see {self.log}"
 
 
+def prepare() -> None:
+    """Starts to import what the trainings need, beside this process."""
+    if child_process.forks_are_safe():
+        child_process.prepare_forks(IMPORTED)
+
+
 def start(command: Sequence[str], stream: BinaryIO) -> int:
     """Runs a training in a process of its own; returns its exit status.
 
@@ -81,13 +101,8 @@ def start(command: Sequence[str], stream: BinaryIO) -> int:
         command: What is run.
         stream: Where its output goes.
     """
-    with subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # The training has got Ctrl-C as well, and is writing a checkpoint.
-            process.wait()
-            raise
+    forks = child_process.forks_are_safe()
+    return child_process.run(command, stream, child_process.in_fork if forks else child_process.in_new_process)
 
 
 @dataclass(frozen=True)
@@ -181,8 +196,8 @@ def outcome(plan: Plan, values: dict[str, Any], share: float = 1.0) -> Outcome:
     return replace(blank, results=tuple(trial.directory.read_result() for trial in trials))
 
 
-def train(plan: Plan, values: dict[str, Any], share: float = 1.0) -> Outcome:
+def train(plan: Plan, values: dict[str, Any], share: float = 1.0, tell: Tell = silent) -> Outcome:
     """Trains a point for every seed, unless it was; a training that fails spares the ones after it."""
     with contextlib.suppress(ValueError):  # of a point that is refused, which the outcome says
-        all(trial.train() for trial in plan.trials(values, share))
+        all(trial.train(tell) for trial in plan.trials(values, share))
     return outcome(plan, values, share)

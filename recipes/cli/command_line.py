@@ -8,7 +8,6 @@ its values, and what tyro refuses is said in one line.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import re
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from cli import program, refusal
+from cli import program, refusal, suggestions
 from keras_resnet import validation
 
 try:
@@ -29,6 +28,8 @@ Kind = TypeVar("Kind")
 
 POSITIONAL = get_args(tyro.conf.Positional[int])[1]
 HELP = {"--help", "-h"}
+LETTER = re.compile("-[A-Za-z]")
+"""A flag as other programs have it; ours have words, but for -h."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,7 @@ def check(kind: type, words: Sequence[str]) -> None:
         if name in HELP:
             continue
         if name not in known:
-            suggested = nearest(name, known)
-            raise ValueError(f"There is no {typed}. " + (f"Did you mean {suggested}?" if suggested else "--help"))
+            raise ValueError(f"There is no {typed}. {suggestions.instead(typed, known, positionals(kind))}")
         flag = known[name]
         if flag.argument in seen:
             raise ValueError(f"{flag.spelling} must be given once. Received: twice")
@@ -152,23 +152,12 @@ def by_flag(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     for word in words:
         if word == "--":
             break
-        if word.startswith("--"):
+        if word.startswith("--") or LETTER.fullmatch(word):
             name, equals, value = word.partition("=")
             found.append((name, [value] if equals else []))
         elif found:
             found[-1][1].append(word)
     return iter(found)
-
-
-def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The flag that was meant; the section counts less than what follows it."""
-
-    def likeness(flag: str) -> tuple[float, float]:
-        last, wanted = (each.removeprefix("--").rpartition(".")[2] for each in (flag, name))
-        return tuple(difflib.SequenceMatcher(None, *pair).ratio() for pair in ((last, wanted), (flag, name)))
-
-    best = max(known, key=likeness, default=None)
-    return best if best and likeness(best)[0] >= 0.6 else None
 
 
 def flags(kind: type, section: str = "") -> list[Flag]:
@@ -183,6 +172,16 @@ def flags(kind: type, section: str = "") -> list[Flag]:
             continue
         called = next((item.name for item in metadata if getattr(item, "name", None)), name)
         found.append(Flag(section + name, f"--{section}{called}".replace("_", "-"), base))
+    return found
+
+
+def positionals(kind: type) -> dict[str, str]:
+    """What the help calls the arguments that have no flag, by their names, in order."""
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        metadata = getattr(hint, "__metadata__", ())
+        if POSITIONAL in metadata:
+            found[name] = next((item.metavar for item in metadata if getattr(item, "metavar", None)), name.upper())
     return found
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli import startup
+from cli import refusal, startup
 from cli.options import OfNetwork
 from keras_resnet.host import texts
 
@@ -94,7 +93,7 @@ def batches(
 
     for usable, images, found in pictures.batches(paths, pictures.viewer_of(trained), batch_size):
         for fault in found:
-            print(f"error: {texts.printable(fault)}", file=sys.stderr)
+            refusal.show(fault)
         faults += found
         if usable:
             yield usable, images

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from signal import SIGINT, SIGTERM
 from typing import Any, NoReturn, TypeVar
 
 from cli import backends, refusal
+from keras_resnet.host import signals
 
 LAUNCHER = "keras-resnet"
 """The command of an installation; the launcher leaves `keras-resnet NAME` in `sys.argv[0]`."""
-AGAIN, INTERRUPTED = 75, 130
+AGAIN, INTERRUPTED = signals.STATUSES[SIGTERM], signals.STATUSES[SIGINT]
 """Exit statuses of a program that was stopped: the same command starts it again; Ctrl-C."""
 CLOSED_PIPE = 141
 """Exit status of a program whose output nobody reads any more, as in `… | head`; what a shell makes of SIGPIPE."""
@@ -21,7 +26,10 @@ Options = TypeVar("Options")
 
 
 def run(main: Callable[[], int]) -> NoReturn:
-    """Ends this process with the exit status of a program."""
+    """Ends this process with the exit status of a program; and with the program that started it, if one of ours did."""
+    signals.follow_parent()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is no UTF-8, or a terminal of few characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             status: Any = main()
@@ -73,6 +81,13 @@ def invocation() -> str:
 def launched() -> bool:
     """Whether the command of an installation started this program."""
     return sys.argv[0].startswith(f"{LAUNCHER} ")
+
+
+def command(name: str, *words: str) -> str:
+    """The command that starts another program in the way in which this one was started."""
+    this = Path(sys.argv[0])
+    start = [LAUNCHER, name] if launched() else ["python", str(this.with_name(f"{name}.py"))]
+    return shlex.join([*start, *words])
 
 
 def as_typed(text: str) -> str:

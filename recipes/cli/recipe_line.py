@@ -5,6 +5,7 @@ The recipe is resolved here; tyro sees only the overrides, which are named as in
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -104,10 +105,24 @@ def find(name: str) -> tuple[Recipe, Run]:
         return Recipe.read(Path(name)), Run()
     if (Path(name) / "recipe.json").is_file():
         return Recipe.read(Path(name) / "recipe.json"), continuation(RunDirectory(Path(name)))
-    hint = validation.nearest(name, RECIPES) or f"Recipes: {', '.join(RECIPES)}"
-    raise ValueError(
-        f"{name!r} is no recipe. {hint} (--list describes them; a recipe.json is replayed, a run directory continued)"
-    )
+    raise ValueError(f"{name!r} is no recipe{why_no_run(Path(name))}")
+
+
+def why_no_run(path: Path) -> str:
+    """The end of a refusal of a word that is neither a recipe nor the directory of a run: what is like it."""
+    if path.is_dir():
+        below = f". Runs are below it, such as {first}" if (first := RunDirectory(path).first_below()) else ""
+        return f", and holds no run: there is no {path / 'recipe.json'}{below}"
+    if len(path.parts) > 1:
+        runs = [file.parent for file in path.parent.glob("*/recipe.json")]
+        close = difflib.get_close_matches(str(path), map(str, runs), 3, 0.5)
+        return f", and there is no run {path}. " + (f"Near it: {', '.join(close)}" if close else LISTED)
+    close = difflib.get_close_matches(path.name.lower(), RECIPES, 3, 0.4)
+    hint = validation.nearest(path.name, RECIPES) or (f"Near it: {', '.join(close)}" if close else "")
+    return f". {hint} ({LISTED})" if hint else f". {LISTED}"
+
+
+LISTED = "--list shows the recipes; a recipe.json is replayed, the directory of a run continued"
 
 
 def continuation(directory: RunDirectory) -> Run:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from keras_resnet.host import texts
+from keras_resnet.host.texts import printable
 
 CHECKOUT = Path(__file__).parents[2]
 ARGUMENT = re.compile(r"`(?P<name>[a-z_][\w.]*)(=[^`]*)?`")
@@ -28,7 +28,7 @@ def refuse(error: object, flags: Mapping[str, str] | None = None) -> NoReturn:
 
 def show(error: object, flags: Mapping[str, str] | None = None) -> None:
     """Prints an error on standard error."""
-    print(f"error: {texts.printable(with_flags(str(error), flags or {}))}", file=sys.stderr, flush=True)
+    print(f"error: {printable(with_flags(str(error), flags or {}))}", file=sys.stderr, flush=True)
 
 
 def with_flags(message: str, flags: Mapping[str, str]) -> str:

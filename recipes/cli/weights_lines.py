@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_resnet.facts.network_spec import SHAPELESS
+from keras_resnet.host.texts import readable
 
 if TYPE_CHECKING:
     from keras_resnet.weights.arrays import Weights
@@ -17,12 +18,12 @@ def description(path: Path, found: Weights) -> list[str]:
     name = f"{'ResNet' if spec.shortcut else 'plain network'}-{spec.depth}"
     parts = [f"shortcut {spec.shortcut}"] * bool(spec.shortcut) + [f"{spec.classes} classes"] * bool(spec.classes)
     parts += [f"{spec.channels} channel{'s' * (spec.channels > 1)}"] * (spec.channels != 3)
-    said = printable(f"{path}: {found.layout or 'ours'}, {name}, {', '.join(parts)}, images by {sees(found)}")
+    said = readable(f"{path}: {found.layout or 'ours'}, {name}, {', '.join(parts)}, images by {sees(found)}")
     lines = [said]
     if checkpoint and checkpoint.architecture:
-        lines.append(printable(f"called    {checkpoint.architecture} by the program that wrote it"))
+        lines.append(readable(f"called    {checkpoint.architecture} by the program that wrote it"))
     if checkpoint and checkpoint.others:
-        lines.append(printable(f"taken     {checkpoint.entry}, and not {', '.join(checkpoint.others)} (--entry)"))
+        lines.append(readable(f"taken     {checkpoint.entry}, and not {', '.join(checkpoint.others)} (--entry)"))
     values = {"preprocessing": found.metadata.preprocessing} | {each: getattr(spec, each) for each in SHAPELESS}
     if assumed := [f"{each} {values[each]}" for each in values if each in found.assumed and values[each] is not None]:
         habits = f"as {found.layout} has it: weights alone do not tell"
@@ -41,8 +42,3 @@ def sees(found: Weights) -> str:
         )
         return f"mean {mean} and deviation {deviation}, which the output does not keep"
     return "a normalization that is not known" if found.layout else "its own normalization"
-
-
-def printable(text: str) -> str:
-    """A text that every terminal takes, whatever the bytes of a file's name were."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

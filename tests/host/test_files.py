@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,3 +64,10 @@ def test_a_file_is_replaced_once_it_is_whole_and_not_by_half_of_one(tmp_path):
     with files.replacing(file) as whole:
         whole.write_text("new")
     assert (file.read_text(), list(tmp_path.iterdir())) == ("new", [file])
+
+
+def test_names_that_are_no_utf_8_survive_json():
+    values = {"class_names": ["Katze", "caf\udce9", "猫"]}
+    written = files.as_json(values)
+    assert json.loads(written.decode()) == values
+    assert "猫" in written.decode()

@@ -37,3 +37,28 @@ def test_names_that_are_special_elsewhere_are_names():
 def test_a_file_name_that_is_not_utf_8_comes_back_from_json():
     name = os.fsdecode(b"caf\xe9 \xc3\xa9")
     assert json.loads(files.as_json({name: [name]})) == {name: [name]}
+
+
+@pytest.mark.parametrize("text", ["", "Katze", "Größe 猫 🐈", "two\nlines\tand a tab", "a\\b | <b> *c*"])
+def test_what_a_terminal_only_shows_stays(text):
+    assert texts.printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("back\rwards\b", "back\\x0dwards\\x08"),
+        ("bell\x07 \x9b1m", "bell\\x07 \\x9b1m"),
+        ("right\u202eleft\u2066", "right\\u202eleft\\u2066"),
+        (b"caf\xe9".decode("utf-8", "surrogateescape"), "caf\\xe9"),
+    ],
+)
+def test_what_would_do_something_is_written_out(text, shown):
+    assert texts.printable(text) == shown
+    assert texts.printable(shown) == shown
+    assert shown.encode()
+
+
+def test_a_name_stays_on_one_line():
+    assert texts.readable("two\nlines\tand \x1b") == "two\\nlines\\tand \\x1b"

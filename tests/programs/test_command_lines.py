@@ -34,7 +34,7 @@ REFUSALS = {
     "precise_bn": (["/missing"], "There is no directory /missing"),
     "predict": (["/missing", "/picture"], "There is no file or folder /missing"),
     "prepare_imagenet": (["/missing"], "two directories are needed"),
-    "report": (["/missing"], "must be the directory of a run"),
+    "report": (["/missing"], "There is no file or directory /missing"),
     "reproduce": (["tabel6"], "Did you mean 'table6'?"),
     "summarize": (["21"], "`depth` must be"),
     "train": (["cifar10-resnet20", "--model.shortcut", "D"], "(--model.shortcut)"),
@@ -187,7 +187,7 @@ def test_words_become_values(words, expected):
     ("words", "told"),
     [
         ("--cuont 3", "There is no --cuont. Did you mean --count?"),
-        ("--xyz 3", "There is no --xyz. --help"),
+        ("--xyz 3", "There is no --xyz. --help lists the flags"),
         ("--count 3 --count=3", "--count must be given once. Received: twice"),
         ("--mirror --no_mirror", "--mirror must be given once. Received: twice"),
         ("--count", "--count needs a value"),

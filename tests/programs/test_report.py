@@ -100,11 +100,60 @@ def test_where_no_page_can_be_is_refused(capsys, monkeypatch, tmp_path, run, out
     assert capsys.readouterr().err == f"error: {wrong} `output` (--output)\n"
 
 
-def test_a_directory_without_a_run_is_refused(capsys, tmp_path, run):
-    for path in (tmp_path, tmp_path / "none", run / "recipe.json"):
-        assert report.main([str(run), str(path), "--output", str(tmp_path / "page.html")]) == 2
-        assert capsys.readouterr().err == f"error: {path} must be the directory of a run. It has no recipe.json\n"
+def test_what_is_no_run_is_refused_alone(capsys, tmp_path, run):
+    for path in (tmp_path, run / "recipe.json"):
+        assert report.main([str(path), "--output", str(tmp_path / "page.html")]) == 2
+        assert capsys.readouterr().err.startswith(
+            f"error: {path} must be the directory of a run. It has no recipe.json"
+        )
     assert not (tmp_path / "page.html").exists()
+
+
+def test_what_is_not_there_is_refused(capsys, tmp_path, run):
+    assert report.main([str(run), str(tmp_path / "none"), "--output", str(tmp_path / "page.html")]) == 2
+    assert capsys.readouterr().err == f"error: There is no file or directory {tmp_path / 'none'}\n"
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_what_is_no_run_is_named_and_left_out_beside_runs(capsys, tmp_path, run):
+    """As in `runs/*`: a search, its log, a text, an empty folder, a damaged run, and one of a newer version."""
+    runs = run.parent
+    search = invented_run(runs / "tune-test" / "trials" / "test-1", DIGITS).path
+    (runs / "README.md").write_text("About the runs")
+    (runs / "empty").mkdir()
+    for name, recipe in {
+        "damaged": "{",
+        "null": "null",
+        "newer": DIGITS.to_json().replace('"depth"', '"breadth"'),
+    }.items():
+        (runs / name).mkdir()
+        (runs / name / "recipe.json").write_text(recipe)
+    output = tmp_path / "page.html"
+    assert report.main([*map(str, sorted(runs.iterdir())), "--output", str(output)]) == 0
+    told = capsys.readouterr()
+    assert told.out == f"{output}\n"
+    lines = told.err.splitlines()
+    assert [
+        Path(line.removeprefix("left out: ").split()[0].rstrip(":")).relative_to(runs).parts[0] for line in lines
+    ] == [
+        "README.md",
+        "damaged",
+        "empty",
+        "newer",
+        "null",
+        "tune-test",
+    ]
+    assert lines[-1].endswith(f"It has no recipe.json. Runs are below it, such as {search}")
+    assert "One run of test" in output.read_text(encoding="utf-8")
+
+
+def test_an_interrupted_run_shows_the_iterations_of_its_checkpoint(tmp_path, run):
+    (run / "result.json").unlink()
+    (run / "history.csv").write_text(HEADER + "\n")
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "ckpt-58.index").write_text("")
+    assert report.main([str(run), "--output", str(tmp_path / "page.html")]) == 0
+    assert ">58 <" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +13,7 @@ import layer_responses
 import reproduce
 import train
 from catalog import RECIPES
-from cli import child_process, program, recipe_line
+from cli import program, recipe_line
 from commands import status
 from invented_runs import invented_evaluation, invented_run
 from keras_resnet.config.recipe import Recipe
@@ -283,44 +279,6 @@ def test_what_makes_no_sense_is_refused_before_anything_is_trained(trainings, ca
     assert not trainings.recipes
     run.history.unlink()
     assert status(reproduce.main, "figure1", "--overwrite", "--no-train") == 0
-
-
-CHILD = """
-import signal, sys, time
-def stop(number, frame):
-    print("received", number, flush=True)
-    time.sleep(0.5)  # as a training saves its checkpoint
-    open(sys.argv[1], "w").write("saved")
-    sys.exit(0)
-for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, stop)
-open(sys.argv[1] + ".begun", "w").write("")
-time.sleep(60)
-"""
-
-
-@pytest.mark.parametrize(
-    ("number", "expected"), [(signal.SIGINT, program.INTERRUPTED), (signal.SIGTERM, program.AGAIN)]
-)
-def test_a_signal_is_passed_on_and_the_training_may_save_its_checkpoint(tmp_path, number, expected):
-    saved, begun = tmp_path / "saved", tmp_path / "saved.begun"
-    before = signal.getsignal(number)
-
-    def interrupt() -> None:
-        while not begun.exists():
-            time.sleep(0.02)
-        os.kill(os.getpid(), number)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    assert child_process.run([sys.executable, "-c", CHILD, str(saved)]) == expected
-    thread.join()
-    assert saved.read_text() == "saved"
-    assert signal.getsignal(number) == before
-
-
-def test_a_command_that_ends_by_itself_has_its_own_status():
-    assert child_process.run([sys.executable, "-c", "raise SystemExit(3)"]) == 3
 
 
 @pytest.mark.slow

@@ -168,12 +168,18 @@ def test_a_recipe_file_is_replayed_exactly_and_flags_change_it(experiment, tmp_p
     [
         ("cifar10-resnet21", "'cifar10-resnet21' is no recipe. Did you mean 'cifar10-resnet20'?"),
         ("digits", "Did you mean 'digits-resnet8'?"),
-        ("xyz", "Recipes: digits-resnet8, cifar10-resnet20"),
+        ("resnet50", "'resnet50' is no recipe. Did you mean 'imagenet-resnet50'?"),
+        ("cifar", "'cifar' is no recipe. Near it: cifar10"),
+        (
+            "xyz",
+            "'xyz' is no recipe. --list shows the recipes; a recipe.json is replayed, the directory of a run continued",
+        ),
+        ("runs/xyz", "'runs/xyz' is no recipe, and there is no run runs/xyz. --list shows"),
         ("--model.depth 32 cifar10-resnet20", "the recipe comes first, before --model.depth"),
         ("cifar10-resnet20 --model.shortcutt B", "There is no --model.shortcutt. Did you mean --model.shortcut?"),
         ("cifar10-resnet20 --modle.shortcut B", "Did you mean --model.shortcut?"),
         ("cifar10-resnet20 --shortcut B", "Did you mean --model.shortcut?"),
-        ("cifar10-resnet20 --batch-size 3", "Did you mean --training.global-batch-size?"),
+        ("cifar10-resnet20 --batch-size 3", "Did you mean --training.global-batch-size 128?"),
         ("cifar10-resnet20 --model.depth 8 --model.depth=14", "--model.depth must be given once. Received: twice"),
         ("cifar10-resnet20 --model.zero-gamma --model.no-zero_gamma", "--model.zero-gamma must be given once"),
         (
@@ -324,8 +330,8 @@ def traces(path: Path) -> dict[str, tuple]:
 
 def test_an_empty_directory_is_no_run(capsys, experiment, tmp_path):
     (tmp_path / "run").mkdir()
-    assert "'run' is no recipe." in (told := refusal(capsys, "run"))
-    assert "a run directory continued" in told
+    assert "'run' is no recipe" in (told := refusal(capsys, "run"))
+    assert "holds no run: there is no run/recipe.json" in told
 
 
 def test_a_directory_that_holds_another_recipe_is_refused_before_anything_loads(capsys, experiment, tmp_path):

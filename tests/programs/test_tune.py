@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 import commands
@@ -24,6 +27,7 @@ from cli import recipe_line
 from invented_runs import invented_result
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.facts import architectures
+from keras_resnet.host import child_process
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.search import axes, oracles, report, trials
 from ports import free_ports
@@ -52,6 +56,7 @@ def trained(monkeypatch, tmp_path) -> list:
         return 0
 
     monkeypatch.setattr(trials, "start", start)
+    monkeypatch.setattr(trials, "prepare", lambda: None)
     monkeypatch.setattr(oracles, "PAUSE", 0)
     for name in tune.SHARED:
         monkeypatch.delenv(name, raising=False)
@@ -288,13 +293,62 @@ def test_two_processes_do_not_train_the_same(trained, monkeypatch):
     plan = trials.Plan(("python", "train.py"), "digits-resnet8", {}, RECIPES["digits-resnet8"], 1, Path("found"))
     Path("found/trials").mkdir(parents=True)
     [trial] = plan.trials({"model.shortcut": "B"})
-    threads = [threading.Thread(target=trial.train) for _ in range(2)]
+    told: list[str] = []
+    threads = [threading.Thread(target=trial.train, args=(told.append,)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(trained) == 1
     assert trial.directory.finished
+    assert told == [f"waits for the process that trains {trial.directory.path}"]
+
+
+def test_a_sigterm_between_trainings_ends_the_search_with_the_status_of_one_within(trained, monkeypatch, capsys):
+    going = trials.start
+
+    def start(*parts):
+        status = going(*parts)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return status
+
+    monkeypatch.setattr(trials, "start", start)
+    assert searched("--axes", "model.shortcut=A,B,C") == 75
+    assert len(trained) == 1
+    assert "the same command continues" in capsys.readouterr().err
+
+
+def test_points_are_counted(trained, capsys):
+    assert searched("--axes", "model.shortcut=A,B,C") == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith("…")]
+    assert [line.partition("]")[0][:7] for line in told] == ["[1 of 3", "[2 of 3", "[3 of 3"]
+    assert told[0] == "[1 of 3] --model.shortcut A …"
+    assert searched("--search", "random", "--trials", "2", "--axes", "schedule.learning_rate=0.1..0.5") == 0
+    assert "[2 of 2" in capsys.readouterr().out
+    assert searched("--search", "hyperband", "--rungs", "2", "--axes", "schedule.learning_rate=0.1..0.5") == 0
+    assert "[6 of 6" in capsys.readouterr().out
+
+
+def test_a_search_that_others_share_is_not_counted(trained, monkeypatch):
+    for name in tune.SHARED:
+        monkeypatch.setenv(name, "1")
+    asked = tune.read("digits-shortcuts", [], "")
+    assert tune.progress_of(asked) is None
+
+
+def test_the_end_says_what_to_do_with_the_best_point(trained, capsys):
+    assert searched("--axes", "model.shortcut=A,B", "--data.holdout", "100") == 0
+    best = rows()[0]["directories"]
+    lines = [line.split() for line in capsys.readouterr().out.partition("next, with the best point\n")[2].splitlines()]
+    assert [line[2] for line in lines] == [f"found/{best}", f"found/{best}", f"found/{best}/recipe.json"]
+    assert [Path(line[1]).name for line in lines] == ["evaluate.py", "report.py", "train.py"]
+    recipe, run = recipe_line.read(lines[2][2:], "")
+    assert recipe.data.holdout == 0 and recipe.model.shortcut == "B"
+    assert not run.directory_for(recipe).exists()
+    assert searched("--axes", "model.shortcut=A") == 0
+    assert "train.py" not in capsys.readouterr().out.partition("next, ")[2], "nothing was held out"
+    assert searched("--axes", "schedule.learning_rate=10") == 1
+    assert "next, " not in capsys.readouterr().out
 
 
 def test_an_axis_may_have_lists_of_words_also_an_empty_one():
@@ -390,6 +444,70 @@ def test_a_real_search_trains_what_it_reports(tmp_path, monkeypatch):
     assert searched("--axes", "model.shortcut=A,B", *TINY) == 0
     assert {path: path.stat().st_mtime_ns for path in marks} == marks
     assert len(rows()) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_search_takes_its_training_with_it_and_continues_where_that_was(tmp_path, number):
+    """Long enough that it could not have begun anew in the time that it is given."""
+    words = ["digits-resnet8", "--axes", "model.shortcut=A,B", "--directory", str(tmp_path / "found")]
+    words += ["--schedule.scale", "0.2", "--run.checkpoint-every", "20", "--run.iterations-per-call", "5"]
+    command = [sys.executable, str(ROOT / "recipes/tune.py"), *words]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        begun = waited_for(lambda: list((tmp_path / "found/trials").glob("*/checkpoints/*.index")))[0].parents[1]
+        first.send_signal(number)
+        told = first.communicate(timeout=60)[0]
+        assert first.returncode == {signal.SIGTERM: 75, signal.SIGINT: 130, signal.SIGKILL: -9}[number], told
+        if number != signal.SIGKILL:
+            assert RunDirectory(begun).checkpoints.exists() and not RunDirectory(begun).finished
+            assert "the same command continues" in told
+            assert not processes_of(begun)
+    finally:
+        first.kill()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert len(list((tmp_path / "found/trials").glob("*/result.json"))) == 2
+    starts = RunDirectory(begun).starts()
+    assert len(starts) == 2
+    assert "continues after iteration" in begun.with_name(f"{begun.name}.log").read_text()
+    assert not processes_of(begun)
+
+
+def waited_for(condition):
+    until = time.monotonic() + 120
+    while not (found := condition()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return found
+
+
+def processes_of(run: Path) -> list[str]:
+    """The processes that have files of a run open."""
+    held = []
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if str(link.readlink()).startswith(str(run)):
+                held.append(link.parts[2])
+    return held
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not child_process.forks_are_safe(), reason="trainings are no forks here")
+def test_a_fork_trains_as_a_new_process_does_to_the_last_bit(tmp_path):
+    """So that a search need not start TensorFlow anew for each training."""
+    words = ["digits-resnet8", *TINY, "--run.directory"]
+    starts = {"new": child_process.in_new_process, "fork": child_process.in_fork, "again": child_process.in_fork}
+    child_process.prepare_forks(trials.IMPORTED)
+    for name, start in starts.items():
+        command = [sys.executable, str(ROOT / "recipes/train.py"), *words, str(tmp_path / name)]
+        with (tmp_path / f"{name}.log").open("wb") as stream:
+            assert child_process.run(command, stream, start) == 0
+    new, *forks = (RunDirectory(tmp_path / name) for name in starts)
+    for fork in forks:
+        assert fork.history.read_bytes() == new.history.read_bytes()
+        assert fork.read_result()["splits"] == new.read_result()["splits"]
+        values = [keras.saving.load_model(run.model).get_weights() for run in (new, fork)]
+        assert all(np.array_equal(*pair) for pair in zip(*values, strict=True))
 
 
 @pytest.mark.slow

@@ -411,3 +411,10 @@ def test_elements_escape_all_but_markup():
 )
 def test_labels_are_the_shortest_ends_that_differ(paths, expected):
     assert labels([Path(path) for path in paths]) == expected
+
+
+def test_what_no_page_can_hold_is_written_out():
+    start = {"started": "2026", "devices": ["\x1b[31mGPU", "\udce9"]}
+    content = page([RunRecord("caf\udce9", DIGITS, starts=(start,))], "a \x1b[2J title")
+    assert content.encode()
+    assert "\x1b" not in content and "\\x1b[31mGPU, \\udce9" in content and "caf\\udce9" in content

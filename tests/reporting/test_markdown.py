@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
+import pytest
+
+from keras_resnet.host.texts import printable
 from keras_resnet.reporting import markdown
 
 
@@ -24,6 +30,27 @@ def test_no_value_ends_its_cell_or_its_line():
     assert markdown.table(["a|b"], [["c|d"]]) == "| a\\|b |\n| --- |\n| c\\|d |"
 
 
-def test_a_name_is_shown_as_it_is():
-    assert markdown.literal("golden retriever, 狐 #1") == "golden retriever, 狐 #1"
-    assert markdown.literal("a_b*c* $x$ <b>|`[y](z)") == r"a\_b\*c\* \$x\$ \<b\>\|\`\[y\](z)"
+NAMES = ["a|b", "<script>", "*not*", "`code`", "[x](y)", "~~gone~~", "# title", "$x$", "a\nb", "\\", "&lt;", "\x1b[31m"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_nothing_but_text(name):
+    """By a parser of Markdown, as HTML without any element but its paragraph."""
+    markdown_it = pytest.importorskip("markdown_it")
+    html = markdown_it.MarkdownIt("commonmark").render(f"classes: {markdown.text(name)}, dog.")
+    assert set(re.findall(r"</?(\w+)", html)) == {"p"}
+    told = unescape(re.sub(r"</?p>", "", html)).strip()
+    assert told == f"classes: {printable(' '.join(name.split()))}, dog."
+
+
+@pytest.mark.parametrize("value", [*NAMES, "``", "a`b``c", "`", ("tuple",)])
+def test_code_holds_whatever_it_is(value):
+    markdown_it = pytest.importorskip("markdown_it")
+    html = markdown_it.MarkdownIt("commonmark").render(f"- value: {markdown.code(value)}")
+    found = re.search(r"<code>(.*)</code>", html)
+    assert found and unescape(found[1]) == printable(" ".join(str(value).split()))
+
+
+def test_no_cell_begins_a_tag_and_code_stays_code():
+    assert markdown.cell("<img src=x> of `a < b` and <b>") == r"\<img src=x> of `a < b` and \<b>"
+    assert markdown.cell("\x1b[2J") == "\\x1b[2J"

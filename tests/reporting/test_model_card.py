@@ -232,7 +232,8 @@ def test_the_command_writes_the_page_again(directory, capsys):
 
 def test_a_directory_of_no_run_and_a_run_that_is_not_finished_are_refused(directory, tmp_path, capsys):
     assert command.main([str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"error: {tmp_path} must be the directory of a run. It has no recipe.json\n"
+    told = f"error: {tmp_path} must be the directory of a run. It has no recipe.json. Runs are below it, such as "
+    assert capsys.readouterr().err == f"{told}{directory.path}\n"
     directory.result.unlink()
     assert command.main([str(directory.path)]) == 2
     assert "must hold a finished run. It has no result.json" in capsys.readouterr().err
@@ -248,6 +249,20 @@ def test_a_damaged_file_is_named_and_nothing_is_written(directory, name, capsys)
     assert not (directory.path / "model_card.md").exists()
 
 
-def test_the_names_of_classes_are_shown_as_they_are(directory):
-    directory.write_result(RESULT | {"class_names": ["a_b*c*", "<script>"]})
-    assert r"of 2 classes: a\_b\*c\*, \<script\>." in page(directory)
+def test_a_start_without_a_time_and_a_result_without_a_top_5_error_have_a_page(directory):
+    """As somebody's own program may have left them."""
+    directory.environment.write_text("[{}]")
+    directory.write_result(RESULT | {"splits": {"validation": ERRORS | {"top5_error": None}}})
+    text = page(directory)
+    assert "## Started at an unknown time" in text
+    assert "top-5 accuracy" not in text
+
+
+def test_names_of_classes_and_devices_are_nothing_but_text(directory):
+    names = ["<script>", "a|b", "*c*", "`d`", "\x1b[31m", "\udce9"]
+    directory.write_result(RESULT | {"class_names": names})
+    directory.environment.write_text(json.dumps([START | {"devices": ["GPU `0`"]}]))
+    text = page(directory)
+    assert r": \<script\>, a\|b, \*c\*, \`d\`, \\x1b\[31m, \\xe9." in text
+    assert "- devices: `` GPU `0` ``" in text
+    assert yaml.safe_load(text.split("---")[1])["library_name"] == "keras"

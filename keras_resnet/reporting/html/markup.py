@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from typing import Any
 
+from keras_resnet.host.texts import printable
+
 
 class Markup(str):
     """Text that is HTML already."""
@@ -19,7 +21,7 @@ def element(tag: str, *content: str, **attributes: str | float | None) -> Markup
         **attributes: `class_` stands for `class`, `data_value` for `data-value`; None leaves an attribute out.
     """
     written = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        f' {name.rstrip("_").replace("_", "-")}="{_escaped(str(value))}"'
         for name, value in attributes.items()
         if value is not None
     )
@@ -28,4 +30,8 @@ def element(tag: str, *content: str, **attributes: str | float | None) -> Markup
 
 def join(parts: Any) -> Markup:
     """Parts one after the other, of which everything but `Markup` is escaped."""
-    return Markup("".join(part if isinstance(part, Markup) else html.escape(part) for part in parts))
+    return Markup("".join(part if isinstance(part, Markup) else _escaped(part) for part in parts))
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keras_resnet.config.recipe import Recipe
-from keras_resnet.runs import history
+from keras_resnet.runs import history, iterations
 from keras_resnet.runs.directory import RunDirectory
+from keras_resnet.runs.find import among
 from keras_resnet.runs.history import Row
 from keras_resnet.runs.results import Values
 
@@ -34,21 +35,29 @@ class RunRecord:
         """Of the recipe, as the version of this package knew it that finished the run."""
         return self.result["fingerprint"] if self.result else self.recipe.fingerprint
 
+    reached: int = 0
+    """The iterations done, of which the last are perhaps in a checkpoint only."""
+
     @property
     def iterations(self) -> int:
         """Iterations done."""
-        return self.result["iterations"] if self.result else self.rows[-1].iteration if self.rows else 0
+        if self.result:
+            return int(self.result["iterations"])
+        return max(self.reached, self.rows[-1].iteration if self.rows else 0)
 
 
-def read(directories: Sequence[Path]) -> list[RunRecord]:
-    """What is known of some runs; a directory that is named twice is read once.
+def read(paths: Sequence[Path]) -> tuple[list[RunRecord], tuple[str, ...]]:
+    """What is known of the runs among some paths, and a line for each path that is no run or cannot be read.
+
+    A directory that is named twice is read once.
 
     Raises:
-        FileNotFoundError: if a directory holds no run, or lacks a file.
-        ValueError: if a file is damaged, which it names.
+        FileNotFoundError: if there is nothing at a path.
     """
-    different = list(dict.fromkeys(directory.resolve() for directory in directories))
-    return [_read_run(RunDirectory(path), label) for path, label in zip(different, labels(different), strict=True)]
+    different = {path.resolve(): path for path in reversed(paths)}
+    found = among(reversed(different.values()), lambda run: (run.path.resolve(), _read_run(run)))
+    names = labels([path for path, _ in found.runs])
+    return [replace(record, label=name) for (_, record), name in zip(found.runs, names, strict=True)], found.unreadable
 
 
 def labels(paths: Sequence[Path]) -> list[str]:
@@ -61,16 +70,16 @@ def labels(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _read_run(run: RunDirectory, label: str) -> RunRecord:
-    run.require_run()
+def _read_run(run: RunDirectory) -> RunRecord:
     recipe = Recipe.read(run.recipe)
     if run.finished and not run.history.is_file():
         raise FileNotFoundError(f"{run.history} is missing, and the run is finished")
     return RunRecord(
-        label,
+        run.path.name,
         recipe,
         tuple(history.read(run.history)),
         run.read_result() if run.finished else None,
         tuple(run.starts()),
         tuple((file.name, evaluation) for file, evaluation in run.evaluations()),
+        iterations.reached(run),
     )
