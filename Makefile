@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 SITE   := build/docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow check format docs clean
+.PHONY: help setup train test test-slow test-peers check format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,10 +27,13 @@ train: $(READY) ## Train a small residual network on real handwritten digits, ab
 	$(BIN)/python recipes/train.py digits-resnet8 --run.directory runs/digits-resnet8 --run.resume
 
 test: $(READY) ## Run the tests that take minutes
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not parity and not gpu and not tpu"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not parity and not peers and not gpu and not tpu"
 
 test-slow: $(READY) ## Run the tests that take an hour or two, and those against other libraries
 	$(BIN)/python -m pytest -m "(slow or parity) and not gpu and not tpu"
+
+test-peers: $(READY) ## Run tests of Keras, torchvision and timm with our classes in place
+	$(BIN)/python -m pytest -m peers tests/peers
 
 check: $(READY) ## Check the form: format, lint, types, and which room may import which
 	$(BIN)/ruff format --check .
