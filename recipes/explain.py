@@ -13,7 +13,7 @@ Exit status: 0 done; 1 done but for pictures that cannot be used, named on stder
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +24,7 @@ from cli import command_line, pictures, program
 from cli.options import OfOverwriting, OfPictures
 from keras_resnet import validation
 from keras_resnet.host import files, outputs
-from keras_resnet.host.texts import printable
+from keras_resnet.host.texts import readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,12 +69,11 @@ def explain(options: Options) -> int:
     faults: list[str] = []
     score = compiled.of_images(trained.network, keras.ops.softmax)
     for paths, images in pictures.batches(trained, list(written), BATCH_SIZE, faults):
-        maps = heat_maps(trained, images, score(images), names, label, options.layer)
-        for path, content in zip(paths, maps, strict=True):
+        for path, content in heat_maps(trained, paths, images, score(images), names, label, options.layer):
             with files.naming_file(written[path], outputs.remedy()):
                 written[path].parent.mkdir(parents=True, exist_ok=True)
             files.write(written[path], content, outputs.remedy())
-            print(printable(written[path]), flush=True)
+            print(readable(written[path]), flush=True)
     return 1 if faults else 0
 
 
@@ -116,24 +115,24 @@ def targets(given: Sequence[Path], output: Path, *, overwrite: bool) -> dict[Pat
 
 def heat_maps(
     trained: TrainedNetwork,
+    paths: Sequence[Path],
     images: np.ndarray,
     scores: np.ndarray,
     names: Sequence[str] | None,
     label: int | None,
     layer: str | None,
-) -> list[bytes]:
-    """A PNG file for each image."""
+) -> Iterator[tuple[Path, bytes]]:
+    """Each picture with a PNG file."""
     import numpy as np
 
     from keras_resnet.analysis import grad_cam, grad_cam_figure
 
     classes = scores.argmax(axis=1) if label is None else np.full(len(images), label)
     heat = grad_cam.heat_map(trained.network, images, classes, layer)
-    titles = [
-        f"{names[number] if names else f'class {number}'}  {100 * image[number]:.2f}%"
-        for number, image in zip(classes, scores, strict=True)
-    ]
-    return [grad_cam_figure.draw(*each) for each in zip(images, heat, titles, strict=True)]
+    for path, image, score, number, of_image in zip(paths, images, scores, classes, heat, strict=True):
+        name = readable(names[number]) if names else f"class {number}"
+        title = f"{readable(path.name)}\n{name}  {100 * score[number]:.2f}%"
+        yield path, grad_cam_figure.draw(image, of_image, title)
 
 
 if __name__ == "__main__":

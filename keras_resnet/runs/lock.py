@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: nothing is held
+    fcntl = None  # type: ignore[assignment]
 
 NAME = ".lock"
 """Of the file. One that a killed process has left behind means nothing: the process held it, not the file."""
@@ -18,7 +22,7 @@ NAME = ".lock"
 def writing(directory: Path) -> Iterator[None]:
     """Holds a directory, which is made if it is not there; the end of this process lets it go, however that comes.
 
-    Where a file system has no locks, nothing is held. A directory in which nothing came of it is removed.
+    Where a system has no such locks, nothing is held. A directory in which nothing came of it is removed.
 
     Raises:
         BlockingIOError: if another process holds it, naming that.
@@ -43,7 +47,7 @@ def _held(directory: Path) -> TextIO:
     while True:
         file = place.open("a+", encoding="utf-8")
         try:
-            _lock(file, fcntl.LOCK_EX, directory)
+            _lock(file, directory)
             # Who held it before may have removed the file that was opened here.
             if place.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 return file
@@ -62,12 +66,14 @@ def check(directory: Path) -> None:
         BlockingIOError: naming that process.
     """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), (directory / NAME).open(encoding="utf-8") as file:
-        _lock(file, fcntl.LOCK_SH, directory)
+        _lock(file, directory, shared=True)
 
 
-def _lock(file: TextIO, kind: int, directory: Path) -> None:
+def _lock(file: TextIO, directory: Path, *, shared: bool = False) -> None:
+    if fcntl is None:
+        return
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.seek(0)
         raise BlockingIOError(
