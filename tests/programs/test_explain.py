@@ -60,10 +60,10 @@ def test_every_picture_of_a_folder_gets_the_map_of_its_class(capsys, tmp_path, n
     stacked = np.array(list(images.values()))
     scores = tf.nn.softmax(network.model(stacked, training=False)).numpy()
     heat = grad_cam.heat_map(network.model, stacked)
-    for image, map_, score, (seen, found, title) in zip(stacked, heat, scores, drawn, strict=True):
+    for name, image, map_, score, (seen, found, title) in zip(images, stacked, heat, scores, drawn, strict=True):
         np.testing.assert_array_equal(seen, image)
         np.testing.assert_allclose(found, map_, atol=1e-3)
-        assert title == f"{NAMES[score.argmax()]}  {100 * score.max():.2f}%"
+        assert title == f"{Path(name).name}\n{NAMES[score.argmax()]}  {100 * score.max():.2f}%"
 
 
 @pytest.mark.parametrize("word", ["fox", "3"])
@@ -74,7 +74,7 @@ def test_another_class_and_layer(tmp_path, network, images, drawn, word):
     [(_, heat, title)] = drawn
     [expected] = grad_cam.heat_map(network.model, image, np.array([3]), "conv2_block1_out")
     np.testing.assert_allclose(heat, expected, atol=1e-3)
-    assert title == f"fox  {100 * tf.nn.softmax(network.model(image, training=False))[0, 3]:.2f}%"
+    assert title == f"0.png\nfox  {100 * tf.nn.softmax(network.model(image, training=False))[0, 3]:.2f}%"
 
 
 def test_a_name_comes_before_a_number():
@@ -89,7 +89,7 @@ def test_a_class_without_a_name_is_a_number(tmp_path, images, drawn):
     picture = str(tmp_path / "pictures" / "0.png")
     arguments = [str(tmp_path / "network.keras"), picture, "--output", str(tmp_path / "heat"), "--class", "2"]
     assert explain.main(arguments) == 0
-    assert drawn[0][2].startswith("class 2  ")
+    assert drawn[0][2].startswith("0.png\nclass 2  ")
 
 
 @pytest.mark.parametrize(
