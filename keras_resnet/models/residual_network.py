@@ -64,14 +64,19 @@ class ResidualNetwork(keras.Model):
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
-        """Every layer in the order of the graph; behind them those inside of `Rematerialized` and `ProjectionShortcut`.
+        """Every layer in the order of the graph; those inside of others come late, before the end of the network.
 
-        Such layers are in networks of more than 200 layers, and in those that older versions saved.
+        Only networks of more than 200 layers and those that older versions saved have layers inside of others, of
+        `Rematerialized` and `ProjectionShortcut`.
         """
-        layers = super().layers
-        holders = [layer for layer in layers if isinstance(layer, tuple(HOLDERS.values()))]
+        graph = super().layers
+        holders = [layer for layer in graph if isinstance(layer, tuple(HOLDERS.values()))]
         inside = [inner for layer in holders for inner in inner_layers(layer)]
-        return [*layers, *(layer for layer in inside if not isinstance(layer, keras.layers.InputLayer))]
+        inside = [layer for layer in inside if not isinstance(layer, keras.layers.InputLayer)]
+        # Keras's files count the layers of each class: what comes behind must be of another.
+        kinds = {type(layer).__name__ for layer in (*holders, *inside)}
+        end = max((place for place, layer in enumerate(graph, 1) if type(layer).__name__ in kinds), default=0)
+        return [*graph[:end], *inside, *graph[end:]]
 
     @property
     def spec(self) -> NetworkSpec:
@@ -136,7 +141,7 @@ class ResidualNetwork(keras.Model):
         outputs = {}
         for (stage, block), own in sorted(strides.items()):
             stride *= own
-            outputs[f"P{stride.bit_length() - 1}"] = layers[f"conv{stage}_block{block}_out"].output
+            outputs[f"P{stride.bit_length() - 1}"] = self.get_layer(f"conv{stage}_block{block}_out").output
         return outputs
 
     @property
