@@ -32,8 +32,8 @@ class ResidualNetwork(keras.Model):
         name: Name of the network.
         remat: Whether its blocks are rematerialized for the gradient when it is called. The graph, and so every
             `layer.output`, is the same either way. A model made of its tensors, such as `keras.Model(network.input,
-            outputs)`, is a graph of its own and does not rematerialize; `ResidualNetwork(…, remat=True)` does, and so
-            does a model that calls the network.
+            outputs)` or `keras.models.clone_model(network)`, is a graph of its own and does not rematerialize;
+            `ResidualNetwork(…, remat=True)` does, and so does a model that calls the network.
         **kwargs: The other arguments of `keras.Model`.
 
     Attributes:
@@ -47,7 +47,9 @@ class ResidualNetwork(keras.Model):
 
     def __init__(self, inputs, outputs, name: str | None = None, *, remat: bool = False, **kwargs):
         super().__init__(inputs, outputs, name=name, **kwargs)
-        # A function, because Keras would take a model for a layer of this one.
+        layers = tuple(self.layers)
+        # Functions, because Keras would take layers and models for more layers of this one.
+        self._listed: Callable | None = lambda: layers
         self._rematerializing: Callable | None = rematerializing(self).__call__ if remat else None
         if remat:
             self.supports_jit = Rematerialized.supports_xla()
@@ -69,6 +71,8 @@ class ResidualNetwork(keras.Model):
         Only networks of more than 200 layers and those that older versions saved have layers inside of others, of
         `Rematerialized` and `ProjectionShortcut`.
         """
+        if listed := getattr(self, "_listed", None):  # Keras asks a thousand times when it loads a thousand layers
+            return list(listed())
         graph = super().layers
         holders = [layer for layer in graph if isinstance(layer, tuple(HOLDERS.values()))]
         inside = [inner for layer in holders for inner in inner_layers(layer)]
