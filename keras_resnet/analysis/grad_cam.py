@@ -138,7 +138,7 @@ GRADIENTS: dict[str, Callable[[Function, Any], tuple[Any, Any]]] = {
 
 def feature_maps(network: ResidualNetwork) -> list[str]:
     """The layers of a network that have a feature map, from the first convolution to the last block."""
-    names = [layer.name for layer in network.layers if len(layer.output.shape) == 4]
+    names = [layer.name for layer in network.operations if len(layer.output.shape) == 4]
     return names[names.index("conv1_conv") :]
 
 

@@ -66,7 +66,7 @@ def layer_responses(network: keras.Model, batches: Iterable[np.ndarray]) -> list
 
 def _responses(network: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
     """(name of the layer, symbolic output) of each 3x3 layer."""
-    layers = {layer.name: layer for layer in network.layers}
+    layers = {layer.name: layer for layer in network.operations}
     for name, layer in layers.items():
         if isinstance(layer, Rematerialized):
             inner = dict(_responses(layer.block))

@@ -32,8 +32,8 @@ class ResidualNetwork(keras.Model):
         name: Name of the network.
         remat: Whether its blocks are rematerialized for the gradient when it is called. The graph, and so every
             `layer.output`, is the same either way. A model made of its tensors, such as `keras.Model(network.input,
-            outputs)`, is a graph of its own and does not rematerialize; `ResidualNetwork(…, remat=True)` does, and so
-            does a model that calls the network.
+            outputs)` or `keras.models.clone_model(network)`, is a graph of its own and does not rematerialize;
+            `ResidualNetwork(…, remat=True)` does, and so does a model that calls the network.
         **kwargs: The other arguments of `keras.Model`.
 
     Attributes:
@@ -47,7 +47,9 @@ class ResidualNetwork(keras.Model):
 
     def __init__(self, inputs, outputs, name: str | None = None, *, remat: bool = False, **kwargs):
         super().__init__(inputs, outputs, name=name, **kwargs)
-        # A function, because Keras would take a model for a layer of this one.
+        layers = tuple(self.layers)
+        # Functions, because Keras would take layers and models for more layers of this one.
+        self._listed: Callable | None = lambda: layers
         self._rematerializing: Callable | None = rematerializing(self).__call__ if remat else None
         if remat:
             self.supports_jit = Rematerialized.supports_xla()
@@ -64,14 +66,21 @@ class ResidualNetwork(keras.Model):
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
-        """Every layer in the order of the graph; behind them those inside of `Rematerialized` and `ProjectionShortcut`.
+        """Every layer in the order of the graph; those inside of others come late, before the end of the network.
 
-        Such layers are in networks of more than 200 layers, and in those that older versions saved.
+        Only networks of more than 200 layers and those that older versions saved have layers inside of others, of
+        `Rematerialized` and `ProjectionShortcut`.
         """
-        layers = super().layers
-        holders = [layer for layer in layers if isinstance(layer, tuple(HOLDERS.values()))]
+        if listed := getattr(self, "_listed", None):  # Keras asks a thousand times when it loads a thousand layers
+            return list(listed())
+        graph = super().layers
+        holders = [layer for layer in graph if isinstance(layer, tuple(HOLDERS.values()))]
         inside = [inner for layer in holders for inner in inner_layers(layer)]
-        return [*layers, *(layer for layer in inside if not isinstance(layer, keras.layers.InputLayer))]
+        inside = [layer for layer in inside if not isinstance(layer, keras.layers.InputLayer)]
+        # Keras's files count the layers of each class: what comes behind must be of another.
+        kinds = {type(layer).__name__ for layer in (*holders, *inside)}
+        end = max((place for place, layer in enumerate(graph, 1) if type(layer).__name__ in kinds), default=0)
+        return [*graph[:end], *inside, *graph[end:]]
 
     @property
     def spec(self) -> NetworkSpec:
@@ -136,7 +145,7 @@ class ResidualNetwork(keras.Model):
         outputs = {}
         for (stage, block), own in sorted(strides.items()):
             stride *= own
-            outputs[f"P{stride.bit_length() - 1}"] = layers[f"conv{stage}_block{block}_out"].output
+            outputs[f"P{stride.bit_length() - 1}"] = self.get_layer(f"conv{stage}_block{block}_out").output
         return outputs
 
     @property

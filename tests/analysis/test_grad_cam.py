@@ -13,6 +13,7 @@ from keras_resnet import CifarResNet, ResNet18
 from keras_resnet.analysis import grad_cam
 from keras_resnet.experiment import build as experiment_build
 from keras_resnet.models import input_normalization
+from older_networks import as_in_0_2
 from tiers import slow
 
 MEAN, DEVIATION = np.full((1, 1, 3), 120.0, "float32"), np.full((1, 1, 3), 60.0, "float32")
@@ -22,7 +23,7 @@ def make(build=CifarResNet, depth=8, size=32, **options):
     """A network from uint8 images to logits."""
     image = keras.Input((size, size, 3), dtype="uint8")
     normalized = input_normalization.layer(MEAN, DEVIATION)(image)
-    depths = (depth,) if build is CifarResNet else ()
+    depths = () if build is ResNet18 else (depth,)
     network = build(*depths, input_tensor=normalized, classes=6, classifier_activation=None, **options)
     for layer in network.layers:  # as after a training: no two channels are alike
         if "_bn" in layer.name:
@@ -58,6 +59,7 @@ def class_activation_map(network, images, classes, layer) -> np.ndarray:
         ({}, "conv4_block1_out"),
         ({"preactivation": True}, "post_relu"),
         ({"remat": True}, "conv4_block1_out"),
+        ({"build": as_in_0_2, "shortcut": "B", "remat": True}, "conv4_block1_out"),
         *slow([({"shortcut": None}, "conv4_block1_out"), ({"build": ResNet18, "size": 64}, "conv5_block2_out")]),
     ],
 )

@@ -10,7 +10,9 @@ import pytest
 
 from keras_resnet import CifarResNet, ResNet
 from keras_resnet.analysis.layer_responses import layer_responses
+from keras_resnet.models import weights_loading
 from keras_resnet.models.layers.batch_normalization import BatchNormalization
+from older_networks import as_in_0_2
 from tiers import slow
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (11, 8, 8, 3), np.uint8)
@@ -74,9 +76,10 @@ def test_a_mean_that_is_large_beside_the_deviation_costs_no_digits():
     assert deviation < 0.01
 
 
-def test_rematerialized_blocks_are_looked_into():
-    flat, remat = make(shortcut="B"), make(shortcut="B", remat=True)
-    remat.set_weights(flat.get_weights())
+@pytest.mark.parametrize("builder", [CifarResNet, as_in_0_2])
+def test_rematerialized_blocks_are_looked_into(builder):
+    flat, remat = make(shortcut="B"), make(builder, shortcut="B", remat=True)
+    weights_loading.assign(remat, weights_loading.state_dict(flat))
     expected, found = (dict(layer_responses(model, [IMAGES])) for model in (flat, remat))
     assert list(found) == list(expected)
     assert found == pytest.approx(expected, rel=1e-5)

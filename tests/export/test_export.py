@@ -15,6 +15,7 @@ from keras_resnet.export.formats import FORMATS
 from keras_resnet.models import input_normalization
 from keras_resnet.models.layers import Rematerialized
 from keras_resnet.models.residual_network import inner_layers
+from older_networks import as_in_0_2
 from tiers import slow
 
 MEAN, DEVIATION = (120.0, 110.0, 100.0), (60.0, 50.0, 40.0)
@@ -22,7 +23,7 @@ WITHOUT_MORE = ("saved-model", "litert")
 """Formats that TensorFlow writes and runs alone."""
 
 
-def build(policy="float32", size=8, mean=MEAN, **options) -> ResidualNetwork:
+def build(policy="float32", size=8, mean=MEAN, builder=CifarResNet, **options) -> ResidualNetwork:
     """As a training leaves it, with statistics that do something."""
     image = keras.Input((size, size, 3), dtype="uint8", name="image")
     mean, deviation = (np.array(value, "float32").reshape(-1, 1, 3) for value in (mean, DEVIATION))
@@ -30,7 +31,7 @@ def build(policy="float32", size=8, mean=MEAN, **options) -> ResidualNetwork:
         normalized = input_normalization.layer(mean if len(mean) == 1 else mean.reshape(size, size, 3), deviation)(
             image
         )
-        network = CifarResNet(8, input_tensor=normalized, classifier_activation=None, **options)
+        network = builder(8, input_tensor=normalized, classifier_activation=None, **options)
     numbers = np.random.default_rng(1)
     for variable in network.variables:
         if variable.name in ("moving_variance", "moving_mean"):
@@ -49,12 +50,15 @@ def difference(network, other, images, given=None) -> float:
     return comparison.compare(expected(images), found(images if given is None else given)).difference
 
 
-@pytest.mark.parametrize("options", [{"shortcut": "B", "remat": True}, {"preactivation": True}, *slow([{}])])
+OLDER = {"builder": as_in_0_2, "shortcut": "B", "remat": True}
+
+
+@pytest.mark.parametrize("options", [{"shortcut": "B", "remat": True}, OLDER, {"preactivation": True}, *slow([{}])])
 def test_a_network_of_float32_stays_the_same(options):
     network = build(**options)
     copy = preparation.in_float32(network)
     assert difference(network, copy, comparison.pictures(network, 4)) < 1e-5
-    assert not any(isinstance(layer, Rematerialized) for layer in inner_layers(copy))
+    assert not copy.remat and not any(isinstance(layer, Rematerialized) for layer in inner_layers(copy))
 
 
 def test_a_network_of_mixed_precision_is_exported_in_float32():

@@ -10,6 +10,7 @@ from cheap_kernels import cheap_kernels
 from keras_resnet.facts.network_spec import NetworkSpec
 from keras_resnet.models import residual_network
 from keras_resnet.models.resnet import BUILDERS
+from older_networks import as_in_0_2
 from small_depths import small_depths
 from tiers import slow
 
@@ -26,6 +27,7 @@ NETWORKS = {
     "10 one channel": lambda: keras_resnet.ResNet(10, input_shape=(32, 32, 1)),
     "cifar 8": lambda: keras_resnet.CifarResNet(8),
     "cifar 8 B": lambda: keras_resnet.CifarResNet(8, shortcut="B", remat=True),
+    "cifar 8 older": lambda: as_in_0_2(8, shortcut="B", remat=True),
     "cifar 8 C": lambda: keras_resnet.CifarResNet(8, shortcut="C"),
     "cifar 14 plain": lambda: keras_resnet.CifarResNet(14, shortcut=None, preactivation=True),
     "cifar 11 B": lambda: keras_resnet.CifarResNet(11, block="bottleneck", shortcut="B", preactivation=True),

@@ -20,6 +20,7 @@ from keras_resnet.experiment import build as experiment_build
 from keras_resnet.models import input_normalization
 from keras_resnet.models.layers import ProjectionShortcut
 from keras_resnet.models.residual_network import inner_layers
+from older_networks import as_in_0_2
 from tiers import slow
 
 IMAGENET = {"input_shape": (64, 64, 3), "classes": 7}
@@ -28,6 +29,7 @@ CASES = {
     "b": (CifarResNet, {"depth": 8, "shortcut": "B"}),
     "bottleneck": (CifarResNet, {"depth": 11, "block": "bottleneck", "shortcut": "B", "bottleneck_stride": "3x3"}),
     "rematerialized": (CifarResNet, {"depth": 8, "shortcut": "B", "remat": True}),
+    "older": (as_in_0_2, {"depth": 8, "shortcut": "B", "remat": True}),
     "by blocks": (ResNet, {"depth": 10, **IMAGENET, "space_to_depth": True}),
 }
 SLOW = {
@@ -40,6 +42,7 @@ SLOW = {
 }
 ON_OTHER_BACKENDS = {
     "rematerialized": CASES["rematerialized"],
+    "older": CASES["older"],
     "channels first": (CifarResNet, {"depth": 8, "shortcut": "B", "data_format": "channels_first"}),
     "preactivation": (CifarResNet, {"depth": 8, "shortcut": "C", "preactivation": True}),
 }
@@ -128,7 +131,7 @@ def test_a_network_that_was_trained_by_keras_can_be_folded():
     assert difference(network, fold_batch_norm(network)) < 1e-5
 
 
-@pytest.mark.parametrize("case", ["rematerialized", *slow(["b", "by blocks"])])
+@pytest.mark.parametrize("case", ["older", *slow(["rematerialized", "b", "by blocks"])])
 def test_a_folded_network_survives_its_file(small_depths, tmp_path, case):
     network = build(CASES[case])
     network.class_names, network.preprocessing = tuple("abcdefghij"[: network.output_shape[-1]]), "torch"

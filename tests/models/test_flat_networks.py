@@ -190,6 +190,20 @@ def test_older_weights_of_another_network_are_refused_by_the_layer(older):
     np.testing.assert_array_equal(deeper.get_layer("conv1_conv").kernel, older[1].get_layer("conv1_conv").kernel)
 
 
+@pytest.mark.parametrize("options", [{}, {"preactivation": True}, {"include_top": False}], ids=str)
+def test_layers_inside_of_others_are_listed_before_the_end(options):
+    """So that `layers[-1]` and `layers[-2]` are what they are everywhere."""
+    older, today = (build(8, shortcut="C", remat=True, **SMALL, **options) for build in (as_in_0_2, CifarResNet))
+    names, graph = [layer.name for layer in older.layers], [layer.name for layer in older.operations]
+    assert names[-1] == graph[-1] == today.layers[-1].name
+    assert options.get("include_top") is False or names[-2:] == graph[-2:] == ["avg_pool", "predictions"]
+    assert {layer.name for layer in today.layers[1:]} <= set(names)
+    assert older.spec == today.spec
+    levels = [{level: y.shape for level, y in network.pyramid_outputs.items()} for network in (older, today)]
+    assert levels[0] == levels[1]
+    keras.Model(older.input, older.pyramid_outputs)
+
+
 def test_the_usual_loop_freezes_what_an_older_network_holds_inside(tmp_path):
     backbone(as_in_0_2, shortcut="C", remat=True).save(tmp_path / "backbone.keras")
     assert changed_by_training(keras.saving.load_model(tmp_path / "backbone.keras")) == {"kernel"}
