@@ -215,6 +215,20 @@ def test_a_class_in_a_file_is_named_with_the_remedy(tmp_path):
         assert "\x1b" not in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_what_other_versions_of_numpy_and_python_call_otherwise_is_read(tmp_path):
+    """The names that they write, put into a file of this version."""
+    path = tmp_path / "a.pth"
+    torch.save(
+        {"state_dict": STATE, "best": np.float64(1), "table": np.arange(3.0)},
+        path,
+        _use_new_zipfile_serialization=False,
+    )
+    content = path.read_bytes()
+    assert b"cnumpy._core.multiarray\n" in content
+    path.write_bytes(content.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))
+    assert_read(read_state_dict(path), STATE)
+
+
 class Reducing(argparse.Namespace):
     """Has the name of an allowed class beside what it does."""
 

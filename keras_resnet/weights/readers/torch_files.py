@@ -57,7 +57,8 @@ def safe_globals() -> list[Any]:
     functions = [multiarray.scalar, multiarray._reconstruct]
     old = [(function, f"numpy.core.multiarray.{function.__name__}") for function in functions]
     new = [(function, f"numpy._core.multiarray.{function.__name__}") for function in functions]
-    return [*classes, *old, *new]
+    paths = [(pathlib.PosixPath, "pathlib._local.PosixPath")]  # as Python 3.13 writes it
+    return [*classes, *old, *new, *paths]
 
 
 def _loaded(path: Path) -> Mapping[Any, Any]:
