@@ -66,7 +66,7 @@ def _of_split(old: list[str], before: Values, new: list[str], now: Values) -> li
     lines = []
     if change := now["images"] - before["images"]:
         counts = f"{before['images']:,} -> {now['images']:,}"
-        lines.append(f"{abs(change):,} images {'more' if change > 0 else 'fewer'} ({counts})")
+        lines.append(f"{abs(change):,} image{'s' * (abs(change) > 1)} {'more' if change > 0 else 'fewer'} ({counts})")
     was, is_now = _by_class(old, before), _by_class(new, now)
     other = [name for name in was if name in is_now and was[name] != is_now[name]]
     swapped = [pair for pair in itertools.combinations(other, 2) if _are_swapped(pair, was, is_now)]

@@ -92,7 +92,7 @@ def test_classes_of_numbered_files_of_one_size_are_told_apart(pictures):
         (lambda place: (place / "eel" / "01.png").rename(place / "eel" / "1.png"), "validation: other images in eel"),
         (
             lambda place: (place / "eel" / "02.png").write_bytes(b"y"),
-            "validation: 1 images more (6 -> 7)|validation: other images in eel (2 -> 3)",
+            "validation: 1 image more (6 -> 7)|validation: other images in eel (2 -> 3)",
         ),
         (
             lambda place: (place / "eel" / "01.png").rename(place / "cat" / "02.png"),

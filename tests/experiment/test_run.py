@@ -341,14 +341,14 @@ def test_a_run_is_not_continued_with_other_pictures_unless_that_is_accepted(shal
     with pytest.raises(ValueError, match="was trained on other images") as refusal:
         experiment.train(FOLDER, replace(asked, resume=True))
     assert str(refusal.value).splitlines()[1:] == [
-        "  train: 1 images fewer (12 -> 11)",
+        "  train: 1 image fewer (12 -> 11)",
         "  train: other images in cat, dog (6 -> 5)",
         "  validation: the classes cat and dog are swapped",
     ]
     assert contents(tmp_path / "run") == before
     assert experiment.train(FOLDER, replace(asked, resume=True, accept_changes=True)) == 0
     assert "continues after iteration 3" in capsys.readouterr().out
-    assert RunDirectory(tmp_path / "run").starts()[1]["changes"][0] == "train: 1 images fewer (12 -> 11)"
+    assert RunDirectory(tmp_path / "run").starts()[1]["changes"][0] == "train: 1 image fewer (12 -> 11)"
 
 
 @pytest.mark.parametrize("keep", ["last", "best"])

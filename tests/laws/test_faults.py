@@ -57,7 +57,7 @@ def test_a_full_disk_ends_the_run_and_room_continues_it(tmp_path):
 
 @pytest.mark.slow
 def test_a_disk_without_room_for_the_record_names_the_file(tmp_path):
-    record = train(tmp_path / "run", "--training.log-every", "1", largest_file=1500)
+    record = train(tmp_path / "run", "--training.log-every", "1", largest_file=3000)
     assert record.returncode == 1
     assert re.search(r"error: (.*history\.csv|TensorBoard's logs) cannot be written: .*File too large", record.stdout)
     whole = train(tmp_path / "run", "--training.log-every", "1", "--run.resume")
