@@ -12,7 +12,7 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import Any, NoReturn, TypeVar
 
-from cli import refusal
+from cli import refusal, sources
 from keras_resnet.host import signals
 
 LAUNCHER = "keras-resnet"
@@ -59,6 +59,7 @@ def answer(
         extras: What to install where a package is missing.
     """
     try:
+        sources.check(options)
         return work(options)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
@@ -68,7 +69,7 @@ def answer(
     except BrokenPipeError:
         raise
     except (ValueError, OSError) as error:
-        refusal.show(error, flags)
+        refusal.show(error, {"resume": command("train", "DIR"), **flags})
     return 2
 
 

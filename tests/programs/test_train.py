@@ -144,7 +144,7 @@ def test_a_recipe_file_is_replayed_exactly_and_flags_change_it(experiment, tmp_p
             "cifar10-resnet20 --model.family imagenet --model.depth 18 --data.dataset digits",
             "`dataset` must have images of at least 32 pixels with family='imagenet'.",
         ),
-        ("nowhere.json", "No such file or directory: 'nowhere.json'"),
+        ("nowhere.json", "There is no file nowhere.json"),
     ],
 )
 def test_a_refusal_says_what_is_right(capsys, experiment, arguments, expected):
