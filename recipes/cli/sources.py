@@ -13,6 +13,8 @@ NAMES = ("network", "source", "sources", "ensemble")
 def check(options: object) -> None:
     """Refuses what is not there, and the directory of a run without a network.
 
+    Programs whose argument is a path look for themselves, as they may take more.
+
     Args:
         options: Of any program.
 
@@ -21,8 +23,11 @@ def check(options: object) -> None:
     """
     for name in NAMES:
         named = getattr(options, name, ())
-        for source in map(Path, named if isinstance(named, tuple) else (named,)):
+        for word in named if isinstance(named, tuple) else (named,):
+            if not isinstance(word, str):
+                continue
+            source = Path(word)
             if source.is_dir():
                 RunDirectory(source).require_network()
             elif not source.exists():
-                raise FileNotFoundError(f"There is no file or folder {source}")
+                raise FileNotFoundError(f"There is no file or directory {source}")

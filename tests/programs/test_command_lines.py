@@ -25,16 +25,16 @@ PROGRAMS = {path.stem: path for path in RECIPES.glob("*.py") if path.stem != "__
 
 REFUSALS = {
     "benchmark": (["training", "21"], "`depth` must be 6n+2"),
-    "convert": (["/missing.pth", "--output", "b.onnx"], "There is no file or folder /missing.pth"),
+    "convert": (["a.pth", "--output", "b.onnx"], "(--output)"),
     "departures": (["--wirte"], "Did you mean --write?"),
-    "evaluate": (["/missing"], "There is no file or folder /missing"),
-    "explain": (["/missing", "/picture", "--output", "new"], "There is no file or folder /missing"),
+    "evaluate": (["/missing"], "There is no file or directory /missing"),
+    "explain": (["/missing", "/picture", "--output", "new"], "There is no file or directory /missing"),
     "export": (["a", "--format", "onxn", "--output", "b"], "Did you mean 'onnx'? (--format)"),
-    "layer_responses": (["/missing", "--output", "new"], "There is no file or folder /missing"),
-    "mistakes": (["/missing"], "There is no file or folder /missing"),
+    "layer_responses": (["/missing", "--output", "new"], "There is no file or directory /missing"),
+    "mistakes": (["/missing"], "There is no file or directory /missing"),
     "model_card": (["/missing"], "must be the directory of a run"),
     "precise_bn": (["/missing"], "There is no directory /missing"),
-    "predict": (["/missing", "/picture"], "There is no file or folder /missing"),
+    "predict": (["/missing", "/picture"], "There is no file or directory /missing"),
     "prepare_imagenet": (["/missing"], "two directories are needed"),
     "report": (["/missing"], "There is no file or directory /missing"),
     "reproduce": (["tabel6"], "Did you mean 'table6'?"),
@@ -157,7 +157,7 @@ def test_a_network_that_cannot_be_there_is_refused_before_anything_loads(tmp_pat
     worked = []
     for source, told in {
         "weights.pth": None,
-        "missing": "There is no file or folder",
+        "missing": "There is no file or directory",
         "unfinished": "It has no result.json. Finish its training with `resume=True` (python ",
         ".": f"It has no recipe.json. Runs are below it, such as {unfinished}",
     }.items():
