@@ -14,6 +14,7 @@ from catalog import RECIPES
 from cli import recipe_line
 from invented_runs import invented_result
 from keras_resnet.config.run import Run
+from keras_resnet.runs import lock
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -356,3 +357,12 @@ def test_an_error_that_a_training_tells_has_its_flags(capsys):
         told
         == "error: no room. Make some, then continue with `resume=True` (--run.resume)\nResNet-8: 75,290 parameters\n"
     )
+
+
+def test_a_run_that_another_process_trains_is_refused_before_anything_loads(capsys, experiment, tmp_path):
+    RunDirectory(tmp_path / "run").create(RECIPES["digits-resnet8"].to_json(), {})
+    with lock.writing(tmp_path / "run"):
+        told = refusal(capsys, "run")
+        assert "run is being trained by process" in told and "choose another `directory` (--run.directory)" in told
+        assert experiment.asked == []
+    asked(experiment, "run")
