@@ -39,6 +39,8 @@ class Options(OfOverwriting):
     """What stands above the page."""
 
 
+SHOWN = 3
+"""Paths that are no run, where there is no other."""
 FLAGS = command_line.flags_by_argument(Options)
 
 
@@ -58,7 +60,8 @@ def write(options: Options) -> int:
     outputs.check_file(page, overwrite=options.overwrite)
     runs, left_out = reading.read(options.runs)
     if not runs:
-        raise ValueError("\n".join(left_out))
+        more = [f"and {len(left_out) - SHOWN} more"] if len(left_out) > SHOWN else []
+        raise ValueError("\n".join([*left_out[:SHOWN], *more]))
     for line in left_out:
         print(printable(f"left out: {line}"), file=sys.stderr)
     content = document.page(runs, options.title)

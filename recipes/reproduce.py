@@ -39,7 +39,7 @@ from cli.options import OfOverwriting
 from keras_resnet import validation
 from keras_resnet.config.recipe import Precision
 from keras_resnet.facts import architectures
-from keras_resnet.host import outputs
+from keras_resnet.host import outputs, signals
 from keras_resnet.host.child_process import run
 from keras_resnet.reporting.architecture_table import Column
 from keras_resnet.reproduction import findings, pages, plan
@@ -109,21 +109,50 @@ def work(options: Options) -> int:
         return 0
     failed: set[str] = set()
     try:
+        stopped = make(names, wanted, to_train, options, failed)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        stopped = stop.code if isinstance(stop, SystemExit) else program.INTERRUPTED
+    if stopped:
+        print("\nstopped; what is finished is kept, and the same command continues", file=sys.stderr)
+        return stopped
+    for line in next_commands(wanted, options):
+        print(line)
+    return 1 if failed else 0
+
+
+def make(
+    names: Sequence[str],
+    wanted: Mapping[str, list[list[Attempt]]],
+    to_train: Mapping[str, list[list[Attempt]]],
+    options: Options,
+    failed: set[str],
+) -> int:
+    """Trains, measures and writes one item after the other; returns 0, or the exit status of what was stopped."""
+    with signals.ending():
         for name in names:
             rows = wanted.get(name, [])
             try:
                 todo = to_train.get(name, [])
                 if todo and options.train and (stopped := train_and_measure(ITEMS[name], todo, options, failed)):
-                    print("stopped; the same command continues", file=sys.stderr)
                     return stopped
                 write(name, rows, options)
             except (ValueError, OSError) as error:
                 refusal.show(f"{name}: {error}", FLAGS)
                 failed.add(name)
-    except KeyboardInterrupt:
-        print("\nstopped; what is finished is kept, and the same command continues", file=sys.stderr)
-        return program.INTERRUPTED
-    return 1 if failed else 0
+    return 0
+
+
+def next_commands(wanted: Mapping[str, Sequence[Sequence[Attempt]]], options: Options) -> list[str]:
+    """What to do with the runs of the items, as commands."""
+    every = [attempt for rows in wanted.values() for row in rows for attempt in row]
+    finished = [one for one in plan.trainings(every, find_runs(options.runs), options.runs) if one.finished]
+    if not finished:
+        return []
+    paths = [str(training.directory.path) for training in finished]
+    page = options.output / f"{options.item}.html"
+    lines = [program.command("report", *paths, "--output", str(page))]
+    lines += [program.command("evaluate", path) for path in paths[:1] if RunDirectory(Path(path)).model.is_file()]
+    return ["next, with the runs", *(f"  {line}" for line in lines)]
 
 
 def rows_of(item: Item, options: Options) -> list[list[Attempt]]:

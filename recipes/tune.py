@@ -43,6 +43,7 @@ from keras_resnet import validation
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.config.run import Run
 from keras_resnet.host import outputs, signals
+from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.search import axes, progress, report, trials
 
 TRAIN = Path(__file__).with_name("train.py")
@@ -128,6 +129,8 @@ def read(name: str, words: Sequence[str], command: str) -> Search:
     """
     study = STUDIES.get(name)
     base = study.recipe if study else name
+    if RunDirectory(Path(base)).recipe.is_file():  # of a run that is finished or not, its recipe is searched
+        base = str(RunDirectory(Path(base)).recipe)
     recipe, run = recipe_line.find(base)
     options = recipe_line.override(Options, recipe, run, words, name)
     recipe = recipe_line.changed(recipe, options)
@@ -139,7 +142,7 @@ def read(name: str, words: Sequence[str], command: str) -> Search:
     plan = trials.Plan((sys.executable, str(TRAIN)), base, flags, recipe, options.seeds, directory)
     most = options.trials or (TRIALS if options.search in ("random", "bayesian") else None)
     asked = Search(plan, axes.read(texts), options.search, most, options.rungs or RUNGS, command)
-    check(asked)
+    check(asked, options.run.data_directory)
     return asked
 
 
@@ -150,7 +153,7 @@ def listing() -> str:
     return "\n".join(["Studies:", *studies, recipe_line.listing()])
 
 
-def check(asked: Search) -> None:
+def check(asked: Search, data: str | None) -> None:
     """Refuses a search that cannot be made.
 
     Raises:
@@ -169,6 +172,8 @@ def check(asked: Search) -> None:
     if known and len(known) < len(SHARED):
         missing = ", ".join(name for name in SHARED if name not in known)
         raise ValueError(f"a search of several processes needs {', '.join(SHARED)}. Not set: {missing}")
+    if data and "://" not in data and not Path(data).expanduser().is_dir():  # each training would find out for itself
+        raise NotADirectoryError(f"`data_directory` must be a directory. Received: {data}")
     check_directory(asked.plan.directory)
 
 

@@ -12,7 +12,7 @@ from keras_resnet import validation
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.reproduction.items import Attempt, Item
 from keras_resnet.reproduction.known_runs import KnownRuns
-from keras_resnet.runs import history
+from keras_resnet.runs import iterations
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -78,7 +78,7 @@ def training(recipe: Recipe, runs: KnownRuns, path: Path) -> Training:
 
 
 def iterations_done(run: RunDirectory, total: int) -> int:
-    """The iterations that a run has recorded; 0 without a checkpoint, because it will start over.
+    """The iterations that a run has done; 0 without a checkpoint, because it will start over.
 
     Args:
         run: Finished or not.
@@ -86,8 +86,8 @@ def iterations_done(run: RunDirectory, total: int) -> int:
     """
     if run.finished:
         return total
-    rows = history.read(run.history)
-    return min(rows[-1].iteration, total) if rows and can_continue(run) else 0
+    done = iterations.reached(run)  # refuses a damaged history, also where it starts over
+    return min(done, total) if can_continue(run) else 0
 
 
 def can_continue(run: RunDirectory) -> bool:

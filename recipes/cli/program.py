@@ -12,7 +12,7 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import Any, NoReturn, TypeVar
 
-from cli import backends, refusal
+from cli import backends, refusal, sources
 from keras_resnet.host import signals
 
 LAUNCHER = "keras-resnet"
@@ -60,6 +60,7 @@ def answer(
     """
     try:
         backends.check(backends.program_of(work))
+        sources.check(options)
         return work(options)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
@@ -69,7 +70,7 @@ def answer(
     except BrokenPipeError:
         raise
     except (ValueError, OSError) as error:
-        refusal.show(error, flags)
+        refusal.show(error, {"resume": command("train", "DIR"), **flags})
     return 2
 
 

@@ -102,6 +102,8 @@ def find(name: str) -> tuple[Recipe, Run]:
     if name in RECIPES:
         return RECIPES[name], Run()
     if name.endswith(".json"):
+        if not Path(name).is_file():
+            raise FileNotFoundError(f"There is no file {name}")
         return Recipe.read(Path(name)), Run()
     if (Path(name) / "recipe.json").is_file():
         return Recipe.read(Path(name) / "recipe.json"), continuation(RunDirectory(Path(name)))

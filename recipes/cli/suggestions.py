@@ -54,8 +54,8 @@ EXAMPLES: Mapping[str, str] = {
 """A value of each flag that a word of `validation.MEANT` may stand for."""
 
 REMARKS: Mapping[str, str] = {
-    "iterations": "Trainings are counted in iterations, not in epochs",
-    "resume": "The directory of a run in the place of the recipe does the same",
+    "schedule.iterations": "trainings are counted in iterations, not in epochs; --schedule.scale 0.5 halves all of it",
+    "run.resume": "the directory of a run in the place of the recipe does the same",
 }
 """What else there is to know of some of them."""
 
@@ -97,7 +97,7 @@ def example(flag: Flag) -> str:
     argument = flag.argument.rpartition(".")[2]
     value = EXAMPLES.get(flag.argument, EXAMPLES.get(argument, "")) if flag.needs_value or argument in EXAMPLES else ""
     shown = f"{flag.spelling} {value}".rstrip()
-    return f"{shown} ({REMARKS[argument][0].lower()}{REMARKS[argument][1:]})" if argument in REMARKS else shown
+    return f"{shown} ({REMARKS[flag.argument]})" if flag.argument in REMARKS else shown
 
 
 def nearest(name: str, known: Mapping[str, Flag]) -> str | None:

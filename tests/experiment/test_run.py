@@ -31,6 +31,7 @@ from keras_resnet.experiment import build
 from keras_resnet.experiment import run as experiment
 from keras_resnet.facts import architectures
 from keras_resnet.reporting import console
+from keras_resnet.runs import lock
 from keras_resnet.runs.directory import RunDirectory
 from keras_resnet.runs.history import History
 from keras_resnet.training.tensorflow import strategies
@@ -250,6 +251,16 @@ def test_all_workers_have_the_images_of_the_chief_or_none_begins(digits, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_directory_that_another_process_trains_in_is_left_alone(tmp_path, monkeypatch):
+    """Also where both began at once, before there was a recipe in it."""
+    monkeypatch.setattr(experiment, "prepare", lambda *_: SimpleNamespace(begin=lambda _: pytest.fail("it began")))
+    run = Run(directory=str(tmp_path / "run"))
+    with lock.writing(tmp_path / "run"):
+        with pytest.raises(BlockingIOError, match="is being trained by process"):
+            experiment.train(RECIPES["digits-resnet8"], run)
+        assert [file.name for file in (tmp_path / "run").iterdir()] == [lock.NAME]
+
+
 def test_a_run_that_ctrl_c_stopped_is_resumed_to_the_same_record_and_result(finished, tmp_path, capsys):
     directory = RunDirectory(tmp_path / "run")
     stop = At(30, lambda: os.kill(os.getpid(), signal.SIGINT))

@@ -13,9 +13,11 @@ from typing import Literal
 
 import pytest
 
+from catalog import RECIPES as RECIPES_BY_NAME
 from cli import command_line, launcher, program, recipe_line, refusal
 from cli.options import Options
 from cli.progress import ShardProgress
+from invented_runs import invented_run
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
@@ -26,13 +28,13 @@ REFUSALS = {
     "convert": (["a.pth", "--output", "b.onnx"], "(--output)"),
     "departures": (["--wirte"], "Did you mean --write?"),
     "evaluate": (["/missing"], "There is no file or directory /missing"),
-    "explain": (["/missing", "/picture", "--output", "new"], "There is no file or folder /missing"),
+    "explain": (["/missing", "/picture", "--output", "new"], "There is no file or directory /missing"),
     "export": (["a", "--format", "onxn", "--output", "b"], "Did you mean 'onnx'? (--format)"),
     "layer_responses": (["/missing", "--output", "new"], "There is no file or directory /missing"),
-    "mistakes": (["/missing"], "There is no file or folder /missing"),
+    "mistakes": (["/missing"], "There is no file or directory /missing"),
     "model_card": (["/missing"], "must be the directory of a run"),
     "precise_bn": (["/missing"], "There is no directory /missing"),
-    "predict": (["/missing", "/picture"], "There is no file or folder /missing"),
+    "predict": (["/missing", "/picture"], "There is no file or directory /missing"),
     "prepare_imagenet": (["/missing"], "two directories are needed"),
     "report": (["/missing"], "There is no file or directory /missing"),
     "reproduce": (["tabel6"], "Did you mean 'table6'?"),
@@ -139,6 +141,33 @@ def test_the_launcher_lists_the_programs(capsys):
 def test_an_unknown_program_is_refused(capsys, name, hint):
     assert launcher.main([name]) == 2
     assert capsys.readouterr().err == f"error: {name!r} is no program. {hint}\n"
+
+
+@dataclass(frozen=True)
+class OfNetworks:
+    """Options that name networks."""
+
+    network: str
+    ensemble: tuple[str, ...] = ()
+
+
+def test_a_network_that_cannot_be_there_is_refused_before_anything_loads(tmp_path, capsys):
+    (tmp_path / "weights.pth").write_bytes(b"")
+    unfinished = invented_run(tmp_path / "unfinished", RECIPES_BY_NAME["digits-resnet8"], None).path
+    worked = []
+    for source, told in {
+        "weights.pth": None,
+        "missing": "There is no file or directory",
+        "unfinished": "It has no result.json. Finish its training with `resume=True` (python ",
+        ".": f"It has no recipe.json. Runs are below it, such as {unfinished}",
+    }.items():
+        for options in (
+            OfNetworks(str(tmp_path / source)),
+            OfNetworks(str(tmp_path / "weights.pth"), (str(tmp_path / source),)),
+        ):
+            assert program.answer(lambda options: worked.append(options) or 0, options, flags={}) == (2 if told else 0)
+            assert (told or "") in capsys.readouterr().err
+    assert [Path(options.network).name for options in worked] == ["weights.pth"] * 2
 
 
 # Reading

@@ -302,7 +302,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(capsys, tmp_path, n
             [run.path, "--data-directory", tmp_path, "--output", tmp_path / "file"],
             "is a file. Choose another `output` (--output)",
         ),
-        ([tmp_path / "missing"], f"There is no file or folder {tmp_path / 'missing'}"),
+        ([tmp_path / "missing"], f"There is no file or directory {tmp_path / 'missing'}"),
     ]:
         output = [] if "--output" in arguments else ["--output", tmp_path / "out"]
         assert mistakes.main([*map(str, [*arguments, *output])]) == 2

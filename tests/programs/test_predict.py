@@ -137,7 +137,7 @@ def test_what_is_not_there_is_refused_before_anything_is_predicted(capsys, tmp_p
         ([network.file, str(empty)], f"{empty} must hold JPEG, PNG, WebP, BMP or GIF images"),
         ([network.file, next(iter(images)), str(empty)], f"{empty} must hold JPEG, PNG, WebP, BMP or GIF images"),
         ([network.file, str(tmp_path / "no.png")], f"There is no file or folder {tmp_path / 'no.png'}"),
-        ([str(tmp_path / "no.keras"), str(empty)], f"There is no file or folder {tmp_path / 'no.keras'}"),
+        ([str(tmp_path / "no.keras"), str(empty)], f"There is no file or directory {tmp_path / 'no.keras'}"),
         ([str(empty), next(iter(images))], f"{empty}"),
     ]:
         assert predict.main(arguments) == 2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import layer_responses
+import report
 import reproduce
 import train
 from catalog import RECIPES
@@ -142,7 +146,7 @@ def test_what_failed_for_one_item_is_not_tried_again_for_the_next(trainings, mon
 def test_a_training_that_was_stopped_stops_all_and_the_same_command_continues(trainings, code, capsys):
     trainings.statuses = {"cifar10-plain56": code}
     assert status(reproduce.main, "figure1") == code
-    assert "stopped; the same command continues" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
     assert not Path("reports").exists()
     invented_run(Path("runs/half"), RECIPES["cifar10-plain56"], None, rows=ROWS)
     trainings.statuses, trainings.recipes = {}, []
@@ -279,6 +283,27 @@ def test_what_makes_no_sense_is_refused_before_anything_is_trained(trainings, ca
     assert not trainings.recipes
     run.history.unlink()
     assert status(reproduce.main, "figure1", "--overwrite", "--no-train") == 0
+
+
+def test_the_end_says_what_to_do_with_the_runs(trainings, capsys):
+    assert reproduce.main(["table6", "--networks", "ResNet-20"]) == 0
+    head, told = capsys.readouterr().out.split("next, with the runs\n")
+    words = shlex.split(told)
+    assert Path(words[1]).name == "report.py" and Path("reports/table6.md").is_file() and head
+    assert report.main(words[2:]) == 0
+    assert Path("reports/table6.html").is_file()
+
+
+def test_a_sigterm_between_trainings_ends_the_study_with_the_status_of_one_within(trainings, monkeypatch, capsys):
+    def run(command):
+        status = trainings(command)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return status
+
+    monkeypatch.setattr(reproduce, "run", run)
+    assert reproduce.main(["table6"]) == program.AGAIN
+    assert len(trainings.recipes) == 1
+    assert "the same command continues" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -72,7 +72,11 @@ def test_a_training_has_a_flag_that_it_accepts_for_what_people_type(typed):
 @pytest.mark.parametrize(
     ("name", "typed", "told"),
     [
-        ("train", "--epochs", "--schedule.iterations 64000 (trainings are counted in iterations, not in epochs)?"),
+        (
+            "train",
+            "--epochs",
+            "--schedule.iterations 64000 (trainings are counted in iterations, not in epochs; ",
+        ),
         ("train", "--lr", "--schedule.learning-rate 0.1?"),
         ("train", "--schedule.lr", "--schedule.learning-rate 0.1?"),
         ("train", "--gpus", "--run.strategy mirrored?"),

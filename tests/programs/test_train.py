@@ -19,6 +19,7 @@ from cli import command_line, recipe_line
 from invented_runs import invented_result
 from keras_resnet.config.run import Run
 from keras_resnet.reporting import console
+from keras_resnet.runs import lock
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -212,7 +213,7 @@ def test_a_recipe_file_is_replayed_exactly_and_flags_change_it(experiment, tmp_p
             "cifar10-resnet20 --model.family imagenet --model.depth 18 --data.dataset digits",
             "`dataset` must have images of at least 32 pixels with family='imagenet'.",
         ),
-        ("nowhere.json", "No such file or directory: 'nowhere.json'"),
+        ("nowhere.json", "There is no file nowhere.json"),
     ],
 )
 def test_a_refusal_says_what_is_right(capsys, experiment, arguments, expected):
@@ -433,3 +434,12 @@ def test_an_error_that_a_training_tells_has_its_flags(capsys):
         told
         == "error: no room. Make some, then continue with `resume=True` (--run.resume)\nResNet-8: 75,290 parameters\n"
     )
+
+
+def test_a_run_that_another_process_trains_is_refused_before_anything_loads(capsys, experiment, tmp_path):
+    RunDirectory(tmp_path / "run").create(RECIPES["digits-resnet8"].to_json(), {})
+    with lock.writing(tmp_path / "run"):
+        told = refusal(capsys, "run")
+        assert "run is being trained by process" in told and "choose another `directory` (--run.directory)" in told
+        assert experiment.asked == []
+    asked(experiment, "run")

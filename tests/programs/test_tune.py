@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -24,7 +25,7 @@ import tune
 from catalog import RECIPES
 from catalog.studies import STUDIES
 from cli import recipe_line
-from invented_runs import invented_result
+from invented_runs import invented_result, invented_run
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.facts import architectures
 from keras_resnet.host import child_process
@@ -386,6 +387,10 @@ def test_an_axis_may_have_lists_of_words_also_an_empty_one():
         ("--axes model.shortcut=A,B --rungs 2", "`rungs` is for search='hyperband'. Received: search='grid' (--rungs)"),
         ("--axes model.shortcut=A,B --search hyperband", "must have 17 points or more with 3 rungs of hyperband"),
         ("--axes optimizer.momentum=0.5..0.9 --search hyperband --trials 3", "`trials` is not for"),
+        (
+            "--axes model.shortcut=A,B --run.data-directory /none",
+            "must be a directory. Received: /none",
+        ),
         ("--axes model.shortcut=A,B --run.directory here", "`run.directory` is for one run"),
         ("--axes model.shortcut=A,B --run.resume", "`run.resume` is for one run"),
         ("--axes model.shortcut=A,B --run.strategy multi_worker", "must be that of one process"),
@@ -401,6 +406,14 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_written(trained, 
     assert output.out == ""
     assert not trained
     assert not Path("found").exists()
+
+
+def test_the_recipe_of_a_run_is_searched(trained):
+    recipe = replace(RECIPES["digits-resnet8"], name="mine")
+    run = invented_run(Path("run"), recipe)
+    assert searched("--axes", "model.shortcut=A,B", recipe="run") == 0
+    assert {given.name for given, _ in trained} == {"mine"}
+    assert run.read_result()["splits"]["validation"]["top1_error"] == 8.0
 
 
 def test_an_unknown_recipe_is_refused(trained, capsys):

@@ -75,6 +75,8 @@ def test_the_time_left_is_that_of_the_images_left_at_the_median_speed_of_the_sam
     assert (needed.directory, needed.iteration) == (unfinished, 1000)
     assert needed.seconds == 63_000 * 128 / 64
     assert plan.training(RECIPES["cifar10-resnet44"], find_runs(tmp_path), tmp_path).seconds is None
+    unfinished.history.unlink()
+    assert plan.training(RECIPE, find_runs(tmp_path), tmp_path).iteration == 1000, "a checkpoint tells it as well"
 
 
 def test_the_command_line_trains_the_recipe_that_was_asked_for(tmp_path):
