@@ -100,7 +100,7 @@ def theirs(monkeypatch):
 
     ours, package = ModuleType("ours_in_test"), ModuleType("theirs_in_test")
     ours.Optimizer, ours.build = Optimizer, build
-    package.Optimizer, package.build, package.TABLE = object, object, {"sgd": object}
+    package.Optimizer, package.TABLE = object, {"sgd": object}
     for module in (ours, package):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return package
@@ -114,8 +114,8 @@ def test_a_class_takes_names_and_entries_of_tables_with_the_defaults_of_theirs(t
     assert theirs.Optimizer(1.0, momentum=0.5).settings == (1.0, 0.5)
 
 
-def test_a_builder_takes_a_name_with_other_defaults_and_keeps_its_own_elsewhere(theirs):
-    put_in_place(Ours("ours_in_test.build", ("theirs_in_test.build",), {"pad": "symmetric"}))
-    assert theirs.build(18) == (18, "symmetric")
-    assert theirs.build.__name__ == "build"
+def test_a_builder_takes_the_name_of_theirs_and_keeps_its_own_defaults_elsewhere(theirs):
+    put_in_place(Ours("ours_in_test.build", ("theirs_in_test.build_v2",), {"pad": "symmetric"}))
+    assert theirs.build_v2(18) == (18, "symmetric")
+    assert theirs.build_v2.__name__ == "build_v2"
     assert resolve_name("ours_in_test.build")() == (50, "same")
