@@ -35,7 +35,8 @@ def put_in_place(row: Ours) -> None:
     """Puts one of ours where Keras has its own."""
     ours = resolve_name(row.name)
     if inspect.isfunction(ours):
-        ours = functools.update_wrapper(functools.partial(ours, **row.defaults), ours)
+        ours = functools.partial(ours, **row.defaults)
+        ours.__name__ = row.places[0].rpartition(".")[2]  # by which Keras calls its tests
     elif row.defaults:
         set_defaults(ours.__init__, row.defaults)
     for place in row.places:

@@ -9,10 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from pkgutil import resolve_name
+from types import ModuleType
 
 import pytest
 
-from keras_suites import BACKENDS, EXPECTED, SUITES, expected, surprises
+from keras_suites import BACKENDS, EXPECTED, SUITES, Ours, expected, surprises
+from ours_in_place import put_in_place
 
 HERE = Path(__file__).parent
 KERAS = Path(importlib.util.find_spec("keras").origin).parent / "src"
@@ -82,3 +85,37 @@ def test_a_row_of_one_backend_is_expected_there_alone():
     assert test in expected("SGD", "tensorflow")
     assert test not in expected("SGD", "jax")
     assert not any(": " in row for row in expected("SGD", "tensorflow"))
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    """A module of another package; one with two of ours is beside it."""
+
+    class Optimizer:
+        def __init__(self, rate=0.1, *, momentum=0.9):
+            self.settings = rate, momentum
+
+    def build(depth=50, *, pad="same"):
+        return depth, pad
+
+    ours, package = ModuleType("ours_in_test"), ModuleType("theirs_in_test")
+    ours.Optimizer, ours.build = Optimizer, build
+    package.Optimizer, package.TABLE = object, {"sgd": object}
+    for module in (ours, package):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return package
+
+
+def test_a_class_takes_names_and_entries_of_tables_with_the_defaults_of_theirs(theirs):
+    places = ("theirs_in_test.Optimizer", "theirs_in_test.TABLE.sgd")
+    put_in_place(Ours("ours_in_test.Optimizer", places, {"rate": 0.01, "momentum": 0.0}))
+    assert theirs.Optimizer is theirs.TABLE["sgd"]
+    assert theirs.Optimizer().settings == (0.01, 0.0)
+    assert theirs.Optimizer(1.0, momentum=0.5).settings == (1.0, 0.5)
+
+
+def test_a_builder_takes_the_name_of_theirs_and_keeps_its_own_defaults_elsewhere(theirs):
+    put_in_place(Ours("ours_in_test.build", ("theirs_in_test.build_v2",), {"pad": "symmetric"}))
+    assert theirs.build_v2(18) == (18, "symmetric")
+    assert theirs.build_v2.__name__ == "build_v2"
+    assert resolve_name("ours_in_test.build")() == (50, "same")
