@@ -78,11 +78,6 @@ MEANT: dict[str, tuple[str, ...]] = {
         "param params grid space": "axes",
         "fmt type": "format",
         # words of choices
-        "tflite lite": "litert",
-        "tf savedmodel saved_model tensorflow pb": "saved-model",
-        "pt pth pt2 pytorch torchscript": "torch",
-        "ir openvino_ir": "openvino",
-        "ort onnxruntime": "onnx",
         "fp32 f32 full": "float32",
         "multi_gpu dp data_parallel": "mirrored",
         "nodes multi_node": "multi_worker",

@@ -23,6 +23,9 @@ IMPORTED = ("tensorflow", "keras_resnet.experiment.run")
 """What every training imports, which takes as long as a short one: it is done once, and each begins as a fork of that.
 Importing them starts no thread of TensorFlow and uses no device, so that a fork is as good as a new process."""
 
+INTERVALS = ("log_every", "validate_every")
+"""The fields of `training` that a program shortens by itself."""
+
 Tell = Callable[[str], None]
 """Takes a line for the person who waits."""
 
@@ -145,7 +148,9 @@ class Plan:
     def _trial(self, values: dict[str, Any]) -> Trial:
         recipe = axes.changed(self.recipe, values)
         directory = directory_in(self.directory / "trials", recipe)
-        flags = {**self.flags, **axes.flags(values)}  # a flag is given once
+        # Said in any case, or they would be shortened where flags make the recipe shorter.
+        said = {f"training.{name}": getattr(recipe.training, name) for name in INTERVALS}
+        flags = {**self.flags, **axes.flags({**said, **values})}  # a flag is given once
         words = itertools.chain.from_iterable(flags.values())
         return Trial(recipe, (*self.program, self.name, *words), RunDirectory(directory))
 

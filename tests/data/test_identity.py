@@ -33,7 +33,8 @@ def pictures(tmp_path) -> Path:
 
 
 def splits(directory: Path) -> dict[str, FileSplit]:
-    return {name: folder.read(directory / name, CLASSES, 32) for name in ("train", "validation")}
+    listings = {name: folder.scan(directory / name, CLASSES) for name in ("train", "validation")}
+    return {name: FileSplit(listing.paths, listing.labels, 32) for name, listing in listings.items()}
 
 
 def of(directory: Path) -> dict:

@@ -146,7 +146,7 @@ def test_a_file_whose_name_is_no_valid_unicode_is_converted(theirs, tmp_path, ca
     source = tmp_path / "caf\udce9.pth"
     source.write_bytes(theirs.read_bytes())
     assert convert.main([str(source), "--output", str(tmp_path / "n\udce9.weights.h5")]) == 0
-    assert "caf\\udce9.pth: akamaster" in capsys.readouterr().out
+    assert "caf\\xe9.pth: akamaster" in capsys.readouterr().out
 
 
 def test_logits_that_differ_write_nothing(theirs, tmp_path, capsys, monkeypatch):
@@ -182,7 +182,7 @@ def test_photographs_of_a_folder_are_taken(theirs, tmp_path, capsys):
     assert "logits of 3 views differ" in capsys.readouterr().out
     (tmp_path / "empty").mkdir()
     error = refused([*arguments, tmp_path / "empty", "--overwrite"], capsys)
-    assert "must hold JPEG or PNG images" in error
+    assert "must hold JPEG, PNG, WebP, BMP or GIF images" in error
 
 
 def test_bad_command_lines_are_refused_and_nothing_is_touched(theirs, tmp_path, capsys):

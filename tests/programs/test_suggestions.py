@@ -122,7 +122,6 @@ def test_no_program_suggests_what_it_does_not_have(name, typed):
 @pytest.mark.parametrize(
     ("word", "words", "nearest"),
     [
-        ("tflite", ("onnx", "litert"), "litert"),
         ("fp16", ("float32", "mixed_bfloat16", "mixed_float16"), "mixed_float16"),
         ("ddp", ("one_device", "mirrored"), "mirrored"),
         ("imagenet1k", ("cifar10", "imagenet"), "imagenet"),

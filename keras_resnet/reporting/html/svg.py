@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
+from keras_resnet.host.texts import printable
 from keras_resnet.reporting.html.markup import Markup
 
 CLASS = "class "
@@ -49,7 +50,7 @@ def inline(file: bytes, name: str, title: str, description: str) -> Markup:
     named = {"title": title, "desc": description}
     for place, (tag, text) in enumerate(named.items()):
         element = Element(tag, {"id": f"{name}-{tag}"})
-        element.text = text
+        element.text = printable(text)  # XML has no place for most control characters
         root.insert(place, element)
     root.attrib = {
         "viewBox": root.attrib["viewBox"],
