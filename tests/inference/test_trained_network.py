@@ -126,7 +126,7 @@ def test_what_is_no_trained_network_is_refused(run, tmp_path):
 
 def test_networks_of_others_and_without_a_classifier_are_refused(tmp_path):
     inputs = keras.Input((8,))
-    keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "other.keras")
+    keras.Model(inputs, keras.layers.Dense(2, name="dense")(inputs)).save(tmp_path / "other.keras")
     with pytest.raises(ValueError, match="other.keras: The weights must have the names of one of .* dense/kernel"):
         trained_network.load(tmp_path / "other.keras")
     headless = keras_resnet.CifarResNet(8, include_top=False)
