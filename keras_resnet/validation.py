@@ -51,7 +51,7 @@ MEANT: dict[str, tuple[str, ...]] = {
         "seed": "seeds",
         "resume continue restart restore auto_resume resume_from": "resume",
         "checkpoint ckpt load": "resume network source run",
-        "out o outdir out_dir output_dir save save_dir save_path dest destination": "output directory",
+        "to out o outdir out_dir output_dir save save_dir save_path dest destination": "output directory",
         "output log_dir logdir work_dir workdir exp_dir experiment": "directory output",
         "weights pretrained model_path from_pretrained init_weights load_weights": "network source run runs",
         "model arch architecture backbone": "network source run depth depths",

@@ -67,7 +67,8 @@ def _named(convention) -> str:
         raise ValueError(f"`convention` must be one of {', '.join(PREPROCESSING)}. Received: convention={name!r}")
     raise ValueError(
         f"`convention` must be one of {', '.join(PREPROCESSING)}, or a network whose weights have one. "
-        f"{getattr(convention, 'name', convention)!r} has none: it was not given weights, or normalizes images itself"
+        f"{getattr(convention, 'name', convention)!r} has none: it was not given weights, normalizes images itself, or "
+        "its weights want images normalized in another way"
     )
 
 
