@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import damage, picture_files
 from keras_resnet.data.center_crop import center_crop
-from keras_resnet.data.damage import Examined
 from keras_resnet.data.encoded_images import EncodedImage, Image
+from keras_resnet.data.picture_files import damage, finding
+from keras_resnet.data.picture_files.damage import Examined
 from keras_resnet.data.splits import PARALLEL_CALLS
 from keras_resnet.facts.datasets import DATASETS
 
@@ -36,12 +36,12 @@ def find(path: Path, tell: Callable[[str], None] = lambda line: None) -> list[Pa
         raise FileNotFoundError(f"There is no file or folder {path}")
     if not path.is_dir():
         return [path]
-    found, others = picture_files.find(path)
+    found, others = finding.find(path)
     if not found:
-        suffixes = ", ".join(sorted(picture_files.SUFFIXES))
-        raise ValueError(f"{path} must hold {picture_files.KINDS} images ({suffixes}). It holds none")
+        suffixes = ", ".join(sorted(finding.SUFFIXES))
+        raise ValueError(f"{path} must hold {finding.KINDS} images ({suffixes}). It holds none")
     if others:
-        tell(picture_files.left_out([f"{path / name}" for name in others]))
+        tell(finding.left_out([f"{path / name}" for name in others]))
     return sorted(path / name for name in found)
 
 

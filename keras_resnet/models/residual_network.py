@@ -82,6 +82,10 @@ class ResidualNetwork(keras.Model):
         end = max((place for place, layer in enumerate(graph, 1) if type(layer).__name__ in kinds), default=0)
         return [*graph[:end], *inside, *graph[end:]]
 
+    @layers.setter
+    def layers(self, layers) -> None:
+        super(ResidualNetwork, type(self)).layers.fset(self, layers)  # which Keras refuses
+
     @property
     def spec(self) -> NetworkSpec:
         """The specification, which decides the meaning of the weights.

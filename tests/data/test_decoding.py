@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_resnet.data import exif
 from keras_resnet.data.datasets import imagenet, loading
 from keras_resnet.data.encoded_images import EncodedImage, decode
+from keras_resnet.data.picture_files import exif
 from pictures import smooth
 
 TAG = 0x0112

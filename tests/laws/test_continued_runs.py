@@ -59,10 +59,10 @@ def stop(directory: Path, **changes) -> RunDirectory:
 
 
 def traces(directory: Path) -> dict[str, tuple]:
-    """Content and age of everything in a directory."""
+    """Content and age of every file in a directory; of folders the names, as the lock of a run comes and goes."""
     return {
-        str(file.relative_to(directory)): (file.stat().st_mtime_ns, file.is_file() and file.read_bytes())
-        for file in [directory, *directory.rglob("*")]
+        str(path.relative_to(directory)): (path.stat().st_mtime_ns, path.read_bytes()) if path.is_file() else ()
+        for path in directory.rglob("*")
     }
 
 

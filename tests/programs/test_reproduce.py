@@ -314,6 +314,7 @@ def test_figure_1_from_the_first_weights_to_the_picture(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(build, "load_data", lambda recipe, *_: stand_in(recipe))
+    monkeypatch.setattr(train.places, "require", lambda *_: None)
     monkeypatch.setattr(reproduce, "run", lambda command: train.main(command[2:]))
     for name, depth in (("cifar10-plain20", 8), ("cifar10-plain56", 14)):
         base = RECIPES[name]

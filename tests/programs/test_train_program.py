@@ -138,7 +138,7 @@ def test_nonsense_in_the_environment_of_a_worker_is_one_line(tmp_path):
 
 
 def test_a_full_disk_ends_the_program_with_one_line_and_the_run_resumes(tmp_path):
-    flags = ("--schedule.scale", "0.03", "--run.checkpoint-every", "20")
+    flags = ("--schedule.scale", "0.03", "--run.checkpoint-every", "20", "--training.validate-every", "20")
     status, told, _ = finish(start(tmp_path, *FIRST, *flags, largest_file=500_000))
     assert status == 1
     told = told.splitlines()[-1]

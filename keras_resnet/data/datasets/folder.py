@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data import damage, examined_files, picture_files, places
+from keras_resnet.data import places
 from keras_resnet.data.encoded_splits import FileSplit
+from keras_resnet.data.picture_files import damage, finding, memory
 from keras_resnet.host.progress_line import duration
 from keras_resnet.host.texts import check_names
 
@@ -62,7 +63,7 @@ def load(
             raise ValueError(f"{validation} has folders that {train} has not: {', '.join(unknown)}")
         listings.append(scan(validation, class_names))
     if others := [path for listing in listings for path in listing.left_out]:
-        tell(picture_files.left_out(others))
+        tell(finding.left_out(others))
     found = examine(directory, listings, tell, as_published=as_published)
     splits = [
         FileSplit(listing.paths, listing.labels, image_size, orientations=None if as_published else orientations)
@@ -139,10 +140,10 @@ def scan(directory: Path, class_names: Sequence[str]) -> Listing:
         folder = directory / class_name
         if not folder.is_dir():
             continue
-        pictures, others = picture_files.find(folder)
+        pictures, others = finding.find(folder)
         if not pictures:
-            suffixes = ", ".join(sorted(picture_files.SUFFIXES))
-            raise ValueError(f"{folder} must hold {picture_files.KINDS} images ({suffixes}). It holds none")
+            suffixes = ", ".join(sorted(finding.SUFFIXES))
+            raise ValueError(f"{folder} must hold {finding.KINDS} images ({suffixes}). It holds none")
         names = [f"{class_name}/{path}" for path in pictures]
         found += [(hashlib.sha256(os.fsencode(name)).digest(), name, label) for name in names]
         left_out += [f"{folder}/{path}" for path in others]
@@ -177,12 +178,12 @@ def examine(
     """
     paths = [path for listing in listings for path in listing.paths]
     names = [path.removeprefix(f"{directory}/") for path in paths]
-    examined = list(zip(paths, examined_files.examine(directory, names, _telling(tell)), strict=True))
+    examined = list(zip(paths, memory.examine(directory, names, _telling(tell)), strict=True))
     faults = {path: one.unusable if as_published else one.fault for path, one in examined}
     if named := [f"{path}: {fault}" for path, fault in faults.items() if fault]:
         raise ValueError(damage.describe(named, len(paths)))
     if remarks := [f"{path} ({one.complaint})" for path, one in examined if one.complaint]:
-        tell(f"taking {len(remarks):,} images as libjpeg decodes them, with a remark: {picture_files.some(remarks)}")
+        tell(f"taking {len(remarks):,} images as libjpeg decodes them, with a remark: {finding.some(remarks)}")
     orientations = np.array([one.orientation for _, one in examined], np.uint8)
     return np.split(orientations, np.cumsum([len(listing.names) for listing in listings])[:-1])
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import damage, places
+from keras_resnet.data import places
 from keras_resnet.data.datasets import cifar, digits, folder, imagenet
 from keras_resnet.data.encoded_splits import EncodedSplit
+from keras_resnet.data.picture_files import damage
 from keras_resnet.data.splits import Split
 from keras_resnet.facts.datasets import DATASETS
 

@@ -59,7 +59,7 @@ def compare(file: Path, sha256: str) -> str | None:
 
 def check_shard(check: tuple[Path, Record, int]) -> Record:
     """The contents of a shard and, under `problems`, its faults."""
-    from keras_resnet.data import damage
+    from keras_resnet.data.picture_files import damage
 
     with damage.listening():  # what libjpeg complains of stands in the manifest
         return contents_of_shard(*check)

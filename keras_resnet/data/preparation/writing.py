@@ -22,7 +22,7 @@ def write_shard(shard: ShardPlan) -> Record:
     """
     import tensorflow as tf
 
-    from keras_resnet.data import damage
+    from keras_resnet.data.picture_files import damage
 
     record: Record = {"file": shard.file.name, "split": shard.split, "index": shard.index, "inputs": shard.inputs}
     record |= new_record()
@@ -56,7 +56,7 @@ def new_record() -> Record:
 
 def complaints_by_image(shard: ShardPlan) -> Iterator[dict[str, str]]:
     """What libjpeg says of images that it decodes all the same; it does not say of which."""
-    from keras_resnet.data import damage
+    from keras_resnet.data.picture_files import damage
 
     for entry in shard.entries:
         with damage.listening() as complaints:

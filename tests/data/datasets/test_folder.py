@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_resnet.data import damage, examined_files
 from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.datasets import folder, loading
 from keras_resnet.data.encoded_images import decode
+from keras_resnet.data.picture_files import damage, memory
 from keras_resnet.host import texts
 
 
@@ -361,7 +361,7 @@ def test_what_was_found_whole_is_not_decoded_again(pictures, tmp_path_factory, m
         with pytest.raises(ValueError, match="1 of 18 images cannot be used"):
             load()
         assert examined == [str(changed)]
-    [kept] = examined_files.directory().iterdir()
+    [kept] = memory.directory().iterdir()
     kept.write_bytes(b"damaged")
     changed.unlink()
     assert load() == 17 and load() == 0

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data import damage
-from keras_resnet.data.damage import Examined
+from keras_resnet.data.picture_files import damage
+from keras_resnet.data.picture_files.damage import Examined
 from keras_resnet.host import files
 
 RULES = 1

@@ -1,0 +1,1 @@
+"""Files of pictures: found in folders, turned as they say, examined once for damage."""
