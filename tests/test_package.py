@@ -80,6 +80,14 @@ def test_a_saved_network_loads_where_only_the_package_was_imported(saved, order)
     assert run(program) == "ResidualNetwork"
 
 
+@pytest.mark.parametrize(
+    "module", ["models.layers", *slow(sorted({*keras_resnet._MODULES.values()} - {"models.layers"}))]
+)
+def test_a_module_can_be_the_first_that_is_imported(module):
+    """Before Keras, whose import registers our classes in the middle of that."""
+    assert run(f"import keras_resnet.{module}; print('imported')") == "imported"
+
+
 def test_every_module_that_registers_classes_is_brought_along_by_keras():
     sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "keras_resnet").rglob("*.py")}
     files = (path for path, text in sources.items() if "@keras.saving.register" in text)

@@ -71,7 +71,7 @@ def read(folder: Path) -> dict[bytes | None, int]:
     try:
         with np.load(_file(folder)) as kept:
             identities, orientations = kept["identities"].tobytes(), kept["orientations"].tolist()
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # none there, or damaged
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # none there, or damaged
         return {}
     return {identities[SIZE * number : SIZE * (number + 1)]: each for number, each in enumerate(orientations)}
 

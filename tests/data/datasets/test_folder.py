@@ -375,6 +375,13 @@ def test_nothing_is_remembered_where_nothing_can_be_written(pictures, tmp_path_f
         os.utime(path, (1e9, 1e9))
     for _ in range(2):
         assert loading.load("folder", pictures).train.size == 12
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", classmethod(no_home))
+    assert loading.load("folder", pictures).train.size == 12
+
+
+def no_home(_):
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_how_many_images_were_examined_is_told_now_and_then(monkeypatch):
