@@ -195,7 +195,11 @@ def weights_for(network: ResidualNetwork, options: Options) -> Side | None:
         rule = f"one of {', '.join(allowed)}" if suffix(options.output) != ".keras" else "absent"
         raise ValueError(f"`as` must be {rule} with the `output` {options.output}. Received: {layout!r}")
     arrays = weights_loading.weights_of(network).arrays
-    return Side(layout, conversion.from_ours(arrays, layout, network.spec))
+    try:
+        return Side(layout, conversion.from_ours(arrays, layout, network.spec))
+    except ValueError as error:  # names an argument of the network, which no flag can change
+        reason = str(error).replace("`", "")
+        raise ValueError(f"{layout} has no such network: {reason}. Write a .weights.h5 or .keras instead") from error
 
 
 def compare(name: str, side: Side, network: ResidualNetwork, folder: Path | None) -> bool:

@@ -24,7 +24,7 @@ from keras_resnet.config.recipe import hyperparameters_of
 from keras_resnet.data import places
 from keras_resnet.host import outputs
 from keras_resnet.host.texts import printable
-from keras_resnet.runs import lock
+from keras_resnet.runs import iterations, lock
 from keras_resnet.runs.directory import RunDirectory
 
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if run.checkpoint_directory and "://" not in run.checkpoint_directory:
                 outputs.check_directory(Path(run.checkpoint_directory).expanduser(), "checkpoint_directory")
             lock.check(directory.path)
+            iterations.check_not_beyond(directory, recipe.schedule.scaled_iterations)
         places.require(recipe.data.dataset, run.data_directory)
         # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
         with startup.loading():

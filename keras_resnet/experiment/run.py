@@ -23,7 +23,7 @@ from keras_resnet.experiment import backends, build, outcome
 from keras_resnet.host.signals import STATUSES, Stopped
 from keras_resnet.models import resnet
 from keras_resnet.reporting import console
-from keras_resnet.runs import data_identity, lock
+from keras_resnet.runs import data_identity, iterations, lock
 from keras_resnet.runs.directory import ELSEWHERE, RunDirectory, refuse_other_images
 from keras_resnet.runs.environment import environment
 from keras_resnet.runs.results import Values
@@ -103,6 +103,7 @@ def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, processes: Pr
 
     def check() -> bool:
         directory.check(recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes, read=hyperparameters_of)
+        iterations.check_not_beyond(directory, recipe.schedule.scaled_iterations)
         return directory.finished
 
     finished = on_chief(processes, check)

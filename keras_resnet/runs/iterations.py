@@ -27,6 +27,20 @@ def reached(directory: RunDirectory) -> int:
     return max([0, *(row.iteration for row in rows[-1:]), *of_checkpoints(_names(_checkpoints(directory)))])
 
 
+def check_not_beyond(directory: RunDirectory, iterations: int) -> None:
+    """Refuses to continue a run that has done more iterations already than its recipe is to have from now on.
+
+    Raises:
+        ValueError: naming both numbers.
+    """
+    if not directory.finished and (done := reached(directory)) > iterations:
+        raise ValueError(
+            f"{directory.path} has done {done:,} iterations already, and the recipe ends at iterations={iterations:,}: "
+            "nothing would be trained, and what ends there was never trained at its last learning rates. Choose more "
+            "`iterations`, or another `directory` for a training that begins anew"
+        )
+
+
 def of_checkpoints(names: Iterable[str]) -> list[int]:
     """The iterations of the checkpoints in a directory, the smallest first.
 

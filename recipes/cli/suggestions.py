@@ -29,7 +29,7 @@ EXAMPLES: Mapping[str, str] = {
     "global_clipnorm": "1",
     "holdout": "5000",
     "image_size": "224",
-    "iterations": "64000",
+    "iterations": "2000",
     "keep_checkpoints": "3",
     "label_smoothing": "0.1",
     "learning_rate": "0.1",

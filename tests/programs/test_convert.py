@@ -201,7 +201,8 @@ def test_bad_command_lines_are_refused_and_nothing_is_touched(theirs, tmp_path, 
     error = refused([theirs, "--output", tmp_path / "n.pth", "--as", "keras"], capsys)
     assert "`as` must be one of torchvision, akamaster with the `output`" in error
     error = refused([theirs, "--output", tmp_path / "n.pth", "--as", "torchvision"], capsys)
-    assert "`family` must be 'imagenet', as in the networks of torchvision. Received: family='cifar'" in error
+    assert "torchvision has no such network: family must be 'imagenet', as in the networks of" in error
+    assert "Received: family='cifar'. Write a .weights.h5 or .keras instead" in error
     assert "`as` must be absent with the `output`" in refused(
         [theirs, "--output", tmp_path / "n.keras", "--as", "keras"], capsys
     )

@@ -75,7 +75,7 @@ def test_a_training_has_a_flag_that_it_accepts_for_what_people_type(typed):
         (
             "train",
             "--epochs",
-            "--schedule.iterations 64000 (trainings are counted in iterations, not in epochs; ",
+            "--schedule.iterations 2000 (trainings are counted in iterations, not in epochs; ",
         ),
         ("train", "--lr", "--schedule.learning-rate 0.1?"),
         ("train", "--schedule.lr", "--schedule.learning-rate 0.1?"),

@@ -64,3 +64,12 @@ def test_a_finished_run_has_those_of_its_result(run):
     checkpoint(run.checkpoints, 58)
     run.write_result({**invented_result(), "iterations": 60})
     assert iterations.reached(run) == 60
+
+
+def test_a_run_is_not_continued_to_an_end_that_it_has_passed(run):
+    checkpoint(run.checkpoints, 58)
+    iterations.check_not_beyond(run, 58)
+    with pytest.raises(
+        ValueError, match="run has done 58 iterations already, and the recipe ends at iterations=57: noth"
+    ):
+        iterations.check_not_beyond(run, 57)

@@ -320,3 +320,19 @@ def test_a_normalization_without_a_name_is_kept_and_not_contradicted(tmp_path, r
     np.testing.assert_allclose(found.preprocessing.mean, [125.307, 122.961, 113.8575])
     with pytest.raises(ValueError, match="`preprocessing` must be None: a.pth says how images are normalized for it"):
         found.stated("a.pth", preprocessing="tf")
+
+
+def test_weights_of_another_depth_than_their_file_says_are_refused():
+    architecture_names.check_depth("resnet18", 18, "Remedy")
+    architecture_names.check_depth("my_network", 18, "Remedy")
+    with pytest.raises(
+        ValueError, match="The weights are of ResNet-18, and their file says that they are of 'resnet34'"
+    ):
+        architecture_names.check_depth("resnet34", 18, "Remedy")
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "it is empty"), (b"<html>404</html>", "it begins otherwise")])
+def test_what_a_failed_download_leaves_is_no_file_of_pytorch(tmp_path, content, reason):
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a.pth is no file of PyTorch, or damaged \({reason}\); get it again"):
+        read_state_dict(tmp_path / "a.pth")

@@ -128,8 +128,8 @@ class Listing:
 def scan(directory: Path, class_names: Sequence[str]) -> Listing:
     """The image files in the class folders of a directory, at any depth.
 
-    Their order is that of a hash of their names: as good as random, so that a part of them holds every class, and the
-    same wherever the directory lies.
+    Their order is that of a hash of their names: as good as random, so that a part of many of them holds every class,
+    and the same wherever the directory lies.
 
     Raises:
         ValueError: if a class folder has no images.

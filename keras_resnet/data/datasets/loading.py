@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_resnet.data import places
 from keras_resnet.data.datasets import cifar, digits, folder, imagenet
 from keras_resnet.data.encoded_splits import EncodedSplit
-from keras_resnet.data.picture_files import damage
+from keras_resnet.data.picture_files import damage, finding
 from keras_resnet.data.splits import Split
 from keras_resnet.facts.datasets import DATASETS
 
@@ -118,7 +118,15 @@ def load(
     trained = train.size - holdout
     validation = train.part(trained, train.size) if holdout else test
     data = Data(train.part(0, trained), validation, test if holdout else None, class_names)
+    if holdout and (absent := _absent(validation, class_names)):
+        tell(f"of the images that are held out for validation, none is of {finding.some(absent)}")
     return cached(data, cache) if cache else data
+
+
+def _absent(split: Split, class_names: Sequence[str]) -> list[str]:
+    """The classes without an image in a split."""
+    images = np.bincount(split.labels, minlength=len(class_names))
+    return [name for name, number in zip(class_names, images, strict=True) if not number]
 
 
 def _telling_scan(tell: Tell) -> Callable[[int, int], None]:

@@ -58,7 +58,8 @@ def _files(folder: str, around: tuple[tuple[int, int], ...], below: str) -> Iter
 
 def left_out(paths: Sequence[str]) -> str:
     """A line about files that are passed over, because their names are not those of pictures."""
-    return f"leaving out {len(paths):,} files whose names are not of {KINDS}: {some(paths)}"
+    count = f"{len(paths):,} files whose names are" if len(paths) > 1 else "a file whose name is"
+    return f"leaving out {count} not of {KINDS}: {some(paths)}"
 
 
 def some(texts: Sequence[str]) -> str:

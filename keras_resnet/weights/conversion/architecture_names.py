@@ -9,6 +9,9 @@ from typing import Any
 PLAIN = re.compile(r"((tv|gluon|ssl|swsl|cifar)[-_]?)?resnet[-_]?\d+(_v1b)?(\..*)?", re.IGNORECASE)
 """Names of the paper's networks, with or without timm's tag of the weights behind a dot."""
 
+DEPTH = re.compile(r"resnet[-_]?(\d+)", re.IGNORECASE)
+"""The depth in such a name."""
+
 HARMLESS = {
     "zero_init_last",
     "zero_init_residual",
@@ -45,3 +48,19 @@ def check(name: str, options: Mapping[str, Any], remedy: str) -> None:
             f"The weights must be of a network of the paper. Their file says that {name or 'their network'} was built "
             f"with {', '.join(f'{option}={options[option]!r}' for option in others)}. {remedy}"
         )
+
+
+def check_depth(name: str, depth: int, remedy: str) -> None:
+    """Refuses weights of another depth than a program says.
+
+    Args:
+        name: What the program called the network; empty if it said nothing.
+        depth: Of the network that the weights belong to.
+        remedy: The way out, for the error.
+
+    Raises:
+        ValueError: naming both depths.
+    """
+    said = DEPTH.search(name)
+    if said and int(said[1]) != depth:
+        raise ValueError(f"The weights are of ResNet-{depth}, and their file says that they are of {name!r}. {remedy}")

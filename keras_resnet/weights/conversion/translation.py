@@ -41,6 +41,7 @@ def converted(source: Mapping[str, np.ndarray] | Checkpoint) -> Weights:
     architecture_names.check(checkpoint.architecture, checkpoint.options, PASS_ON)
     layout = detect(checkpoint.state_dict)
     spec, assumed = identify(checkpoint.state_dict, layout), assumptions(checkpoint.state_dict, layout)
+    architecture_names.check_depth(checkpoint.architecture, spec.depth, PASS_ON)
     said, names = checkpoint.metadata, None
     preprocessing: str | None = LAYOUTS[layout].preprocessing
     if said is not None:

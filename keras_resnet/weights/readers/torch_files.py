@@ -70,6 +70,11 @@ def _loaded(path: Path) -> Mapping[Any, Any]:
             f"{path} is refused: it is a TorchScript program, which would have to be run. Where you trust it, write "
             "its weights: torch.save(torch.jit.load(file).state_dict(), 'weights.pth')"
         )
+    with path.open("rb") as stream:
+        begin = stream.read(2)
+    if begin != b"PK" and begin[:1] != b"\x80":
+        reason = "it begins otherwise" if begin else "it is empty"
+        raise ValueError(f"{path} is no file of PyTorch, or damaged ({reason}); get it again")
     try:
         with warnings.catch_warnings(), _allowed():
             warnings.simplefilter("ignore")  # such as one about an unusual protocol, of a file that is then refused

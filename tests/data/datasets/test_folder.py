@@ -55,6 +55,13 @@ def test_a_holdout_is_the_end_of_the_training_images(pictures):
     np.testing.assert_array_equal(np.append(data.train.labels, data.validation.labels), whole.train.labels)
 
 
+def test_classes_that_a_small_holdout_lacks_are_named(pictures):
+    told = []
+    data = loading.load("folder", pictures, holdout=1, tell=told.append)
+    absent = [name for label, name in enumerate(data.class_names) if label != data.validation.labels[0]]
+    assert told == [f"of the images that are held out for validation, none is of {', '.join(absent)}"]
+
+
 def test_class_folders_without_splits_need_a_holdout(pictures):
     with pytest.raises(ValueError, match="has no validation images.*`holdout=1`$"):
         loading.load("folder", pictures / "train")
