@@ -244,7 +244,7 @@ def test_what_is_left_out_is_counted_and_special_files_are_named(capfd, tmp_path
     printed = capfd.readouterr()
     assert [line for line in printed.out.splitlines() if line[0] != " "] == list(images)
     assert printed.err.splitlines() == [
-        f"leaving out 1 files whose names are not of JPEG, PNG, WebP, BMP or GIF: {folder / 'deep' / 'notes.txt'} …",
+        f"leaving out a file whose name is not of JPEG, PNG, WebP, BMP or GIF: {folder / 'deep' / 'notes.txt'} …",
         f"error: {folder / 'h.jpg'}: damaged (premature end of data segment)",
         f"error: {folder / 'pipe.jpg'}: a named pipe, not a file",
     ]
