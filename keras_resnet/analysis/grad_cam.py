@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_resnet import validation
 from keras_resnet.models import compiled
+from keras_resnet.models.functional import calling
 from keras_resnet.models.residual_network import ResidualNetwork
 
 
@@ -94,11 +95,8 @@ def _adding(layer: keras.layers.Layer, added: Any) -> Iterator[list]:
         noted.append(output + ops.cast(ops.broadcast_to(added, ops.shape(output)), output.dtype))
         return noted[-1]
 
-    layer.call = call_and_add
-    try:
+    with calling(layer, call_and_add):
         yield noted
-    finally:
-        del layer.call
 
 
 Function = Callable[[Any], tuple[Any, Any]]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import replace
 
 from keras_resnet.config.recipe import Recipe
 
-LEAST = 10
+LEAST = {"log_every": 10, "validate_every": 10}
 """Rows of the history, and validations, that a training has at least."""
 
 
-def shortened(recipe: Recipe, keep: Collection[str] = ()) -> Recipe:
-    """The recipe with intervals in which it logs and validates ten times at least; an iteration is the shortest.
+def shortened(recipe: Recipe, least: Mapping[str, int] = LEAST) -> Recipe:
+    """The recipe with intervals in which it logs and validates a few times at least; an iteration is the shortest.
 
     They may change the result where a schedule follows the errors: that is why no recipe is shortened by itself.
 
     Args:
         recipe: Of a short training.
-        keep: Of `"log_every"` and `"validate_every"`, those that stay as they are.
+        least: How many times, by `"log_every"` and `"validate_every"`; one that is not there stays as it is.
     """
-    longest = max(1, recipe.schedule.scaled_iterations // LEAST)
-    names = {"log_every", "validate_every"}.difference(keep)
-    every = {name: min(getattr(recipe.training, name), longest) for name in names}
+    iterations = recipe.schedule.scaled_iterations
+    every = {name: min(getattr(recipe.training, name), max(1, iterations // times)) for name, times in least.items()}
     return replace(recipe, training=replace(recipe.training, **every))

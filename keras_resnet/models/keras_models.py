@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from keras_resnet.facts.network_spec import NetworkSpec
 from keras_resnet.facts.preprocessing import Preprocessing
+from keras_resnet.models.functional import calling
 from keras_resnet.models.residual_network import inner_layers
 from keras_resnet.weights.arrays import Weights
 from keras_resnet.weights.conversion import LAYOUTS, converted, detect
@@ -131,14 +133,9 @@ def _seen(model: keras.Model, first: keras.layers.Layer, colors: np.ndarray) -> 
         height, width = (shape[1:3] if last else shape[2:4]) if len(shape) == 4 else (0, 0)
         images = np.broadcast_to(colors[:, None, None], (len(colors), height or 64, width or 64, colors.shape[1]))
         images = images if last else images.transpose(0, 3, 1, 2)
-        call, first.call = first.call, catch
-        try:
-            pixels = keras.ops.cast(np.ascontiguousarray(images), image.dtype)
+        pixels = keras.ops.cast(np.ascontiguousarray(images), image.dtype)
+        with contextlib.suppress(_Arrived), calling(first, catch):
             model(keras.tree.pack_sequence_as(model.input, [pixels]), training=False)
-        except _Arrived:
-            pass
-        finally:
-            first.call = call
     except Exception as error:  # whatever the layers of another package raise
         raise ValueError("the layers in front of the first convolution cannot be tried") from error
     if not arrived:

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from keras_resnet.models.layers import ProjectionShortcut, Rematerialized
+from keras_resnet.weights.readers.keras_files import values_of
 
 HOLDERS: dict[str, type[keras.layers.Layer]] = {
     "projection_shortcut": ProjectionShortcut,
@@ -35,7 +36,7 @@ def lies_elsewhere(path: str | os.PathLike, layers: Iterable[keras.layers.Layer]
     if not str(path).endswith((".weights.h5", ".keras")) or not Path(path).is_file():
         return False
     here = {type(layer) for layer in layers}
-    return {kind for name, kind in HOLDERS.items() if _holds(path, name)} != here & set(HOLDERS.values())
+    return _holders(path) != here & set(HOLDERS.values())
 
 
 def load(path: str | os.PathLike, layers: Iterable[keras.layers.Layer], *, skip_mismatch: bool = False) -> None:
@@ -79,12 +80,13 @@ def _file(path: str | os.PathLike):
         return h5py.File(io.BytesIO(archive.read("model.weights.h5")))
 
 
-def _holds(path: str | os.PathLike, name: str) -> bool:
-    """Whether a file has a group that Keras called by a class."""
+def _holders(path: str | os.PathLike) -> set[type[keras.layers.Layer]]:
+    """The classes of `HOLDERS` by which Keras called groups of a file."""
     keys: list[str] = []
     with _file(path) as file:
         file.visit(keys.append)
-    return any(part.startswith(name) for key in keys for part in key.split("/"))
+    parts = {part for key in keys for part in key.split("/")}
+    return {kind for name, kind in HOLDERS.items() if any(part.startswith(name) for part in parts)}
 
 
 def _variables(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
@@ -93,14 +95,8 @@ def _variables(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
 
     def keep(key: str, group) -> None:
         if key.endswith("/vars") and "name" in group.attrs:
-            found[group.attrs["name"]] = {number: _array(group[number]) for number in group}
+            found[group.attrs["name"]] = {number: values_of(group[number]) for number in group}
 
     with _file(path) as file:
         file.visititems(keep)
     return found
-
-
-def _array(dataset) -> np.ndarray:
-    if dataset.attrs.get("dtype") == "bfloat16":  # the upper half of a float32
-        return (dataset[()].view("<u2").astype("<u4") << 16).view("<f4")
-    return dataset[()]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
+from keras_resnet.config import intervals
 from keras_resnet.config.recipe import Precision, Recipe
 from keras_resnet.facts import paper
 from keras_resnet.facts.architectures import Shortcut
@@ -151,7 +152,7 @@ ITEMS = {
 }
 """By name, every study that needs trained networks. Table 1 is arithmetic."""
 
-LOGS, VALIDATIONS = 100, 20
+POINTS = {"log_every": 100, "validate_every": 20}
 """The points that a curve has at least, however short the schedule: of the training error, and of the test error."""
 
 Attempt = tuple[Recipe, ...]
@@ -186,19 +187,13 @@ def attempts(
     def recipe(network: Network, seed: int) -> Recipe:
         depth, shortcut = network
         base = recipes[f"{item.dataset}-{'resnet' if shortcut else 'plain'}{depth}"]
-        schedule = replace(base.schedule, scale=scale)
-        return replace(
+        asked = replace(
             base,
             model=replace(base.model, shortcut=shortcut),
-            schedule=schedule,
-            training=replace(
-                base.training,
-                seed=seed,
-                precision=precision or base.training.precision,
-                log_every=min(base.training.log_every, max(1, schedule.scaled_iterations // LOGS)),
-                validate_every=min(base.training.validate_every, max(1, schedule.scaled_iterations // VALIDATIONS)),
-            ),
+            schedule=replace(base.schedule, scale=scale),
+            training=replace(base.training, seed=seed, precision=precision or base.training.precision),
         )
+        return intervals.shortened(asked, POINTS)
 
     if len(row.networks) == 1:
         return [(recipe(row.networks[0], seed),) for seed in range(seeds)]

@@ -171,5 +171,5 @@ def with_intervals(recipe: Recipe, asked: Recipe, flags: Sequence[str]) -> Recip
     """What is asked for; where flags have made it shorter than the recipe, with intervals to match, unless given."""
     if asked.schedule.scaled_iterations >= recipe.schedule.scaled_iterations:
         return asked
-    given = command_line.given(Overrides, flags)
-    return intervals.shortened(asked, keep=[name.rpartition(".")[2] for name in given])
+    given = {name.rpartition(".")[2] for name in command_line.given(Overrides, flags)}
+    return intervals.shortened(asked, {name: times for name, times in intervals.LEAST.items() if name not in given})

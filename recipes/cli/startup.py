@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 
 from cli import backends
-from keras_resnet.host import texts
+from keras_resnet.host import native_stderr, texts
 
 
 @contextlib.contextmanager
@@ -31,26 +29,16 @@ def loading() -> Iterator[None]:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     logging.getLogger("absl").setLevel(logging.ERROR)
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
+    try:
+        with native_stderr.captured() as notes:
             yield
             import tensorflow as tf
 
             leave_gpus()
             tf.config.list_physical_devices()  # looks for a GPU, and complains of every one that is not there
-        except BaseException:
-            sys.stderr.flush()
-            notes.seek(0)
-            with os.fdopen(os.dup(stderr), "wb") as shown:
-                shutil.copyfileobj(notes, shown)
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
+    except BaseException:
+        native_stderr.write(notes)
+        raise
 
 
 def leave_gpus() -> None:

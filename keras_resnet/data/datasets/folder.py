@@ -109,14 +109,12 @@ class Listing:
         directory: That of the class folders.
         names: CLASS/FILE or CLASS/FOLDER/…/FILE of each image, in the order of the split.
         labels: int64 [images].
-        sizes: int64 [images], bytes; -1 for a link to nothing.
         left_out: Files whose names are not those of pictures, in and beside the class folders.
     """
 
     directory: Path
     names: tuple[str, ...]
     labels: np.ndarray
-    sizes: np.ndarray
     left_out: tuple[str, ...]
 
     @property
@@ -148,15 +146,7 @@ def scan(directory: Path, class_names: Sequence[str]) -> Listing:
         found += [(hashlib.sha256(os.fsencode(name)).digest(), name, label) for name in names]
         left_out += [f"{folder}/{path}" for path in others]
     _, names, labels = zip(*sorted(found), strict=True)
-    sizes = [_size(f"{directory}/{name}") for name in names]
-    return Listing(directory, names, np.array(labels, np.int64), np.array(sizes, np.int64), tuple(sorted(left_out)))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 - a million files: no object for each
-    except OSError:
-        return -1
+    return Listing(directory, names, np.array(labels, np.int64), tuple(sorted(left_out)))
 
 
 def examine(

@@ -108,8 +108,13 @@ def _array(dataset, file) -> np.ndarray:
     """The values of a data set that lies in the file."""
     if dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
         raise ValueError(f"{dataset.name} lies in another file")
-    if dataset.attrs.get("dtype") == "bfloat16":  # the upper half of a float32
-        return (dataset[()].view("<u2").astype("<u4") << 16).view("<f4")
     if dataset.dtype.kind not in "fiubcV":
         raise ValueError(f"{dataset.name} has no numbers")
+    return values_of(dataset)
+
+
+def values_of(dataset) -> np.ndarray:
+    """The values of a dataset, of which Keras keeps bfloat16 as bytes: the upper half of a float32."""
+    if dataset.attrs.get("dtype") == "bfloat16":
+        return (dataset[()].view("<u2").astype("<u4") << 16).view("<f4")
     return dataset[()]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.weights.readers.keras_files import DAMAGE, ORDER
+from keras_resnet.weights.readers.keras_files import DAMAGE, ORDER, values_of
 from keras_resnet.weights.readers.tensors import float32_of
 
 
@@ -31,7 +31,7 @@ def read_shards(path: Path) -> dict[str, np.ndarray]:
         if key.endswith("/vars") and not key.startswith("optimizer/"):
             if "name" in group.attrs:  # of a layer in two files, the first has it, perhaps without variables
                 layers[key] = group.attrs["name"]
-            numbered.setdefault(key, {}).update({int(number): group[number][()] for number in group})
+            numbered.setdefault(key, {}).update({int(number): values_of(group[number]) for number in group})
 
     try:
         files = {
