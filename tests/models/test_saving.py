@@ -133,3 +133,14 @@ def test_a_network_with_layers_of_the_user_s_own_is_saved_in_several_files_too(t
     own = ResidualNetwork(x, keras.layers.Dense(3)(x))
     own.save_weights(tmp_path / "own.weights.json", max_shard_size=1)
     own.load_weights(tmp_path / "own.weights.json")
+
+
+def test_weights_of_bfloat16_in_several_files_are_read_as_those_in_one(tmp_path):
+    network = CifarResNet(8, **SMALL)
+    with dtype_policy("bfloat16"):
+        half = CifarResNet(8, **SMALL)
+    half.set_weights(network.get_weights())
+    half.save_weights(tmp_path / "half.weights.json", max_shard_size=150_000 / 1024**3)
+    found = keras_resnet.CifarResNet(8, **SMALL, weights=tmp_path / "half.weights.json")
+    for read, kept in zip(found.variables, half.variables, strict=True):
+        np.testing.assert_array_equal(np.array(read), np.array(keras.ops.cast(kept, "float32")), read.path)
