@@ -140,8 +140,8 @@ def first_images(data: Data, count: int, batch_size: int) -> Iterator[np.ndarray
     Raises:
         ValueError: naming damaged images.
     """
-    from keras_resnet.data import batches
     from keras_resnet.data.datasets import loading
+    from keras_resnet.data.tensorflow import batches
 
     split = data.test or data.validation
     split = split.part(0, min(count, split.size))

@@ -122,8 +122,8 @@ def load_data(trained: TrainedNetwork, options: Options) -> Data:
 def classify(trained: TrainedNetwork, data: Data, options: Options) -> Classified:
     """What the network makes of each image of the split."""
     from keras_resnet.analysis import confusion
-    from keras_resnet.data.batches import evaluation_batches
     from keras_resnet.data.datasets import loading
+    from keras_resnet.data.tensorflow.batches import evaluation_batches
 
     split = data.splits[options.split]
     print(f"{split.size:,} {options.split} images ({split.view}) …", flush=True)

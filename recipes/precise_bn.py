@@ -135,7 +135,7 @@ def recompute(directory: RunDirectory, recipe: Recipe, options: Options, output:
 
 def measuring(network: Any, data: Data, strategy: Any) -> Callable[[], Measured]:
     """The function that measures a network, as it is, on every split that it was not trained on."""
-    from keras_resnet.data.batches import evaluation_batches
+    from keras_resnet.data.tensorflow.batches import evaluation_batches
     from keras_resnet.training.tensorflow import strategies
     from keras_resnet.training.tensorflow.evaluator import evaluator
 

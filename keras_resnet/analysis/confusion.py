@@ -49,7 +49,7 @@ def classify(network: keras.Model, batches: tf.data.Dataset, images: int) -> Cla
 
     Args:
         network: From uint8 images [batch, height, width, channels] to logits [batch, classes].
-        batches: As `data.batches.evaluation_batches` makes them.
+        batches: As `data.tensorflow.batches.evaluation_batches` makes them.
         images: How many they must hold.
 
     Raises:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import center_crop
-from keras_resnet.data.augmentation.encoded import augment
-from keras_resnet.data.encoded_images import (
+from keras_resnet.data.splits import PARALLEL_CALLS, Split
+from keras_resnet.data.tensorflow import center_crop
+from keras_resnet.data.tensorflow.augmentation.encoded import augment
+from keras_resnet.data.tensorflow.encoded_images import (
     UPRIGHT,
     DecodedImage,
     EncodedImage,
@@ -23,7 +24,6 @@ from keras_resnet.data.encoded_images import (
     decode,
     has_full_resolution,
 )
-from keras_resnet.data.splits import PARALLEL_CALLS, Split
 
 SAMPLE = 100
 """Images whose sizes tell how much memory the pixels of all will take."""

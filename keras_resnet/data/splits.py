@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.fixed_size import augment
+from keras_resnet.data.tensorflow.augmentation.fixed_size import augment
 from keras_resnet.facts.augmentation import Images
 from keras_resnet.host import processors
 

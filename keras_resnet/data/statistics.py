@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
+from keras_resnet.data.tensorflow.batches import evaluation_batches
 
 SAMPLE = 10_000
 """Encoded images that are decoded for the statistics: the first ones, as their order is random."""

@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_resnet.data.batches import evaluation_batches
-from keras_resnet.data.center_crop import RESIZE
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
-from keras_resnet.evaluation import test_crops
+from keras_resnet.data.tensorflow import test_crops
+from keras_resnet.data.tensorflow.batches import evaluation_batches
+from keras_resnet.data.tensorflow.center_crop import RESIZE
 from keras_resnet.models.fully_convolutional import fully_convolutional
 from keras_resnet.models.residual_network import ResidualNetwork
 

@@ -1,6 +1,7 @@
 """The operations of data augmentation as facts: their order, the images that they suit, and their random numbers.
 
-The functions are in `data.augmentation`, one table for each kind of images; a test ties those tables to this one.
+The functions are in `data.tensorflow.augmentation` and its twins, one table for each kind of images; a test ties those
+tables to this one.
 """
 
 from __future__ import annotations

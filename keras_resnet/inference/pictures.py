@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.center_crop import center_crop
-from keras_resnet.data.encoded_images import EncodedImage, Image
 from keras_resnet.data.picture_files import damage, finding
 from keras_resnet.data.picture_files.damage import Examined
 from keras_resnet.data.splits import PARALLEL_CALLS
+from keras_resnet.data.tensorflow.center_crop import center_crop
+from keras_resnet.data.tensorflow.encoded_images import EncodedImage, Image
 from keras_resnet.facts.datasets import DATASETS
 
 if TYPE_CHECKING:

@@ -61,8 +61,8 @@ def _cifar_by_replica(recipe: Values) -> bool:
 
 APPLIES: dict[str, Callable[[Values], bool]] = {
     "keras_resnet.data.statistics.mean_and_deviation": _encoded,
-    "keras_resnet.data.augmentation.fixed_size.pad_crop": _padded,
-    "keras_resnet.data.augmentation.crops.resized": _encoded,
+    "keras_resnet.data.tensorflow.augmentation.fixed_size.pad_crop": _padded,
+    "keras_resnet.data.tensorflow.augmentation.crops.resized": _encoded,
     "keras_resnet.models.fully_convolutional.fully_convolutional": _mean_image_of_encoded_images,
     "keras_resnet.experiment.run.train": _cifar_by_replica,
     "keras_resnet.models.layers.batch_normalization.BatchNormalization": lambda r: (

@@ -159,7 +159,7 @@ def steps(split: EncodedSplit, augmentation: Sequence[str]) -> dict[str, Callabl
     """What is done to one image, each step with all before it, giving no more than a number or a few."""
     import tensorflow as tf
 
-    from keras_resnet.data.augmentation.encoded import CROPS, augment, cropped
+    from keras_resnet.data.tensorflow.augmentation.encoded import CROPS, augment, cropped
 
     size = split.image_size
     found = {"read": lambda index, draws: tf.strings.length(split.fetch(index))}
@@ -187,7 +187,8 @@ def staged(
     """Batches of what a stage gives, made as those of the whole pipeline are."""
     import tensorflow as tf
 
-    from keras_resnet.data import batches, splits
+    from keras_resnet.data import splits
+    from keras_resnet.data.tensorflow import batches
 
     # Left as it is: AutoGraph would lose what the functions of a stage refer to.
     stage = tf.autograph.experimental.do_not_convert(stage)
@@ -198,7 +199,7 @@ def staged(
 
 def whole(split: Split, augmentation: Sequence[str], batch: int, images: int, padding: int) -> tf.data.Dataset:
     """The pipeline as training has it."""
-    from keras_resnet.data import batches
+    from keras_resnet.data.tensorflow import batches
 
     drawn = elements(split, augmentation, images)
     made = split.batches(drawn, batch, augmentation, padding=padding, drop_remainder=True)

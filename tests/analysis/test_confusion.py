@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from keras_resnet.analysis import confusion
 from keras_resnet.analysis.confusion import ClassError
-from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.splits import ArraySplit
+from keras_resnet.data.tensorflow.batches import evaluation_batches
 from keras_resnet.training.tensorflow import strategies
 from keras_resnet.training.tensorflow.evaluator import evaluator
 

@@ -9,10 +9,10 @@ import pytest
 
 from keras_resnet.config import recipe
 from keras_resnet.data import statistics
-from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.datasets import folder
 from keras_resnet.data.splits import ArraySplit
 from keras_resnet.data.statistics import NORMALIZATIONS, mean_and_deviation
+from keras_resnet.data.tensorflow.batches import evaluation_batches
 
 
 def test_the_table_holds_what_a_recipe_can_name():

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data import batches
-from keras_resnet.data.encoded_images import DecodedImage
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.evaluation import scoring, test_crops
+from keras_resnet.data.tensorflow import batches, test_crops
+from keras_resnet.data.tensorflow.encoded_images import DecodedImage
+from keras_resnet.evaluation import scoring
 from keras_resnet.evaluation.scoring import Scored, score
 from keras_resnet.evaluation.test_views import VIEWS
 from keras_resnet.training.tensorflow import strategies

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.evaluation import test_crops
+from keras_resnet.data.tensorflow import test_crops
 from keras_resnet.evaluation.test_views import SHORTER_SIDES, VIEWS
 from stand_ins import EncodedInMemory
 

@@ -13,9 +13,9 @@ import pytest
 from catalog import RECIPES
 from keras_resnet.config import recipe
 from keras_resnet.config.recipe import DataConfig, ScheduleConfig, TrainingConfig
-from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
+from keras_resnet.data.tensorflow import batches
 from keras_resnet.experiment import build
 from keras_resnet.models import resnet
 from stand_ins import stand_in

@@ -24,9 +24,9 @@ from catalog import RECIPES
 from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe, ScheduleConfig, TrainingConfig
 from keras_resnet.config.run import Run
 from keras_resnet.data import identity
-from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
+from keras_resnet.data.tensorflow.batches import evaluation_batches
 from keras_resnet.experiment import build
 from keras_resnet.experiment import run as experiment
 from keras_resnet.facts import architectures

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.config.recipe import DataConfig, Recipe
-from keras_resnet.data.batches import evaluation_batches
-from keras_resnet.data.encoded_images import decode
 from keras_resnet.data.encoded_splits import FileSplit
+from keras_resnet.data.tensorflow.batches import evaluation_batches
+from keras_resnet.data.tensorflow.encoded_images import decode
 from keras_resnet.inference import pictures as picture_files
 from pictures import difference, jpeg, smooth
 

@@ -14,14 +14,15 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason=
 
 @pytest.mark.parametrize("augmentation", [(), ("pad-crop",), ("flip",), ("pad-crop", "flip")], ids=" ".join)
 def test_images_are_augmented_alike_to_the_bit(augmentation):
-    from keras_resnet.data.augmentation import fixed_size, jax_fixed_size
+    from keras_resnet.data.tensorflow.augmentation import fixed_size
     from keras_resnet.facts.augmentation import draws
+    from keras_resnet.training.jax import augmentation as jax_augmentation
 
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (32, 6, 7, 3), "uint8")
     numbers = random.random((32, draws(augmentation)), "float32")
     expected = fixed_size.augment(tf.constant(images), tf.constant(numbers), augmentation, 2)
-    np.testing.assert_array_equal(jax_fixed_size.augment(images, numbers, augmentation, 2), expected)
+    np.testing.assert_array_equal(jax_augmentation.augment(images, numbers, augmentation, 2), expected)
 
 
 @pytest.mark.parametrize("first", [0, 1, 7])

@@ -14,8 +14,8 @@ import pytest
 from catalog import RECIPES
 from keras_resnet.config.recipe import DataConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
 from keras_resnet.config.run import Run
-from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
+from keras_resnet.data.tensorflow import batches
 from keras_resnet.experiment import build, outcome
 from keras_resnet.experiment import run as experiment
 from keras_resnet.runs.directory import RunDirectory

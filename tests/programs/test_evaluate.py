@@ -23,8 +23,8 @@ from commands import status
 from invented_runs import invented_result
 from keras_resnet import CifarResNet
 from keras_resnet.config.recipe import DataConfig, ModelConfig, Recipe
-from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
+from keras_resnet.data.tensorflow import batches
 from keras_resnet.inference import labelled_images
 from keras_resnet.models import input_normalization
 from keras_resnet.runs.directory import RunDirectory

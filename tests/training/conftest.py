@@ -10,9 +10,9 @@ import tensorflow as tf
 
 import small_trainings
 from fake_backend import FakeBackend
-from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
+from keras_resnet.data.tensorflow import batches
 from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
 from keras_resnet.optimization.schedules import Steps
 from keras_resnet.training.backend import Backend

@@ -17,9 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import batches
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.splits import ArraySplit
+from keras_resnet.data.tensorflow import batches
 from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
 from keras_resnet.models.resnet import CifarResNet
 from keras_resnet.optimization.optimizers import SGD

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.encoded_images import JPEG_START, PNG_START, decode_jpeg
+from keras_resnet.data.tensorflow.encoded_images import JPEG_START, PNG_START, decode_jpeg
 
 REPAIR_QUALITY = 100
 """As tensorflow-datasets encodes the same images."""

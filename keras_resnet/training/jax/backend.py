@@ -9,14 +9,15 @@ from contextlib import AbstractContextManager, nullcontext
 import keras
 import numpy as np
 
-from keras_resnet.data import batches, order
-from keras_resnet.data.augmentation.jax_fixed_size import augment
+from keras_resnet.data import order
 from keras_resnet.data.splits import ArraySplit, Split
+from keras_resnet.data.tensorflow import batches
 from keras_resnet.evaluation.error_rates import ErrorRates
 from keras_resnet.facts.augmentation import draws
 from keras_resnet.optimization import losses
 from keras_resnet.training.backend import MultiStep, OneProcess, TrainingImages
 from keras_resnet.training.jax import processes as jax_processes
+from keras_resnet.training.jax.augmentation import augment
 from keras_resnet.training.jax.evaluator import evaluator
 from keras_resnet.training.jax.multi_step import multi_step
 from keras_resnet.training.jax.variables import Variables

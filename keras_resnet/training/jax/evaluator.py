@@ -19,7 +19,7 @@ def evaluator(model: keras.Model) -> Callable[[Iterable, int], ErrorRates]:
         model: From uint8 images [batch, height, width, channels] to logits [batch, classes].
 
     Returns:
-        Function of (batches, images): batches of arrays, as `data.batches.evaluation_batches` makes them, and the
+        Function of (batches, images): batches of arrays, as `evaluation_batches` makes them, and the
         number of images that they must hold. It raises a `RuntimeError` if another number was counted.
     """
     import jax

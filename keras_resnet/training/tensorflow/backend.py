@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import batches
 from keras_resnet.data.splits import Split
+from keras_resnet.data.tensorflow import batches
 from keras_resnet.evaluation.error_rates import ErrorRates
 from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
 from keras_resnet.optimization import losses

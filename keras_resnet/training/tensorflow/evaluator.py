@@ -22,7 +22,7 @@ def evaluator(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[
         strategy: The one that the model was built under.
 
     Returns:
-        Function of (batches, images): batches for every replica, as `data.batches.evaluation_batches` makes them and
+        Function of (batches, images): batches for every replica, as `evaluation_batches` makes them and
         `strategies.batches` distributes them, and the number of images that they must hold. It raises a `RuntimeError`
         if another number was counted.
     """

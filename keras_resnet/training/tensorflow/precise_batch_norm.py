@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import batches as pipelines
+from keras_resnet.data.tensorflow import batches as pipelines
 from keras_resnet.training.backend import TrainingImages
 from keras_resnet.training.batch_sizes import per_replica_batch_size
 from keras_resnet.training.tensorflow import strategies

@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.datasets import folder, loading
-from keras_resnet.data.encoded_images import decode
 from keras_resnet.data.picture_files import damage, memory
+from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
+from keras_resnet.data.tensorflow.encoded_images import decode
 from keras_resnet.host import texts
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.datasets import imagenet
 from keras_resnet.data.encoded_splits import FileSplit
+from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
 from keras_resnet.data.tfrecords import records
 from keras_resnet.data.tfrecords.records import RecordSplit
 

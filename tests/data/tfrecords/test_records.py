@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.order import permutation
+from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
 from keras_resnet.data.tfrecords import records
 from keras_resnet.data.tfrecords.records import FOOTER, HEADER, SCHEMAS, RecordSplit
 from tiers import slow

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.batches import evaluation_batches
 from keras_resnet.data.splits import ArraySplit
+from keras_resnet.data.tensorflow.batches import evaluation_batches
 from keras_resnet.evaluation.error_rates import ErrorRates
 from keras_resnet.models.layers.batch_normalization import BatchNormalization
 from keras_resnet.training.tensorflow import strategies

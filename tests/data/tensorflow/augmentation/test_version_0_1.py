@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.config.version_0_1 import AUGMENTATIONS
-from keras_resnet.data import encoded_images
-from keras_resnet.data.batches import training_batches
 from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.data.splits import ArraySplit
+from keras_resnet.data.tensorflow import encoded_images
+from keras_resnet.data.tensorflow.batches import training_batches
 from tiers import slow
 
 DIGESTS = {

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.splits import ArraySplit
+from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
 from tiers import slow
 
 ITERATIONS = 12

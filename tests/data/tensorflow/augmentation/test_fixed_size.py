@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.augmentation import fixed_size, jax_fixed_size
-from keras_resnet.data.augmentation.fixed_size import augment, flip, pad_crop
+from keras_resnet.data.tensorflow.augmentation import fixed_size
+from keras_resnet.data.tensorflow.augmentation.fixed_size import augment, flip, pad_crop
 from keras_resnet.facts import augmentation as facts
+from keras_resnet.training.jax import augmentation as jax_augmentation
 
 
 def test_there_is_a_function_for_every_operation_on_each_backend():
-    assert tuple(fixed_size.OPERATIONS) == tuple(jax_fixed_size.OPERATIONS) == facts.suiting("fixed-size")
+    assert tuple(fixed_size.OPERATIONS) == tuple(jax_augmentation.OPERATIONS) == facts.suiting("fixed-size")
 
 
 @pytest.mark.parametrize("padding", [0, 1, 4])

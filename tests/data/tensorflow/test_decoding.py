@@ -10,8 +10,8 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from keras_resnet.data.datasets import imagenet, loading
-from keras_resnet.data.encoded_images import EncodedImage, decode
 from keras_resnet.data.picture_files import exif
+from keras_resnet.data.tensorflow.encoded_images import EncodedImage, decode
 from pictures import smooth
 
 TAG = 0x0112

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.crops import random_resized_crop, resized
-from keras_resnet.data.augmentation.encoded import augment
 from keras_resnet.data.datasets import imagenet
-from keras_resnet.data.encoded_images import RATIOS, DecodedImage, EncodedImage, decode, has_full_resolution
+from keras_resnet.data.tensorflow.augmentation.crops import random_resized_crop, resized
+from keras_resnet.data.tensorflow.augmentation.encoded import augment
+from keras_resnet.data.tensorflow.encoded_images import RATIOS, DecodedImage, EncodedImage, decode, has_full_resolution
 from keras_resnet.facts import augmentation as facts
 from pictures import difference, jpeg, smooth
 

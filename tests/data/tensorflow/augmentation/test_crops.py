@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.crops import SCALES, random_resized_crop, random_scale_crop
+from keras_resnet.data.tensorflow.augmentation.crops import SCALES, random_resized_crop, random_scale_crop
 
 SHAPES = [(1, 1), (7, 300), (300, 7), (64, 48), (500, 375)]
 CORNERS = np.array(np.meshgrid(*[[0.0, 0.5, 1 - 2.0**-23]] * 4)).reshape(4, -1).T.astype("float32")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data import center_crop, encoded_images
 from keras_resnet.data.datasets import imagenet
-from keras_resnet.data.encoded_images import EncodedImage
+from keras_resnet.data.tensorflow import center_crop, encoded_images
+from keras_resnet.data.tensorflow.encoded_images import EncodedImage
 from pictures import jpeg
 
 SIZE = 32

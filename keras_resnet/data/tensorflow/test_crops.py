@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_resnet.data.batches import options
-from keras_resnet.data.center_crop import RESIZE
-from keras_resnet.data.encoded_images import Image
 from keras_resnet.data.encoded_splits import EncodedSplit
+from keras_resnet.data.tensorflow.batches import options
+from keras_resnet.data.tensorflow.center_crop import RESIZE
+from keras_resnet.data.tensorflow.encoded_images import Image
 
 POSITIONS = ("top left", "top right", "bottom left", "bottom right", "center")
 """Of the crops, in their order. Their mirror images follow in the same order."""

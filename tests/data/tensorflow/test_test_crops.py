@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet.data.center_crop import center_crop
 from keras_resnet.data.datasets import imagenet
-from keras_resnet.data.encoded_images import DecodedImage, EncodedImage
-from keras_resnet.evaluation import test_crops
+from keras_resnet.data.tensorflow import test_crops
+from keras_resnet.data.tensorflow.center_crop import center_crop
+from keras_resnet.data.tensorflow.encoded_images import DecodedImage, EncodedImage
 from pictures import jpeg
 from stand_ins import EncodedInMemory
 from tiers import slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_resnet.data.encoded_images import Image
+from keras_resnet.data.tensorflow.encoded_images import Image
 
 RESIZE = 256 / 224
 """Shorter side of an image over the side of its center crop (He et al., 2015, Section 3.4)."""

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.colors import COLOR_VARIANCES, PRINCIPAL_COLORS, color_jitter, color_noise
+from keras_resnet.data.tensorflow.augmentation.colors import (
+    COLOR_VARIANCES,
+    PRINCIPAL_COLORS,
+    color_jitter,
+    color_noise,
+)
 from pictures import smooth
 
 

@@ -9,9 +9,9 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.encoded import COLORS, CROPS, augment, flip
-from keras_resnet.data.center_crop import center_crop
-from keras_resnet.data.encoded_images import EncodedImage
+from keras_resnet.data.tensorflow.augmentation.encoded import COLORS, CROPS, augment, flip
+from keras_resnet.data.tensorflow.center_crop import center_crop
+from keras_resnet.data.tensorflow.encoded_images import EncodedImage
 from keras_resnet.facts import augmentation as facts
 from pictures import difference, jpeg, smooth
 from tiers import slow

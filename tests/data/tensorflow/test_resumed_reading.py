@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data import batches
 from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.data.order import permutation
+from keras_resnet.data.tensorflow import batches
 
 SIZE, BATCH, DONE = 24, 4, 4
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.colors import color_jitter, color_noise
-from keras_resnet.data.augmentation.crops import random_resized_crop, random_scale_crop, resized
-from keras_resnet.data.center_crop import center_crop
-from keras_resnet.data.encoded_images import Image
+from keras_resnet.data.tensorflow.augmentation.colors import color_jitter, color_noise
+from keras_resnet.data.tensorflow.augmentation.crops import random_resized_crop, random_scale_crop, resized
+from keras_resnet.data.tensorflow.center_crop import center_crop
+from keras_resnet.data.tensorflow.encoded_images import Image
 from keras_resnet.facts.augmentation import with_columns
 
 CROPS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from keras_resnet.config import run
 from keras_resnet.data import encoded_splits
-from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.datasets import loading
-from keras_resnet.data.encoded_images import decode
+from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
+from keras_resnet.data.tensorflow.encoded_images import decode
 from tiers import slow
 
 

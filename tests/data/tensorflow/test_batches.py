@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.augmentation.fixed_size import augment
-from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.datasets import folder
 from keras_resnet.data.order import uniform_draws
 from keras_resnet.data.splits import ArraySplit
+from keras_resnet.data.tensorflow.augmentation.fixed_size import augment
+from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
 from tiers import slow
 
 

@@ -1,0 +1,1 @@
+"""Images read by grain, for every backend but TensorFlow: NumPy arrays, no framework."""
