@@ -1,9 +1,11 @@
 # The same commands for people and for continuous integration. Every target first makes the environment that it needs.
 
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+PYTHON  ?= python3
+BACKEND ?= tensorflow
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready-tensorflow
+TRAINED := runs/digits-resnet8$(if $(filter-out tensorflow,$(BACKEND)),-$(BACKEND))
 SITE   := build/docs
 
 .DEFAULT_GOAL := help
@@ -12,19 +14,21 @@ SITE   := build/docs
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make the environment .venv (PYTHON=python3.12 chooses another Python)
+setup: $(VENV)/.ready-$(BACKEND) ## Make the environment .venv (PYTHON=python3.12 another Python, BACKEND=jax another backend)
 
-$(READY): setup.cfg pyproject.toml constraints.txt
+$(VENV)/.ready-%: setup.cfg pyproject.toml constraints.txt
+	@case $* in tensorflow | jax) ;; *) \
+	    echo "error: BACKEND must be tensorflow or jax: those train. Received: BACKEND=$*" >&2; exit 2 ;; esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "error: Python 3.11 or newer is needed. Received: PYTHON=$(PYTHON), which is $$($(PYTHON) --version 2>&1)." \
 	         "Name another one: make setup PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	@echo "Installing TensorFlow, Keras and the tools into $(VENV): a minute, or more on a slow network"
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[recipes,dev]'
+	@echo "Installing $*, Keras and the tools into $(VENV): a minute, or more on a slow network"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[$*,recipes,dev]'
 	@touch $@
 
-train: $(READY) ## Train a small residual network on real handwritten digits, about two minutes on two cores
-	$(BIN)/python recipes/train.py digits-resnet8 --run.directory runs/digits-resnet8 --run.resume
+train: $(VENV)/.ready-$(BACKEND) ## Train a small residual network on real handwritten digits, about two minutes on two cores (BACKEND=jax)
+	KERAS_BACKEND=$(BACKEND) $(BIN)/python recipes/train.py digits-resnet8 --run.directory $(TRAINED) --run.resume
 
 test: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not parity and not peers and not gpu and not tpu"

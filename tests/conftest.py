@@ -12,6 +12,7 @@ import pytest
 from wrapt import when_imported
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # tests on other backends start a process of their own
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # libtpu, where it is installed to compile with, would look for a TPU
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the recipes do, whose processes have to agree with ours
 
