@@ -14,7 +14,7 @@ from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
 from keras_resnet.data.tensorflow import test_crops
 from keras_resnet.data.tensorflow.batches import evaluation_batches
-from keras_resnet.data.tensorflow.center_crop import RESIZE
+from keras_resnet.facts.center_crop import RESIZE
 from keras_resnet.models.fully_convolutional import fully_convolutional
 from keras_resnet.models.residual_network import ResidualNetwork
 

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.tensorflow.batches import options
-from keras_resnet.data.tensorflow.center_crop import RESIZE
 from keras_resnet.data.tensorflow.encoded_images import Image
+from keras_resnet.data.tensorflow.pipelines import map_images
+from keras_resnet.facts.center_crop import RESIZE
 
 POSITIONS = ("top left", "top right", "bottom left", "bottom right", "center")
 """Of the crops, in their order. Their mirror images follow in the same order."""
@@ -27,7 +28,7 @@ def ten_crop_batches(split: EncodedSplit, batch_size: int) -> tf.data.Dataset:
         Elements (crops uint8 [batch, 10, size, size, 3], labels int32 [batch]). The last batch is filled up with black
         images whose label is -1.
     """
-    crops = split.map_images(lambda image: ten_crops(image, split.image_size))
+    crops = map_images(split, lambda image: ten_crops(image, split.image_size))
     black = tf.data.Dataset.from_tensors((tf.zeros([CROPS, *split.image_shape], tf.uint8), -1))
     filled = crops.concatenate(black.repeat(-split.size % batch_size))
     return filled.batch(batch_size, drop_remainder=True).prefetch(2).with_options(options())
@@ -51,7 +52,7 @@ def multi_scale_batches(split: EncodedSplit, shorter_sides: Sequence[int], *, mi
         each = [resized(pixels, side)[None] for side in shorter_sides]
         return tuple(with_mirror_images(one) if mirror else one for one in each)
 
-    return split.map_images(scales).batch(1).prefetch(2).with_options(options())
+    return map_images(split, scales).batch(1).prefetch(2).with_options(options())
 
 
 def ten_crops(image: Image, size: int) -> tf.Tensor:
