@@ -8,12 +8,9 @@ import tensorflow as tf
 
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.tensorflow.batches import options
-from keras_resnet.data.tensorflow.center_crop import RESIZE
 from keras_resnet.data.tensorflow.encoded_images import Image
-
-POSITIONS = ("top left", "top right", "bottom left", "bottom right", "center")
-"""Of the crops, in their order. Their mirror images follow in the same order."""
-CROPS = 2 * len(POSITIONS)
+from keras_resnet.facts.views import CROPS, RESIZE
+from keras_resnet.facts.views import POSITIONS as POSITIONS
 
 
 def ten_crop_batches(split: EncodedSplit, batch_size: int) -> tf.data.Dataset:
