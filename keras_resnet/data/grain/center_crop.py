@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from keras_resnet.data.grain import resizing
@@ -27,22 +25,16 @@ def center_crop(image: Image, size: int) -> np.ndarray:
     Reference:
         He et al., 2015, Section 3.4; `PIL.Image.resize`, whose bilinear filter is antialiased in the same way.
     """
-    shorter = round(size * RESIZE) / np.float32(min(image.shape))
-    spans = [_span(length, shorter, size) for length in image.shape]
-    (top, height, rows), (left, width, columns) = spans
-    return rounded(resizing.resize(image.part((top, left, height, width)), rows, columns))
-
-
-def _span(length: int, shorter: np.float32, size: int) -> tuple:
-    """First pixel, pixels and weights of one axis of the window that a center crop is made of."""
-    extent = np.rint(np.float32(length) * shorter)
-    scale, corner = extent / np.float32(length), (extent - size) // 2
+    shape = np.array(image.shape, np.float32)
+    extent = np.rint(shape * (round(size * RESIZE) / shape.min()))
+    scale, corner = extent / shape, (extent - size) // 2
     # A pixel of the resized image is an average over its neighborhood in the original.
-    reach = 1 + max(1 / scale, np.float32(1))
-    first = max(math.floor(corner / scale - reach), 0)
-    end = min(math.ceil((corner + size) / scale + reach), length)
-    weights = resizing.triangle(end - first, size, float(scale), float(np.float32(first) * scale - corner))
-    return first, end - first, weights
+    reach = 1 + np.maximum(1 / scale, np.float32(1))
+    top_left = np.maximum(np.floor(corner / scale - reach), 0)
+    bottom_right = np.minimum(np.ceil((corner + size) / scale + reach), shape)
+    top, left, height, width = map(int, (*top_left, *(bottom_right - top_left)))
+    window = image.part((top, left, height, width))
+    return rounded(resizing.antialiased(window, (size, size), tuple(scale), tuple(top_left * scale - corner)))
 
 
 def rounded(pixels: np.ndarray) -> np.ndarray:

@@ -44,7 +44,9 @@ def decode_jpeg(encoded: bytes, ratio: int = 1) -> np.ndarray:
         ValueError: if it is damaged.
     """
     try:
-        return simplejpeg.decode_jpeg(encoded, min_factor=ratio)
+        height, width, *_ = simplejpeg.decode_jpeg_header(encoded)
+        # The least size is what chooses the ratio: a least ratio alone is ignored.
+        return simplejpeg.decode_jpeg(encoded, min_height=-(-height // ratio), min_width=-(-width // ratio))
     except ValueError:
         # Pillow also takes CMYK, and what libjpeg warns of without giving up, such as bytes between two segments.
         return _jpeg_with_pillow(encoded, ratio)

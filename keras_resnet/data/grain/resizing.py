@@ -1,6 +1,7 @@
-"""Resizing by weighted sums of rows, then of columns, as TensorFlow's kernels weight them.
+"""Resizing as TensorFlow's kernels do it: the same weights and sums in float32, in the same order.
 
-The weights of an axis are a sparse matrix: a row for each new pixel, a column for each old one.
+Weights are a sparse matrix: a row for each new pixel along an axis, a column for each old one. Where TensorFlow is
+compiled without fused multiplication and addition, as for x86, the results are equal to the bit.
 """
 
 from __future__ import annotations
@@ -11,74 +12,117 @@ import numpy as np
 from scipy.sparse import csr_array
 
 CACHED = 256
-"""Matrices that are kept of each kind, of some 10 KB each: the lengths of axes recur."""
+"""Matrices of a kind that are kept, of some 10 KB each: the lengths of axes recur."""
 
 
-def resize(pixels: np.ndarray, rows: csr_array, columns: csr_array) -> np.ndarray:
-    """The pixels of an image at another size.
+def area(pixels: np.ndarray, size: int) -> np.ndarray:
+    """A square whose pixels are the means of what they cover, as `tf.image.resize(method="area")`.
+
+    Args:
+        pixels: uint8 [height, width, 3], none of the sides below `size`.
+        size: Side of the square, in pixels.
+
+    Returns:
+        float32 [size, size, 3].
+    """
+    height, width = pixels.shape[:2]
+    columns = _covered(width, size) @ _exchanged(pixels).astype(np.float32)
+    sums = _covered(height, size) @ _exchanged(columns.reshape(size, height, 3))
+    share = np.float32(1) / (_ratio(height, size) * _ratio(width, size))
+    return (sums * share).reshape(size, size, 3)
+
+
+def bilinear(pixels: np.ndarray, size: int) -> np.ndarray:
+    """A square interpolated between the nearest pixels, as `tf.image.resize(method="bilinear")` without antialiasing.
 
     Args:
         pixels: uint8 [height, width, 3].
-        rows: Weights, float32 [new height, height].
-        columns: Weights, float32 [new width, width].
+        size: Side of the square, in pixels.
 
     Returns:
-        float32 [new height, new width, 3].
+        float32 [size, size, 3].
+    """
+    height = len(pixels)
+    columns = _between(_exchanged(pixels).astype(np.float32), size)
+    return _between(_exchanged(columns.reshape(size, height, 3)), size).reshape(size, size, 3)
+
+
+def antialiased(
+    pixels: np.ndarray,
+    shape: tuple[int, int],
+    scales: tuple[np.float32, np.float32],
+    translations: tuple[np.float32, np.float32] = (np.float32(0), np.float32(0)),
+) -> np.ndarray:
+    """An image by an antialiased bilinear filter, as `tf.raw_ops.ScaleAndTranslate(kernel_type="triangle")`.
+
+    Args:
+        pixels: uint8 [height, width, 3].
+        shape: Height and width of the result, in pixels.
+        scales: New pixels for an old one, of the height and of the width.
+        translations: Where the upper and the left edge come to lie, in new pixels.
+
+    Returns:
+        float32 [*shape, 3].
     """
     height, width = pixels.shape[:2]
+    rows, columns = map(_triangle, (height, width), shape, scales, translations)
     summed = rows @ pixels.reshape(height, 3 * width).astype(np.float32)
-    return _exchanged(columns @ _exchanged(summed)).reshape(len_of(rows), len_of(columns), 3)
-
-
-def len_of(weights: csr_array) -> int:
-    """New pixels along the axis."""
-    return weights.shape[0]
+    sums = columns @ _exchanged(summed.reshape(shape[0], width, 3))
+    return _exchanged(sums.reshape(shape[1], shape[0], 3)).reshape(*shape, 3)
 
 
 def _exchanged(pixels: np.ndarray) -> np.ndarray:
-    """float32 [columns, 3 * rows] of [rows, 3 * columns]: each pixel is moved as one item, which halves the time."""
-    return np.ascontiguousarray(pixels.view("V12").T).view(np.float32)
+    """[width, 3 * height] of [height, width, 3]: a pixel is moved as one item, in half the time of its channels."""
+    pixel = np.dtype((np.void, 3 * pixels.itemsize))
+    return np.ascontiguousarray(pixels.view(pixel)[:, :, 0].T).view(pixels.dtype)
+
+
+def _ratio(length: int, size: int) -> np.float32:
+    """Old pixels for a new one."""
+    return np.float32(length) / np.float32(size)
 
 
 @functools.lru_cache(CACHED)
-def area(length: int, size: int) -> csr_array:
-    """Weights by which new pixels are the means of what they cover, as in `tf.image.resize(method="area")`."""
-    scale = length / size
-    start = np.arange(size) * scale
-    source = np.floor(start).astype(np.int32)[:, None] + np.arange(int(np.ceil(scale)) + 1, dtype=np.int32)
-    covered = np.minimum(source + 1, (start + scale)[:, None]) - np.maximum(source, start[:, None])
-    return _matrix(source, np.maximum(covered, 0) / scale, length)
+def _covered(length: int, size: int) -> csr_array:
+    """float32 [size, length]: the parts of old pixels that new ones cover, in old pixels."""
+    ratio, new = _ratio(length, size), np.arange(size, dtype=np.float32)[:, None]
+    start, end = new * ratio, (new + 1) * ratio
+    old = np.floor(start) + np.arange(int(ratio) + 2, dtype=np.float32)
+    first = np.where(old + 1 > end, ratio, old + 1 - start)
+    others = np.where(old + 1 > end, end - old, np.float32(1))
+    return _matrix(old, np.where(old < start, first, others) * (old < np.ceil(end)), length)
+
+
+def _between(lines: np.ndarray, size: int) -> np.ndarray:
+    """float32 [size, values], interpolated between the lines of [length, values]."""
+    length = len(lines)
+    place = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * _ratio(length, size) - np.float32(0.5)
+    below = np.floor(place)
+    first = lines[np.maximum(below, 0).astype(int)]
+    step = lines[np.minimum(np.ceil(place), length - 1).astype(int)]
+    step -= first
+    step *= (place - below)[:, None]
+    first += step
+    return first
 
 
 @functools.lru_cache(CACHED)
-def bilinear(length: int, size: int) -> csr_array:
-    """Weights between the two nearest pixels, not antialiased, as in `tf.image.resize(method="bilinear")`."""
-    place = (np.arange(size) + 0.5) * (length / size) - 0.5
-    source = np.floor(place).astype(np.int32)
-    share = place - source
-    return _matrix(source[:, None] + np.arange(2, dtype=np.int32), np.stack([1 - share, share], 1), length)
+def _triangle(length: int, size: int, scale: np.float32, translation: np.float32) -> csr_array:
+    """float32 [size, length]: the weights of an antialiased bilinear filter, whose sum for a new pixel is 1."""
+    half, inverse = np.float32(0.5), np.float32(1) / scale
+    place = (np.arange(size, dtype=np.float32)[:, None] + half) * inverse + -inverse * translation
+    reach = max(inverse, np.float32(1))
+    start = np.clip(np.ceil(place - reach - half), 0, length - 1)
+    end = np.clip(np.floor(place + reach - half), 0, length - 1)
+    old = start + np.arange(2 * int(np.ceil(reach)) + 1, dtype=np.float32)
+    distance = np.abs((old + half - place) * (np.float32(1) / reach))
+    weights = np.maximum(1 - distance, 0) * (old <= end)
+    total = np.add.accumulate(weights, axis=1)[:, -1:]
+    return _matrix(old, weights * (np.float32(1) / total), length)
 
 
-@functools.lru_cache(CACHED)
-def triangle(length: int, size: int, scale: float, translation: float = 0.0) -> csr_array:
-    """Weights of an antialiased bilinear filter, as in `tf.raw_ops.ScaleAndTranslate(kernel_type="triangle")`.
-
-    Args:
-        length: Of the axis, in pixels.
-        size: New pixels.
-        scale: New pixels for an old one.
-        translation: Place of the start of the axis among the new pixels.
-    """
-    place = (np.arange(size)[:, None] + 0.5 - translation) / scale
-    reach = max(1 / scale, 1.0)
-    source = np.ceil(place - reach - 0.5).astype(np.int32) + np.arange(int(2 * reach) + 2, dtype=np.int32)
-    weights = np.maximum(1 - np.abs(source + 0.5 - place) / reach, 0) * ((source >= 0) & (source < length))
-    return _matrix(source, weights / weights.sum(1, keepdims=True), length)
-
-
-def _matrix(source: np.ndarray, weights: np.ndarray, length: int) -> csr_array:
-    """A sparse matrix of old pixels (int32) and their weights, each [new pixels, taps]; outside the outermost count."""
-    size, taps = source.shape
+def _matrix(old: np.ndarray, weights: np.ndarray, length: int) -> csr_array:
+    """A sparse matrix of old pixels and their weights, float32 [new pixels, taps] both; outside the outermost count."""
+    size, taps = old.shape
     starts = np.arange(0, size * taps + 1, taps, dtype=np.int32)
-    data = weights.astype(np.float32).ravel()
-    return csr_array((data, np.clip(source, 0, length - 1).ravel(), starts), shape=(size, length))
+    return csr_array((weights.ravel(), np.clip(old, 0, length - 1).astype(np.int32).ravel(), starts), (size, length))

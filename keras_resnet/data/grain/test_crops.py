@@ -54,9 +54,6 @@ def resized(pixels: np.ndarray, shorter_side: int) -> np.ndarray:
         uint8 [height, width, 3].
     """
     shape = np.array(pixels.shape[:2], np.float32)
-    extents = np.rint(shape * (shorter_side / shape.min())).astype(int).tolist()
-    rows, columns = (
-        resizing.triangle(length, extent, extent / length)
-        for length, extent in zip(pixels.shape[:2], extents, strict=True)
-    )
-    return rounded(resizing.resize(pixels, rows, columns))
+    extent = np.rint(shape * (shorter_side / shape.min()))
+    height, width = map(int, extent)
+    return rounded(resizing.antialiased(pixels, (height, width), tuple(extent / shape)))

@@ -71,6 +71,5 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
     Differs from the paper:
         An image of ImageNet is not resized before it is cropped: a crop is cut out in whole pixels, and resized.
     """
-    height, width = pixels.shape[:2]
-    weights = resizing.area if min(height, width) >= size else resizing.bilinear
-    return resizing.resize(pixels, weights(height, size), weights(width, size))
+    shrinks = min(pixels.shape[:2]) >= size
+    return resizing.area(pixels, size) if shrinks else resizing.bilinear(pixels, size)
