@@ -46,7 +46,7 @@ def random_resized_crop(shape: tuple[int, int], draws: np.ndarray) -> Window:
         Szegedy et al., 2015, Section 6; `RandomResizedCrop` of torchvision, which draws again instead of cutting.
     """
     area = np.float32(math.prod(shape)) * (AREA[0] + (AREA[1] - AREA[0]) * draws[0])
-    narrowest, widest = (np.float32(math.log(ratio)) for ratio in ASPECT_RATIO)
+    narrowest, widest = (np.float32(math.log(np.float32(ratio))) for ratio in ASPECT_RATIO)
     ratio = np.float32(math.exp(narrowest + (widest - narrowest) * draws[1]))
     sides = (int(np.rint(np.sqrt(share))) for share in (area / ratio, area * ratio))
     height, width = (min(max(side, 1), most) for side, most in zip(sides, shape, strict=True))
