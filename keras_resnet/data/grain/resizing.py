@@ -72,9 +72,12 @@ def antialiased(
 
 
 def _exchanged(pixels: np.ndarray) -> np.ndarray:
-    """[width, 3 * height] of [height, width, 3]: a pixel is moved as one item, in half the time of its channels."""
-    pixel = np.dtype((np.void, 3 * pixels.itemsize))
-    return np.ascontiguousarray(pixels.view(pixel)[:, :, 0].T).view(pixels.dtype)
+    """[width, 3 * height] of [height, width, 3]."""
+    height, width, channels = pixels.shape
+    exchanged = np.empty((width, height, channels), pixels.dtype)
+    for channel in range(channels):  # takes half the time of all at once
+        exchanged[:, :, channel] = pixels[:, :, channel].T
+    return exchanged.reshape(width, channels * height)
 
 
 def _ratio(length: int, size: int) -> np.float32:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resnet.data.grain.augmentation.colors import color_jitter, color_noise
 from keras_resnet.data.grain.augmentation.crops import random_resized_crop, random_scale_crop, resized
-from keras_resnet.data.grain.center_crop import center_crop, rounded
+from keras_resnet.data.grain.center_crop import center_crop
 from keras_resnet.data.grain.encoded_images import Image, Window
 from keras_resnet.facts.augmentation import with_columns
 
@@ -51,7 +51,7 @@ def augment(image: Image, draws: np.ndarray, augmentation: Sequence[str], size: 
     for name in filter(COLORS.get, columns):
         pixels = COLORS[name](pixels.astype(np.float32, copy=False), draws[columns[name]])
     if pixels.dtype != np.uint8:
-        pixels = rounded(pixels)
+        pixels = (pixels + np.float32(0.5)).astype(np.uint8)  # rounds: there is nothing below 0
     # Mirroring goes with any change of colors in either order: last, it moves bytes.
     return flip(pixels, draws[columns["flip"]][0]) if "flip" in columns else pixels
 
