@@ -49,9 +49,16 @@ def color_jitter(image: np.ndarray, draws: np.ndarray) -> np.ndarray:
     brightness, contrast, saturation = 1.0 - JITTER + 2.0 * JITTER * draws
     image = _clipped(image * brightness)
     mean = (image @ GRAY).mean(dtype=np.float64).astype(np.float32)
-    image = _clipped(mean + (image - mean) * contrast)
-    gray = (image @ GRAY)[:, :, None]
-    return _clipped(gray + (image - gray) * saturation)
+    image = _stretched(image, mean, contrast)
+    return _stretched(image, (image @ GRAY)[:, :, None], saturation)
+
+
+def _stretched(image: np.ndarray, center: np.ndarray, factor: np.float32) -> np.ndarray:
+    """An image moved away from a center, in its place: a new array for each step takes three times as long."""
+    image -= center
+    image *= factor
+    image += center
+    return _clipped(image)
 
 
 def _clipped(image: np.ndarray) -> np.ndarray:
