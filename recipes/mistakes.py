@@ -215,12 +215,15 @@ def pixels(split: Split, indices: Sequence[int]) -> list[np.ndarray]:
     """Some images of a split, uint8 [height, width, channels] each, as evaluation shows them."""
     import tensorflow as tf
 
+    from keras_resnet.data.tensorflow import pipelines
+
     if not indices:
         return []
     elements = tf.data.Dataset.from_tensor_slices(list(map(int, indices))).map(
         lambda index: (tf.cast(index, tf.int64), tf.zeros([0]))
     )
-    [(images, _)] = split.batches(elements, len(indices), (), padding=0, drop_remainder=False).as_numpy_iterator()
+    batches = pipelines.batches(split, elements, len(indices), (), padding=0, drop_remainder=False)
+    [(images, _)] = batches.as_numpy_iterator()
     return list(images)
 
 

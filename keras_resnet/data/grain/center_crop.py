@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_resnet.data.grain import resizing
 from keras_resnet.data.grain.encoded_images import Image
-from keras_resnet.facts.views import RESIZE
+from keras_resnet.facts.center_crop import RESIZE
 
 
 def center_crop(image: Image, size: int) -> np.ndarray:

@@ -6,6 +6,8 @@ Whole images and their windows have the pixels of `data.tensorflow.encoded_image
 from __future__ import annotations
 
 import contextlib
+import io
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ import numpy as np
 import simplejpeg
 
 from keras_resnet.data.picture_files.exif import FLIPPED, TRANSPOSED, UPRIGHT
-from keras_resnet.data.picture_files.formats import JPEG_START, PNG_START, RATIOS, decode_with_pillow, opened
+from keras_resnet.data.picture_files.formats import JPEG_START, PNG_START, RATIOS, decode_with_pillow
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -56,7 +58,7 @@ def decode_jpeg(encoded: bytes, ratio: int = 1) -> np.ndarray:
         if colors not in FOUR_COLORS:
             # The least size is what chooses the ratio: a least ratio alone is ignored.
             return simplejpeg.decode_jpeg(encoded, min_height=-(-height // ratio), min_width=-(-width // ratio))
-    with opened(encoded, ("JPEG",)) as image:
+    with opened(encoded, "JPEG") as image:
         if ratio > 1:
             image.draft(None, (image.width // ratio, image.height // ratio))
         return _without_black(image) if image.mode == "CMYK" else np.asarray(image.convert("RGB"))
@@ -75,12 +77,31 @@ def decode_png(encoded: bytes) -> np.ndarray:
     Raises:
         ValueError: if it is damaged.
     """
-    with opened(encoded, ("PNG",)) as image:
+    with opened(encoded, "PNG") as image:
         image.verify()
-    with opened(encoded, ("PNG",)) as image:
+    with opened(encoded, "PNG") as image:
         if not image.mode.startswith("I"):
             return np.asarray(image.convert("RGB"))
         return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+@contextlib.contextmanager
+def opened(encoded: bytes, kind: str) -> Iterator[PIL.Image.Image]:
+    """An image file as Pillow opens it.
+
+    Raises:
+        ValueError: if it is none of that kind, or damaged, which may only show in the block.
+    """
+    # Imported late, as few files need it.
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(io.BytesIO(encoded), formats=(kind,)) as image:
+            yield image
+    except PIL.UnidentifiedImageError as error:
+        raise ValueError(f"Pillow finds no {kind} in the image") from error
+    except Exception as error:  # of whatever kind
+        raise ValueError(f"Pillow cannot decode the image: {error}") from error
 
 
 def jpeg_shape(encoded: bytes) -> tuple[int, int]:
@@ -91,7 +112,7 @@ def jpeg_shape(encoded: bytes) -> tuple[int, int]:
     """
     with contextlib.suppress(ValueError):
         return simplejpeg.decode_jpeg_header(encoded)[:2]
-    with opened(encoded, ("JPEG",)) as image:
+    with opened(encoded, "JPEG") as image:
         return image.height, image.width
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras_resnet.data.grain import resizing
 from keras_resnet.data.grain.center_crop import rounded
 from keras_resnet.data.grain.encoded_images import Image
-from keras_resnet.facts.views import RESIZE
+from keras_resnet.facts.center_crop import RESIZE
 
 
 def ten_crops(image: Image, size: int) -> np.ndarray:
@@ -20,7 +20,7 @@ def ten_crops(image: Image, size: int) -> np.ndarray:
         size: Side of the crops, in pixels.
 
     Returns:
-        uint8 [10, size, size, 3], in the order of `facts.views.POSITIONS`.
+        uint8 [10, size, size, 3], in the order of `facts.ten_crops.POSITIONS`.
 
     Reference:
         He et al., 2015, Section 3.4; Krizhevsky et al., 2012, Section 4.1.

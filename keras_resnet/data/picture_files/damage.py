@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from keras_resnet.data.picture_files import exif
 from keras_resnet.data.picture_files.finding import KINDS
+from keras_resnet.data.picture_files.formats import JPEG_START, PNG_START, decode_with_pillow
 from keras_resnet.data.splits import PARALLEL_CALLS
-from keras_resnet.data.tensorflow.encoded_images import JPEG_START, PNG_START, decode_with_pillow
 from keras_resnet.host import native_stderr
 from keras_resnet.host.files import special_file
 

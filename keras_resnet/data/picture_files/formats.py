@@ -1,16 +1,10 @@
-"""The formats of image files, and those that Pillow decodes on every road."""
+"""The formats of picture files: how they begin, and what Pillow decodes of them, whatever the framework."""
 
 from __future__ import annotations
 
-import contextlib
 import io
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import PIL.Image
 
 JPEG_START = b"\xff\xd8\xff"
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -26,24 +20,27 @@ def decode_with_pillow(encoded: bytes) -> np.ndarray:
     Raises:
         ValueError: if it is none, or damaged.
     """
-    with opened(encoded, PILLOW_FORMATS) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-@contextlib.contextmanager
-def opened(encoded: bytes, formats: tuple[str, ...]) -> Iterator[PIL.Image.Image]:
-    """An image file as Pillow opens it.
-
-    Raises:
-        ValueError: if it is of none of the formats, or damaged, which may only show in the block.
-    """
-    # Imported late: Pillow is an extra, and not every file needs it.
-    import PIL.Image
+    # Imported late: Pillow is an extra, and only these files need it.
+    from PIL import Image
 
     try:
-        with PIL.Image.open(io.BytesIO(encoded), formats=formats) as image:
-            yield image
-    except PIL.UnidentifiedImageError as error:
-        raise ValueError(f"Pillow finds no {' or '.join(formats)} in the image") from error
+        with Image.open(io.BytesIO(encoded), formats=PILLOW_FORMATS) as image:
+            return np.asarray(image.convert("RGB"))
     except Exception as error:  # of whatever kind: each format has its own
+        raise ValueError(f"Pillow cannot decode the image: {error}") from error
+
+
+def decode_png(encoded: bytes) -> np.ndarray:
+    """uint8 [height, width, 3] of the bytes of a PNG file.
+
+    Raises:
+        ValueError: if it is none, or damaged.
+        ModuleNotFoundError: if Pillow is not installed.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded), formats=("PNG",)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"Pillow cannot decode the image: {error}") from error

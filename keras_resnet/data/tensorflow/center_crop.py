@@ -5,8 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from keras_resnet.data.tensorflow.encoded_images import Image
-from keras_resnet.facts.views import RESIZE
-from keras_resnet.facts.views import in_words as in_words
+from keras_resnet.facts.center_crop import RESIZE
 
 
 def center_crop(image: Image, size: int) -> tf.Tensor:

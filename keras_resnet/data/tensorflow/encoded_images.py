@@ -10,8 +10,6 @@ import functools
 import tensorflow as tf
 
 from keras_resnet.data.picture_files.exif import FLIPPED, TRANSPOSED
-from keras_resnet.data.picture_files.exif import UPRIGHT as UPRIGHT
-from keras_resnet.data.picture_files.formats import JPEG_START as JPEG_START
 from keras_resnet.data.picture_files.formats import PNG_START, RATIOS, decode_with_pillow
 
 DCT_METHOD = "INTEGER_ACCURATE"

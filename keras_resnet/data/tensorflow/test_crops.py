@@ -9,8 +9,9 @@ import tensorflow as tf
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.tensorflow.batches import options
 from keras_resnet.data.tensorflow.encoded_images import Image
-from keras_resnet.facts.views import CROPS, RESIZE
-from keras_resnet.facts.views import POSITIONS as POSITIONS
+from keras_resnet.data.tensorflow.pipelines import map_images
+from keras_resnet.facts.center_crop import RESIZE
+from keras_resnet.facts.ten_crops import CROPS
 
 
 def ten_crop_batches(split: EncodedSplit, batch_size: int) -> tf.data.Dataset:
@@ -24,7 +25,7 @@ def ten_crop_batches(split: EncodedSplit, batch_size: int) -> tf.data.Dataset:
         Elements (crops uint8 [batch, 10, size, size, 3], labels int32 [batch]). The last batch is filled up with black
         images whose label is -1.
     """
-    crops = split.map_images(lambda image: ten_crops(image, split.image_size))
+    crops = map_images(split, lambda image: ten_crops(image, split.image_size))
     black = tf.data.Dataset.from_tensors((tf.zeros([CROPS, *split.image_shape], tf.uint8), -1))
     filled = crops.concatenate(black.repeat(-split.size % batch_size))
     return filled.batch(batch_size, drop_remainder=True).prefetch(2).with_options(options())
@@ -48,7 +49,7 @@ def multi_scale_batches(split: EncodedSplit, shorter_sides: Sequence[int], *, mi
         each = [resized(pixels, side)[None] for side in shorter_sides]
         return tuple(with_mirror_images(one) if mirror else one for one in each)
 
-    return split.map_images(scales).batch(1).prefetch(2).with_options(options())
+    return map_images(split, scales).batch(1).prefetch(2).with_options(options())
 
 
 def ten_crops(image: Image, size: int) -> tf.Tensor:
@@ -61,7 +62,7 @@ def ten_crops(image: Image, size: int) -> tf.Tensor:
         size: Side of the crops, in pixels.
 
     Returns:
-        uint8 [10, size, size, 3], in the order of `POSITIONS`.
+        uint8 [10, size, size, 3], in the order of `facts.ten_crops.POSITIONS`.
 
     Reference:
         He et al., 2015, Section 3.4; Krizhevsky et al., 2012, Section 4.1.

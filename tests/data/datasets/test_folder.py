@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from keras_resnet.data.datasets import folder, loading
 from keras_resnet.data.picture_files import damage, memory
+from keras_resnet.data.tensorflow import pipelines
 from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
 from keras_resnet.data.tensorflow.encoded_images import decode
 from keras_resnet.host import texts
@@ -225,7 +226,7 @@ def test_imagenet_in_class_folders_is_taken_as_everybody_takes_it(pictures):
         image.save(turned, exif=note)
     lines = []
     data = loading.load("imagenet", pictures, tell=lines.append)
-    assert data.train.size == 12 and data.train.orientation_tensor is None
+    assert data.train.size == 12 and data.train.orientations is None
     assert str(broken) in lines[0]
     broken.unlink()
     assert sorted(set(loading.load("folder", pictures).train.orientations)) == [1, 6]
@@ -244,7 +245,7 @@ def test_all_formats_are_read_and_turned_images_are_those_that_were_turned_befor
     assert data.train.size == 20
     for names, drawn in (((), tf.zeros([0])), (("random-resized-crop",), tf.fill([4], 0.3))):
         elements = tf.data.Dataset.range(20).map(lambda index, drawn=drawn: (index, drawn))
-        [(squares, _)] = data.train.batches(elements, 20, names, padding=0, drop_remainder=False)
+        [(squares, _)] = pipelines.batches(data.train, elements, 20, names, padding=0, drop_remainder=False)
         by_name = dict(zip((Path(path).name for path in data.train.paths), squares.numpy(), strict=True))
         for name in ("a.webp", "b.png", "c.bmp", "d.GIF"):
             np.testing.assert_array_equal(by_name[name], by_name[f"{name}.png"])

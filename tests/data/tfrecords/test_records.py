@@ -12,9 +12,12 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.data.order import permutation
+from keras_resnet.data.tensorflow import pipelines
 from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
+from keras_resnet.data.tensorflow.sources import read_record
 from keras_resnet.data.tfrecords import records
-from keras_resnet.data.tfrecords.records import FOOTER, HEADER, SCHEMAS, RecordSplit
+from keras_resnet.data.tfrecords.frames import FOOTER, HEADER
+from keras_resnet.data.tfrecords.records import SCHEMAS, RecordSplit
 from tiers import slow
 
 COUNTS = (7, 12, 5)
@@ -59,7 +62,7 @@ def split(tmp_path) -> RecordSplit:
 
 def read(split, indices, batch_size=5):
     elements = tf.data.Dataset.from_tensor_slices((np.asarray(indices, np.int64), np.zeros((len(indices), 0), "f")))
-    batches = split.batches(elements, batch_size, (), padding=0, drop_remainder=False)
+    batches = pipelines.batches(split, elements, batch_size, (), padding=0, drop_remainder=False)
     return (np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True))
 
 
@@ -71,7 +74,7 @@ def indices(images):
 
 def bounds(split, index):
     """Where a record begins and ends."""
-    data = records.read_record(split.paths[split.shard[index]], split.offset[index]).numpy()
+    data = read_record(split.paths[split.shard[index]], split.offset[index]).numpy()
     return int(split.offset[index]), int(split.offset[index]) + HEADER + len(data) + FOOTER
 
 
@@ -94,7 +97,7 @@ def test_a_record_read_alone_is_the_one_in_the_sequence(split):
     assert split.size == len(sequence) == SIZE
     for place in np.random.default_rng(0).permutation(SIZE):
         path = split.paths[split.shard[place]]
-        assert records.read_record(path, split.offset[place]).numpy() == sequence[place]
+        assert read_record(path, split.offset[place]).numpy() == sequence[place]
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
@@ -135,7 +138,7 @@ def first_batches(split, iteration, count):
 @pytest.fixture
 def half_consumed(split, noise) -> RecordSplit:
     """Records, of which those that come first in the second epoch are garbage."""
-    for place in permutation(SIZE, seed=3, epoch=1).numpy()[: DONE * BATCH]:
+    for place in permutation(SIZE, seed=3, epoch=1)[: DONE * BATCH]:
         start, stop = bounds(split, place)
         overwrite(split.paths[split.shard[place]], start, noise.bytes(stop - start))
     return split
@@ -144,7 +147,7 @@ def half_consumed(split, noise) -> RecordSplit:
 def test_a_run_that_continues_reads_only_what_is_to_come(half_consumed):
     second = SIZE // BATCH
     read = first_batches(half_consumed, second + DONE, second - DONE)
-    assert read == permutation(SIZE, seed=3, epoch=1).numpy()[DONE * BATCH :].tolist()
+    assert read == permutation(SIZE, seed=3, epoch=1)[DONE * BATCH :].tolist()
 
 
 def test_what_is_garbage_would_be_noticed(half_consumed):
@@ -160,11 +163,11 @@ def test_hosts_together_read_every_image_once_in_an_epoch(split, hosts):
         batches = training_batches(split, host=host, **options).take(SIZE // BATCH)
         per_host.append(np.stack([indices(images.numpy()) for images, _ in batches]))
     order = np.concatenate(per_host, axis=1).ravel()
-    assert order.tolist() == permutation(SIZE, seed=5, epoch=0).numpy().tolist()
+    assert order.tolist() == permutation(SIZE, seed=5, epoch=0).tolist()
 
 
 def test_a_host_reads_no_image_of_another(split, noise):
-    order = permutation(SIZE, seed=5, epoch=0).numpy().reshape(-1, 2, BATCH // 2)
+    order = permutation(SIZE, seed=5, epoch=0).reshape(-1, 2, BATCH // 2)
     for place in order[:, 1].ravel():
         start, stop = bounds(split, place)
         overwrite(split.paths[split.shard[place]], start, noise.bytes(stop - start))
@@ -286,7 +289,7 @@ def test_every_image_of_the_real_sample(shared_data):
     sequence = list(tf.data.TFRecordDataset(paths).as_numpy_iterator())
     order = np.random.default_rng(0).permutation(split.size)
     for place in order[:50]:
-        assert records.read_record(paths[split.shard[place]], split.offset[place]).numpy() == sequence[place]
+        assert read_record(paths[split.shard[place]], split.offset[place]).numpy() == sequence[place]
     assert len(sequence) == split.size and split.damaged() == []
     assert split.labels.tolist() == [
         tf.train.Example.FromString(record).features.feature["label"].int64_list.value[0] for record in sequence
