@@ -15,6 +15,7 @@ from keras_resnet.data.splits import Split
 from keras_resnet.data.tensorflow import test_crops
 from keras_resnet.data.tensorflow.batches import evaluation_batches
 from keras_resnet.facts.center_crop import RESIZE
+from keras_resnet.facts.ten_crops import POSITIONS
 from keras_resnet.models.fully_convolutional import fully_convolutional
 from keras_resnet.models.residual_network import ResidualNetwork
 
@@ -75,7 +76,7 @@ def ten_crop(split: Split, *, batch_size: int = 10) -> EvaluationView:
     return EvaluationView(
         batches.map(lambda images, labels: ((images,), labels)),
         lambda network: network,
-        _crop_protocol(split, list(test_crops.POSITIONS), mirror=True, averaged="softmax scores of the ten crops"),
+        _crop_protocol(split, list(POSITIONS), mirror=True, averaged="softmax scores of the ten crops"),
     )
 
 

@@ -14,6 +14,8 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND"
 PILLOW_FORMATS = ("WEBP", "BMP", "GIF")
 """What Pillow decodes. TensorFlow takes the palette of a BMP for grays, and refuses many a WebP."""
+RATIOS = (2, 4, 8)
+"""The factors by which a JPEG can be decoded smaller, at less cost."""
 
 
 def decode_with_pillow(encoded: bytes) -> np.ndarray:

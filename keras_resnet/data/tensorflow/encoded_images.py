@@ -9,18 +9,13 @@ import functools
 
 import tensorflow as tf
 
-from keras_resnet.data.picture_files.formats import PNG_START, decode_with_pillow
+from keras_resnet.data.picture_files.exif import FLIPPED, TRANSPOSED
+from keras_resnet.data.picture_files.formats import PNG_START, RATIOS, decode_with_pillow
 
 DCT_METHOD = "INTEGER_ACCURATE"
 """The inverse cosine transform of all JPEGs. TensorFlow's default makes two of three values others, and 0.8 darker."""
-RATIOS = (2, 4, 8)
-"""The factors by which a JPEG can be decoded smaller, at less cost."""
 MARGIN = 4
 """Pixels around a window of a JPEG whose colors its own depend on."""
-
-FLIPPED = ([], [1], [0, 1], [0], [], [0], [0, 1], [1])
-"""The axes that the orientations 1 to 8 of EXIF mirror; those from 5 on exchange rows and columns after that."""
-TRANSPOSED = 5
 
 
 def decode_jpeg(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:

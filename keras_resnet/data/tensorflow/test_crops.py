@@ -11,10 +11,7 @@ from keras_resnet.data.tensorflow.batches import options
 from keras_resnet.data.tensorflow.encoded_images import Image
 from keras_resnet.data.tensorflow.pipelines import map_images
 from keras_resnet.facts.center_crop import RESIZE
-
-POSITIONS = ("top left", "top right", "bottom left", "bottom right", "center")
-"""Of the crops, in their order. Their mirror images follow in the same order."""
-CROPS = 2 * len(POSITIONS)
+from keras_resnet.facts.ten_crops import CROPS
 
 
 def ten_crop_batches(split: EncodedSplit, batch_size: int) -> tf.data.Dataset:
@@ -65,7 +62,7 @@ def ten_crops(image: Image, size: int) -> tf.Tensor:
         size: Side of the crops, in pixels.
 
     Returns:
-        uint8 [10, size, size, 3], in the order of `POSITIONS`.
+        uint8 [10, size, size, 3], in the order of `facts.ten_crops.POSITIONS`.
 
     Reference:
         He et al., 2015, Section 3.4; Krizhevsky et al., 2012, Section 4.1.

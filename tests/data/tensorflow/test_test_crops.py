@@ -11,6 +11,7 @@ from keras_resnet.data.datasets import imagenet
 from keras_resnet.data.tensorflow import test_crops
 from keras_resnet.data.tensorflow.center_crop import center_crop
 from keras_resnet.data.tensorflow.encoded_images import DecodedImage, EncodedImage
+from keras_resnet.facts.ten_crops import POSITIONS
 from pictures import jpeg
 from stand_ins import EncodedInMemory
 from tiers import slow
@@ -39,7 +40,7 @@ def test_the_crops_are_the_corners_the_center_and_their_mirror_images(noise):
     assert (found.dtype, found.shape) == (np.uint8, (10, SIZE, SIZE, 3))
     places = {"top left": (0, 0), "top right": (0, 22), "bottom left": (4, 0), "bottom right": (4, 22)}
     places["center"] = (2, 11)
-    for number, position in enumerate(test_crops.POSITIONS):
+    for number, position in enumerate(POSITIONS):
         top, left = places[position]
         window = image[top : top + SIZE, left : left + SIZE]
         np.testing.assert_array_equal(found[number], window)
@@ -50,7 +51,7 @@ def test_the_crops_are_the_corners_the_center_and_their_mirror_images(noise):
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (300, 7), (64, 48), (500, 375), (37, 40), (33, 33)])
 def test_the_center_of_the_ten_is_the_center_crop(encode, shape, noise):
     image = EncodedImage(encode(noise.integers(0, 256, (*shape, 3), np.uint8)))
-    center = test_crops.ten_crops(image, SIZE)[test_crops.POSITIONS.index("center")]
+    center = test_crops.ten_crops(image, SIZE)[POSITIONS.index("center")]
     difference = center.numpy().astype(int) - center_crop(image, SIZE).numpy().astype(int)
     assert np.abs(difference).max() <= 1  # a sum in another order is rounded otherwise
 
