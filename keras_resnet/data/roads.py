@@ -13,7 +13,7 @@ ROADS = {
     "torch": "keras_resnet.data.grain",
 }
 """The folder that makes batches for a backend of Keras. Modules of one name have the same functions in both, which give
-the same images; `batches` also has `DAMAGE`, the errors by which they say that an image is damaged."""
+the same images; `batches` may have `DAMAGE`, further errors by which they say that an image is damaged."""
 
 
 def current(module: str = "batches") -> ModuleType:
@@ -35,4 +35,4 @@ def current(module: str = "batches") -> ModuleType:
 
 def damage() -> tuple[type[Exception], ...]:
     """The errors that tell of a damaged or missing image, on the current road or of a split itself."""
-    return (DamagedImageError, FileNotFoundError, *current().DAMAGE)
+    return (DamagedImageError, FileNotFoundError, *getattr(current(), "DAMAGE", ()))
