@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.data.datasets.loading import Data
 from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.data.preparation.descriptions import MANIFEST
 from keras_resnet.data.splits import PARALLEL_CALLS, ArraySplit, Split
 from keras_resnet.data.tfrecords.records import RecordSplit
+from keras_resnet.host import storage
 
 DIGITS = 16
 """Hexadecimal digits of a digest."""
@@ -113,9 +113,9 @@ def _manifest(split: RecordSplit) -> str | None:
     """The digest of the checksums that a manifest beside the shards has of them; `None` without one."""
     directory, names = split.paths[0].rpartition("/")[0], {path.rpartition("/")[2] for path in split.paths}
     try:
-        shards = json.loads(tf.io.gfile.GFile(f"{directory}/{MANIFEST}").read())["shards"].values()
+        shards = json.loads(storage.read(f"{directory}/{MANIFEST}"))["shards"].values()
         sums = {shard["file"]: shard["sha256"] for part in shards for shard in part if shard["file"] in names}
-    except (tf.errors.OpError, ValueError, KeyError, TypeError, AttributeError):  # none, or somebody else's
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or somebody else's
         return None
     return _digest(json.dumps(sums, sort_keys=True).encode())
 

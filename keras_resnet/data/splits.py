@@ -1,21 +1,19 @@
-"""Splits: labelled images with random access, and how a sequence of indices becomes batches."""
+"""Splits: labelled images with random access, of which `data.tensorflow` and `data.grain` make batches."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from keras_resnet.data.tensorflow.augmentation.fixed_size import augment
 from keras_resnet.facts.augmentation import Images
 from keras_resnet.host import processors
 
-# Explicit, because tf.data's own tuning can stall a pipeline for seconds when an iterator ends.
 PARALLEL_CALLS = processors.count()
+"""Images that are read at once. Explicit, as tf.data's own tuning can stall a pipeline for seconds at its end."""
 
 
 class Split(ABC):
@@ -28,6 +26,15 @@ class Split(ABC):
 
     labels: np.ndarray
     kind: Images
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What a framework keeps of these images while they are used, such as its tensors: empty, and never pickled."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments alone, so that another process gets as little as there can be."""
+        return {name: value for name, value in self.__dict__.items() if name != "kept"}
 
     @property
     def size(self) -> int:
@@ -47,29 +54,6 @@ class Split(ABC):
     @abstractmethod
     def part(self, start: int, stop: int) -> Split:
         """The images from `start` to before `stop`."""
-
-    @abstractmethod
-    def batches(
-        self,
-        elements: tf.data.Dataset,
-        batch_size: int,
-        augmentation: Sequence[str],
-        *,
-        padding: int,
-        drop_remainder: bool,
-    ) -> tf.data.Dataset:
-        """Reads, augments and batches images.
-
-        Args:
-            elements: (index int64 [], draws float32 [draws of the augmentation]).
-            batch_size: Images in a batch.
-            augmentation: Names of operations that suit the images.
-            padding: Pixels on each side, for `pad-crop`.
-            drop_remainder: Whether a smaller last batch is left out.
-
-        Returns:
-            Elements (images uint8 [batch, height, width, channels], labels int32 [batch]).
-        """
 
     @abstractmethod
     def damaged(self) -> list[str]:
@@ -112,33 +96,9 @@ class ArraySplit(Split):
         _, height, width, channels = self.images.shape
         return height, width, channels
 
-    @cached_property
-    def tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Images and labels, made once and eagerly: pipelines refer to them, none copies them into its graph."""
-        with tf.init_scope(), tf.device("CPU:0"):
-            return tf.constant(self.images), tf.constant(self.labels, tf.int32)
-
     def part(self, start: int, stop: int) -> ArraySplit:
         """The images from `start` to before `stop`, not copied."""
         return ArraySplit(self.images[start:stop], self.labels[start:stop])
-
-    def batches(
-        self,
-        elements: tf.data.Dataset,
-        batch_size: int,
-        augmentation: Sequence[str],
-        *,
-        padding: int,
-        drop_remainder: bool,
-    ) -> tf.data.Dataset:
-        """Batches the indices, then gathers and augments a batch at a time; see `Split.batches`."""
-        images, labels = self.tensors
-
-        @tf.autograph.experimental.do_not_convert  # saves most of the time that tracing takes
-        def gather(indices: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return augment(tf.gather(images, indices), draws, augmentation, padding), tf.gather(labels, indices)
-
-        return elements.batch(batch_size, drop_remainder).map(gather, num_parallel_calls=PARALLEL_CALLS)
 
     def damaged(self) -> list[str]:
         """Nothing: these images are decoded already."""

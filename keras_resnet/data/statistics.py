@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from keras_resnet.data.encoded_splits import EncodedSplit
-from keras_resnet.data.splits import Split
-from keras_resnet.data.tensorflow.batches import evaluation_batches
+from keras_resnet.data import roads
+from keras_resnet.data.splits import ArraySplit, Split
 
 SAMPLE = 10_000
 """Encoded images that are decoded for the statistics: the first ones, as their order is random."""
+BATCH = 100
+"""Images whose sum is taken at once: whole numbers below 2^24, which float32 holds exactly."""
 
 
 def per_pixel_mean(mean: np.ndarray, mean_square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,14 +54,20 @@ def mean_and_deviation(split: Split, kind: str) -> tuple[np.ndarray, np.ndarray]
     """
     if kind not in NORMALIZATIONS:
         raise ValueError(f"`kind` must be one of {', '.join(NORMALIZATIONS)}. Received: kind={kind!r}")
-    if isinstance(split, EncodedSplit):
+    if split.kind == "encoded":
         split = split.part(0, SAMPLE)
     total, total_square = np.zeros(split.image_shape), np.zeros(split.image_shape)
-    # Black images that fill up the last batch add nothing. Sums over 100 images are whole numbers below 2^24, which
-    # float32 holds exactly.
-    for images, _ in evaluation_batches(split, batch_size=100).as_numpy_iterator():
+    for images in _batches(split):
         pixels = images.astype(np.float32)
         total += pixels.sum(axis=0)
         total_square += np.square(pixels, out=pixels).sum(axis=0)
     mean, deviation = NORMALIZATIONS[kind](total / split.size, total_square / split.size)
     return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def _batches(split: Split) -> Iterator[np.ndarray]:
+    """uint8 [images, height, width, channels], not augmented; black ones that fill up add nothing."""
+    if isinstance(split, ArraySplit):
+        yield from (split.images[start : start + BATCH] for start in range(0, split.size, BATCH))
+    else:
+        yield from (np.asarray(images) for images, _ in roads.current().evaluation_batches(split, batch_size=BATCH))

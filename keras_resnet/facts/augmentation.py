@@ -1,4 +1,4 @@
-"""The operations of data augmentation as facts: their order, the images that they suit, and their random numbers.
+"""The operations of data augmentation as facts: their order, the images that they suit, constants and random numbers.
 
 The functions are in `data.tensorflow.augmentation` and its twins, one table for each kind of images; a test ties those
 tables to this one.
@@ -15,6 +15,22 @@ from keras_resnet import validation
 Operation = Literal["pad-crop", "random-scale-crop", "random-resized-crop", "flip", "color-jitter", "color-noise"]
 Images = Literal["fixed-size", "encoded"]
 """Images of one size that lie in memory, or image files of any size."""
+
+SCALES = (256 / 224, 480 / 224)
+"""Smallest and largest shorter side of an image over the side of its crop (He et al., 2015, Section 3.4)."""
+AREA = (0.08, 1.0)
+"""Smallest and largest share of an image in its window (Szegedy et al., 2015, Section 6)."""
+ASPECT_RATIO = (3 / 4, 4 / 3)
+"""Narrowest and widest window, width over height (Szegedy et al., 2015, Section 6)."""
+
+PRINCIPAL_COLORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+"""Red, green and blue (rows) of the principal components (columns) of ImageNet's pixels (fb.resnet.torch)."""
+COLOR_VARIANCES = (0.2175, 0.0188, 0.0045)
+"""Variance of the pixels along each component, for pixels of 0 to 1 (fb.resnet.torch)."""
+COLOR_NOISE = 0.1
+"""Standard deviation of the noise, in those units (Krizhevsky et al., 2012, Section 4.1)."""
+JITTER = 0.4
+"""Largest relative change of brightness, contrast and saturation (fb.resnet.torch)."""
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,17 @@ def join(directory: str | os.PathLike[str], name: str) -> str:
     return f"{os.fspath(directory).rstrip('/')}/{name}"
 
 
-def open_file(path: str | os.PathLike[str], mode: str = "rb") -> IO[Any]:
-    """The open file, of bytes or of text in UTF-8; in a bucket, one that is written appears once it is closed."""
+def open_file(path: str | os.PathLike[str], mode: str = "rb", buffering: int = -1) -> IO[Any]:
+    """The open file, of bytes or of text in UTF-8; in a bucket, one that is written appears once it is closed.
+
+    Args:
+        path: Of the file.
+        mode: As `open` has it.
+        buffering: Bytes that are read of a file of this machine at a time, as `open` has it.
+    """
     encoding = None if "b" in mode else "utf-8"
     if not is_url(path):
-        return open(path, mode, encoding=encoding)  # noqa: PTH123 - a path may be a URL
+        return open(path, mode, buffering, encoding=encoding)  # noqa: PTH123 - a path may be a URL
     with _naming(path):
         opened: IO[Any] = _system(path).open(os.fspath(path), mode, **({"encoding": encoding} if encoding else {}))
         return opened
@@ -58,7 +64,11 @@ def read(path: str | os.PathLike[str]) -> bytes:
 
 
 def read_part(path: str | os.PathLike[str], start: int, length: int) -> bytes:
-    """At most `length` bytes of a file from a byte on."""
+    """At most `length` bytes of a file from a byte on; of a bucket no others are asked for."""
+    if is_url(path):
+        with _naming(path):
+            part: bytes = _system(path).cat_file(os.fspath(path), start=start, end=start + length)
+            return part
     with open_file(path) as file, _naming(path):
         file.seek(start)
         content: bytes = file.read(length)

@@ -160,14 +160,15 @@ def steps(split: EncodedSplit, augmentation: Sequence[str]) -> dict[str, Callabl
     import tensorflow as tf
 
     from keras_resnet.data.tensorflow.augmentation.encoded import CROPS, augment, cropped
+    from keras_resnet.data.tensorflow.sources import source
 
-    size = split.image_size
-    found = {"read": lambda index, draws: tf.strings.length(split.fetch(index))}
+    size, images = split.image_size, source(split)
+    found = {"read": lambda index, draws: tf.strings.length(images.fetch(index))}
     if CROPS.keys() & set(augmentation):
-        found["decode"] = lambda index, draws: split.map_image(
+        found["decode"] = lambda index, draws: images.map_image(
             lambda image: tf.shape(cropped(image, draws, augmentation, size)), index
         )
-    found["augment"] = lambda index, draws: split.map_image(
+    found["augment"] = lambda index, draws: images.map_image(
         lambda image: augment(image, draws, augmentation, size)[0, 0], index
     )
     return found
@@ -175,7 +176,7 @@ def steps(split: EncodedSplit, augmentation: Sequence[str]) -> dict[str, Callabl
 
 def elements(split: Split, augmentation: Sequence[str], images: int) -> tf.data.Dataset:
     """What images are drawn by, in training's order; an end, so that nothing is prepared that nobody will count."""
-    from keras_resnet.data import order
+    from keras_resnet.data.tensorflow import order
     from keras_resnet.facts.augmentation import draws
 
     return order.stream(split.size, draws(augmentation), seed=0).take(images)
@@ -199,10 +200,10 @@ def staged(
 
 def whole(split: Split, augmentation: Sequence[str], batch: int, images: int, padding: int) -> tf.data.Dataset:
     """The pipeline as training has it."""
-    from keras_resnet.data.tensorflow import batches
+    from keras_resnet.data.tensorflow import batches, pipelines
 
     drawn = elements(split, augmentation, images)
-    made = split.batches(drawn, batch, augmentation, padding=padding, drop_remainder=True)
+    made = pipelines.batches(split, drawn, batch, augmentation, padding=padding, drop_remainder=True)
     return made.prefetch(2).with_options(batches.options())
 
 
@@ -224,7 +225,7 @@ def as_files(split: EncodedSplit, folder: Path) -> FileSplit:
     count = min(split.size, FILES)
     paths = [folder / f"{index}.jpg" for index in range(count)]
     for index, path in enumerate(paths):
-        path.write_bytes(split.read(index).numpy())
+        path.write_bytes(split.read(index))
     return FileSplit(tuple(map(str, paths)), split.labels[:count], split.image_size)
 
 

@@ -28,8 +28,9 @@ def test_images_are_augmented_alike_to_the_bit(augmentation):
 @pytest.mark.parametrize("first", [0, 1, 7])
 def test_batches_are_those_of_the_stream(first):
     from keras_resnet.data import order
+    from keras_resnet.data.tensorflow.order import stream as positions
 
-    stream = order.stream(10, 2, seed=3, first_position=first * 4).batch(4).as_numpy_iterator()
+    stream = positions(10, 2, seed=3, first_position=first * 4).batch(4).as_numpy_iterator()
     batches = order.batches(10, 2, seed=3, batch_size=4, first_iteration=first)
     for ours, expected in itertools.islice(zip(batches, stream, strict=True), 12):
         for part, wanted in zip(ours, expected, strict=True):

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.data import places
 from keras_resnet.data.splits import PARALLEL_CALLS, ArraySplit
+from keras_resnet.data.tfrecords import frames, prepared
+from keras_resnet.data.tfrecords.examples import Example
+from keras_resnet.data.tfrecords.prepared import Shard
 from keras_resnet.facts.datasets import DATASETS
+
+TOGETHER = 500
+"""Images that a thread decodes at a time."""
+IMAGE, LABEL = "image", "label"
+"""The features of a record."""
 
 
 def load(name: str, directory: Path | None = None) -> tuple[ArraySplit, ArraySplit, tuple[str, ...]]:
@@ -25,52 +34,82 @@ def load(name: str, directory: Path | None = None) -> tuple[ArraySplit, ArraySpl
         FileNotFoundError: if the data set is not there.
         ValueError: if its files are damaged or hold something else.
     """
-    # Imported late: tensorflow-datasets is an extra, and only these data sets need it.
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder_from_directory(places.find_version(name, directory))
-    return read(builder, "train"), read(builder, "test"), DATASETS[name].class_names
+    place = places.find_version(name, directory)
+    train, test = (read(place, split, DATASETS[name].image_shape) for split in ("train", "test"))
+    return train, test, DATASETS[name].class_names
 
 
-def read(builder: Any, split: str) -> ArraySplit:
+def read(directory: Path, split: str, shape: tuple[int, int, int]) -> ArraySplit:
     """All images of a split, in the order of its files.
+
+    Args:
+        directory: Of a version of the data set.
+        split: `"train"` or `"test"`.
+        shape: (height, width, channels) of an image.
 
     Raises:
         ValueError: if the files are damaged or hold something else.
     """
-    import tensorflow_datasets as tfds
-
-    options = tf.data.Options()
-    options.autotune.enabled = False
+    shards: list[Shard] = []
     try:
-        dataset = builder.as_dataset(
-            split=split,
-            decoders=tfds.decode.PartialDecoding({"image": True, "label": True}),
-            # One file after the other, so that the order is the same on every machine.
-            read_config=tfds.ReadConfig(
-                interleave_cycle_length=1, num_parallel_calls_for_decode=PARALLEL_CALLS, options=options
-            ),
-        )
-        # One batch of everything: no image is ever touched from Python.
-        everything = next(dataset.batch(builder.info.splits[split].num_examples).as_numpy_iterator())
-        return ArraySplit(everything["image"], everything["label"].astype(np.int64))
-    except (tf.errors.OpError, KeyError, StopIteration, ValueError) as error:
-        cause = ", ".join(damaged(builder.info.splits[split].filepaths)) or error
+        shards = prepared.shards(directory, split)
+        images, labels = zip(*chain.from_iterable(map(_records, shards)), strict=True)
+        parts = [images[start : start + TOGETHER] for start in range(0, len(images), TOGETHER)]
+        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+            decoded = list(pool.map(lambda part: _decoded(part, shape), parts))
+        return ArraySplit(np.concatenate(decoded), np.array(labels, np.int64))
+    except (OSError, ValueError) as error:
+        cause = ", ".join(damaged(shards)) or error
         raise ValueError(
-            f"The {split} split of {builder.name} in {builder.data_dir} is damaged or incomplete; "
+            f"The {split} split of {directory.parent.name} in {directory} is damaged or incomplete; "
             f"remove that directory and get the data set again ({cause})"
         ) from error
 
 
-def damaged(shards: Iterable[Any]) -> list[str]:
+def _records(shard: Shard) -> Iterator[tuple[bytes, int]]:
+    """The encoded image and the label of every record of a shard."""
+    count = 0
+    for _, data in frames.scan(str(shard.path)):
+        example = Example(data)
+        image, label = example.content(IMAGE), example.number(LABEL)
+        if image is None or label is None:
+            raise ValueError(f"a record of {shard.path} has no '{IMAGE}' or no '{LABEL}'")
+        yield image, label
+        count += 1
+    if count != shard.records:
+        raise ValueError(f"{shard.path} has {count} records, not {shard.records}")
+
+
+def _decoded(files: Iterable[bytes], shape: tuple[int, int, int]) -> np.ndarray:
+    """uint8 [images, height, width, channels] of PNG files.
+
+    Raises:
+        ValueError: if one is damaged, or of another shape.
+    """
+    # Imported late: Pillow is an extra, and of all that is in memory only these images need it.
+    from PIL.PngImagePlugin import PngImageFile
+
+    images = []
+    for file in files:
+        try:
+            with PngImageFile(io.BytesIO(file)) as image:
+                images.append(np.asarray(image))
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"an image is damaged ({error})") from error
+    if wrong := [image.shape for image in images if image.shape != shape]:
+        raise ValueError(f"an image has the shape {wrong[0]}, not {shape}")
+    return np.stack(images)
+
+
+def damaged(shards: Iterable[Shard]) -> list[str]:
     """Paths of the files that are missing, or whose records are not whole."""
 
-    def is_whole(shard: str) -> bool:
+    def is_whole(shard: Shard) -> bool:
         try:
-            for _ in tf.data.TFRecordDataset(shard):
+            for _ in frames.scan(str(shard.path)):
                 pass
-        except tf.errors.OpError:
+        except (OSError, frames.DamagedRecordError):
             return False
         return True
 
-    return [str(shard) for shard in shards if not is_whole(str(shard))]
+    return [str(shard.path) for shard in shards if not is_whole(shard)]

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.data import places
 from keras_resnet.data.datasets import folder
@@ -15,7 +14,7 @@ from keras_resnet.data.encoded_splits import FileSplit
 from keras_resnet.data.tfrecords.imagenet_files import LABELS, NAME, SPLITS
 from keras_resnet.data.tfrecords.index import read_index, shard_names
 from keras_resnet.data.tfrecords.records import Progress, RecordSplit
-from keras_resnet.host import texts
+from keras_resnet.host import storage, texts
 
 CHECKED = 20
 """Records whose own class names are compared with the label map."""
@@ -57,7 +56,7 @@ def find_directory(directory: str) -> str:
     Raises:
         FileNotFoundError: if there is no such directory, or it holds no shards of a split.
     """
-    if not tf.io.gfile.isdir(directory):
+    if not storage.is_directory(directory):
         raise FileNotFoundError(f"There is no directory {directory}")
     places = [directory, *_versions(f"{directory}/{NAME}"), *_versions(directory)]
     for place in places:
@@ -76,9 +75,9 @@ def find_directory(directory: str) -> str:
 
 def _versions(directory: str) -> list[str]:
     """The directories of versions such as 5.1.0, the newest first."""
-    if not tf.io.gfile.isdir(directory):
+    if not storage.is_directory(directory):
         return []
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(directory)]
+    names = storage.names(directory)
     versions = [name for name in names if re.fullmatch(r"\d+\.\d+\.\d+", name)]
     newest_first = sorted(versions, key=lambda name: [int(number) for number in name.split(".")], reverse=True)
     return [f"{directory}/{name}" for name in newest_first]
@@ -95,10 +94,10 @@ def read_class_names(directory: str, splits: Iterable[RecordSplit]) -> tuple[str
     least = min(int(split.labels.min()) for split in splits)
     if least < 0:
         raise ValueError(f"The labels of the records in {directory} must not be below zero. Received: {least}")
-    if not tf.io.gfile.exists(path):
+    if not storage.exists(path):
         return tuple(str(label) for label in range(most + 1))
     try:
-        class_names = tuple(texts.decoded(tf.io.gfile.GFile(path, "rb").read()).removesuffix("\n").split("\n"))
+        class_names = tuple(texts.decoded(storage.read(path)).removesuffix("\n").split("\n"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be a text in UTF-8; get the right label map") from error
     if len(set(class_names)) < len(class_names) or "" in class_names:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from keras_resnet.data import places
+from keras_resnet.data import places, roads
 from keras_resnet.data.datasets import cifar, digits, folder, imagenet
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.picture_files import damage, finding
@@ -34,8 +33,6 @@ is one, and the class names."""
 
 CACHED_SHARE = 0.8
 """The largest share of the machine's memory for cached images."""
-DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError)
-"""The errors of TensorFlow at a damaged or missing file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +171,7 @@ def cached(data: Data, cache: str) -> Data:
 
 @contextmanager
 def naming_damaged_images(data: Data, tell: Tell = lambda line: None) -> Iterator[None]:
-    """Looks for the cause of a decoding error: TensorFlow's message does not name the image.
+    """Looks for the cause of a decoding error, whose own message need not name the image.
 
     Loading does not look at images in records, and a file may be damaged later; that shows when an image is decoded.
     Should it happen in the `with` block, every image is decoded, and those that cannot be are named.
@@ -184,7 +181,7 @@ def naming_damaged_images(data: Data, tell: Tell = lambda line: None) -> Iterato
     """
     try:
         yield
-    except DAMAGE as error:
+    except roads.damage() as error:
         images = sum(split.size for split in data.splits.values())
         tell(f"an image may be damaged: looking through all {images:,}")
         faults = [fault for split in data.splits.values() for fault in split.damaged()]

@@ -9,6 +9,9 @@ UPRIGHT, ORIENTATIONS = 1, range(1, 9)
 TAG = 0x0112
 FORMATS = {1: "B", 3: "H", 4: "I"}
 """The types of whole numbers, by their number in a directory of TIFF."""
+FLIPPED = ([], [1], [0, 1], [0], [], [0], [0, 1], [1])
+"""The axes that the orientations 1 to 8 mirror; those from `TRANSPOSED` on exchange rows and columns after that."""
+TRANSPOSED = 5
 PREFIX = b"Exif\x00\x00"
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.tensorflow.encoded_images import JPEG_START, PNG_START, decode_jpeg
+from keras_resnet.data.picture_files.formats import JPEG_START, PNG_START
+from keras_resnet.data.tensorflow.encoded_images import decode_jpeg
 
 REPAIR_QUALITY = 100
 """As tensorflow-datasets encodes the same images."""

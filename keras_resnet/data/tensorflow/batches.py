@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_resnet.data.order import stream
 from keras_resnet.data.splits import PARALLEL_CALLS, Split
+from keras_resnet.data.tensorflow import pipelines
+from keras_resnet.data.tensorflow.order import stream
 from keras_resnet.facts.augmentation import check, draws
+
+DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError)
+"""The errors of TensorFlow at a damaged or missing file."""
 
 
 def training_batches(
@@ -55,7 +59,7 @@ def training_batches(
     if hosts > 1:
         elements = _part(elements, global_batch_size, host, hosts)
     size = global_batch_size // (hosts * replicas)
-    batches = split.batches(elements, size, augmentation, padding=padding, drop_remainder=True)
+    batches = pipelines.batches(split, elements, size, augmentation, padding=padding, drop_remainder=True)
     # Said to be endless, so that no host asks the others at each iteration whether they have a batch left.
     endless = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return endless.prefetch(2 * replicas).with_options(options())
@@ -100,7 +104,7 @@ def evaluation_batches(
 
     indices = tf.data.Dataset.range(min(host * most, split.size), min((host + 1) * most, split.size))
     elements = indices.map(lambda index: (index, tf.zeros([0])))
-    batches = split.batches(elements, size, (), padding=0, drop_remainder=False).map(fill)
+    batches = pipelines.batches(split, elements, size, (), padding=0, drop_remainder=False).map(fill)
     nothing = (tf.zeros([size, *split.image_shape], tf.uint8), tf.fill([size], -1))
     batches = batches.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()).take(count)
     return batches.prefetch(2 * replicas).with_options(options())

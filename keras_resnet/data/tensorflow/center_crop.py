@@ -5,14 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from keras_resnet.data.tensorflow.encoded_images import Image
-
-RESIZE = 256 / 224
-"""Shorter side of an image over the side of its center crop (He et al., 2015, Section 3.4)."""
-
-
-def in_words(size: int) -> str:
-    """The test view as result.json names it."""
-    return f"center {size}x{size} of shorter side {round(size * RESIZE)}, bilinear with antialiasing"
+from keras_resnet.facts.center_crop import RESIZE
 
 
 def center_crop(image: Image, size: int) -> tf.Tensor:

@@ -6,28 +6,16 @@ A JPEG has the pixels that Pillow, OpenCV and libjpeg-turbo decode by default, t
 from __future__ import annotations
 
 import functools
-import io
 
-import numpy as np
 import tensorflow as tf
 
-JPEG_START = b"\xff\xd8\xff"
-PNG_START = b"\x89PNG\r\n\x1a\n"
-PILLOW_FORMATS = ("WEBP", "BMP", "GIF")
-"""What Pillow decodes. TensorFlow takes the palette of a BMP for grays, and refuses many a WebP."""
+from keras_resnet.data.picture_files.exif import FLIPPED, TRANSPOSED
+from keras_resnet.data.picture_files.formats import PNG_START, RATIOS, decode_with_pillow
 
 DCT_METHOD = "INTEGER_ACCURATE"
 """The inverse cosine transform of all JPEGs. TensorFlow's default makes two of three values others, and 0.8 darker."""
-RATIOS = (2, 4, 8)
-"""The factors by which a JPEG can be decoded smaller, at less cost."""
 MARGIN = 4
 """Pixels around a window of a JPEG whose colors its own depend on."""
-
-UPRIGHT = 1
-"""The orientation of an image that is shown as it is stored."""
-FLIPPED = ([], [1], [0, 1], [0], [], [0], [0, 1], [1])
-"""The axes that the orientations 1 to 8 of EXIF mirror; those from 5 on exchange rows and columns after that."""
-TRANSPOSED = 5
 
 
 def decode_jpeg(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
@@ -57,22 +45,6 @@ def _decode_other(encoded: tf.Tensor) -> tf.Tensor:
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def _decode_with_pillow(encoded: tf.Tensor) -> tf.Tensor:
     return tf.numpy_function(decode_with_pillow, [encoded], tf.uint8, stateful=False)
-
-
-def decode_with_pillow(encoded: bytes) -> np.ndarray:
-    """uint8 [height, width, 3] of the bytes of a WebP, BMP or GIF file.
-
-    Raises:
-        ValueError: if it is none, or damaged.
-    """
-    # Imported late: Pillow is an extra, and only these files need it.
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(encoded), formats=PILLOW_FORMATS) as image:
-            return np.asarray(image.convert("RGB"))
-    except Exception as error:  # of whatever kind: each format has its own
-        raise ValueError(f"Pillow cannot decode the image: {error}") from error
 
 
 class EncodedImage:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +15,17 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.data.splits import PARALLEL_CALLS
+from keras_resnet.data.tfrecords.frames import FOOTER, HEADER
 from keras_resnet.data.tfrecords.imagenet_files import DATASET_INFO, INDEX, NAME, SCAN
-from keras_resnet.data.tfrecords.records import FOOTER, HEADER, Progress, RecordSplit, Schema, find_schema, scan
+from keras_resnet.data.tfrecords.records import Progress, RecordSplit, Schema, find_schema, scan
+from keras_resnet.host import storage
 
 NAMED = 10
 """Missing shards that an error lists by name."""
+SECOND = 10**9
+"""In nanoseconds."""
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 """shard int32, offset int64 and zero-based label int64, one value for each image."""
@@ -46,12 +48,12 @@ def read_index(
     """
     directory = str(directory)
     paths = find_shards(directory, split)
-    sizes = [_stat(path).length for path in paths]
+    sizes = [_status(path).size for path in paths]
     if empty := [path for path, size in zip(paths, sizes, strict=True) if not size]:
         raise ValueError(f"{', '.join(empty[:NAMED])} must hold records, but is empty; get it again")
     schema = find_schema(paths[0])
     written = f"{directory}/{INDEX.format(split=split)}"
-    if tf.io.gfile.exists(written):
+    if storage.exists(written):
         arrays = _read_written(written, paths, sizes)
     else:
         arrays = _scan_or_recall(directory, split, paths, schema, progress)
@@ -84,24 +86,24 @@ def find_shards(directory: str, split: str) -> tuple[str, ...]:
 def shard_names(directory: str, split: str) -> dict[str, tuple[str, int, int]]:
     """The names of the shards, each with what comes before its number, its number, and how many there are."""
     pattern = re.compile(rf"((?:{NAME}-)?{split}(?:\.tfrecord)?)-(\d+)-of-(\d+)")
-    matches = map(pattern.fullmatch, tf.io.gfile.listdir(directory))
+    matches = map(pattern.fullmatch, storage.names(directory))
     return {match[0]: (match[1], int(match[2]), int(match[3])) for match in matches if match}
 
 
-def _stat(path: str) -> tf.io.gfile.FileStatistics:
+def _status(path: str) -> storage.Status:
     try:
-        return tf.io.gfile.stat(path)
-    except tf.errors.OpError as error:  # a link to nowhere
-        raise FileNotFoundError(f"{path} cannot be read ({error.message})") from error
+        return storage.status(path)
+    except OSError as error:  # a link to nowhere
+        raise FileNotFoundError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
 def _check_counts(directory: str, split: str, counts: np.ndarray) -> None:
     """Raises an error unless the records are as many as `dataset_info.json`, if there is one, says."""
     path = f"{directory}/{DATASET_INFO}"
-    if not tf.io.gfile.exists(path):
+    if not storage.exists(path):
         return
     try:
-        splits = json.loads(tf.io.gfile.GFile(path).read())["splits"]
+        splits = json.loads(storage.read(path))["splits"]
         lengths = [int(length) for info in splits if info["name"] == split for length in info["shardLengths"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} must list the shards of {split} (splits, shardLengths); get it again") from error
@@ -121,11 +123,11 @@ def _load_arrays(path: str) -> tuple[Arrays, str]:
         ValueError: if the file is none.
     """
     try:
-        with tf.io.gfile.GFile(path, "rb") as file, np.load(io.BytesIO(file.read())) as arrays:
+        with np.load(io.BytesIO(storage.read(path))) as arrays:
             types = {"shard": np.int32, "offset": np.int64, "label": np.int64}
             shard, offset, label = (arrays[name].astype(dtype) for name, dtype in types.items())
             key = str(arrays["key"]) if "key" in arrays else ""
-    except (OSError, EOFError, KeyError, ValueError, RuntimeError, BadZipFile, tf.errors.OpError) as error:
+    except (OSError, EOFError, KeyError, ValueError, RuntimeError, BadZipFile) as error:
         raise ValueError(f"{path} is no index of shards") from error
     if not (shard.ndim == 1 and shard.shape == offset.shape == label.shape and shard.size):
         raise ValueError(f"{path} must hold as many shards as offsets and labels")
@@ -163,9 +165,7 @@ def _end(path: str, offset: int) -> int:
     """The byte after the record that begins at an offset; 0 if there is none."""
     if offset < 0:
         return 0
-    with tf.io.gfile.GFile(path, "rb") as file:
-        file.seek(offset)
-        header = file.read(HEADER)
+    header = storage.read_part(path, offset, HEADER)
     return offset + HEADER + int.from_bytes(header[:8], "little") + FOOTER
 
 
@@ -191,7 +191,11 @@ def _scan_or_recall(
 
 def _key(paths: Iterable[str]) -> str:
     """Names, sizes and times of the shards in short; the times are whole seconds."""
-    shards = [(path.rpartition("/")[2], found.length, found.mtime_nsec) for path in paths for found in [_stat(path)]]
+    shards = [
+        (path.rpartition("/")[2], found.size, found.modified // SECOND * SECOND)
+        for path in paths
+        for found in [_status(path)]
+    ]
     return hashlib.sha256(json.dumps(shards).encode()).hexdigest()
 
 
@@ -205,13 +209,9 @@ def _keep(places: list[str], arrays: Arrays, key: str) -> None:
         # A directory that nobody may write to stays as it is, even if this is root.
         if Path(directory).is_dir() and not Path(directory).stat().st_mode & 0o222:
             continue
-        # A name of its own for each process, so that two that scan at once do not write into one file.
-        unfinished = f"{place}.{os.getpid()}.unfinished"
         try:
-            tf.io.gfile.makedirs(directory)
-            with tf.io.gfile.GFile(unfinished, "wb") as file:
-                file.write(content.getvalue())
-            tf.io.gfile.rename(unfinished, place, overwrite=True)
-        except (OSError, tf.errors.OpError):
+            storage.make_directories(directory)
+            storage.write(place, content.getvalue())
+        except OSError:
             continue
         return

@@ -6,21 +6,19 @@ several, reads nothing but its own images.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf.message import DecodeError
 
-from keras_resnet.data.encoded_splits import EncodedSplit
+from keras_resnet.data.encoded_splits import DamagedImageError, EncodedSplit
 from keras_resnet.data.splits import PARALLEL_CALLS
-
-HEADER, FOOTER = 12, 4
-"""Bytes of a record before its data (the length and its checksum) and after (the checksum of the data)."""
+from keras_resnet.data.tfrecords import frames
+from keras_resnet.data.tfrecords.examples import Example, NoExampleError
+from keras_resnet.data.tfrecords.frames import HEADER, DamagedRecordError
+from keras_resnet.host import storage
 
 Progress = Callable[[int, int], None]
 """Called with how much is done and how much there is."""
@@ -84,28 +82,33 @@ class RecordSplit(EncodedSplit):
                     f"Received: {array.dtype} of shape {list(array.shape)}"
                 )
 
-    @cached_property
-    def tensors(self) -> tuple[tf.Tensor, ...]:
-        """Paths, shard and offset, made once and eagerly: pipelines refer to them."""
-        with tf.init_scope(), tf.device("CPU:0"):
-            return tf.constant(self.paths), tf.constant(self.shard), tf.constant(self.offset)
-
     def part(self, start: int, stop: int) -> RecordSplit:
         """The records from `start` to before `stop`."""
         arrays = (array[start:stop] for array in (self.shard, self.offset, self.labels))
         return RecordSplit(self.paths, *arrays, self.image_size, self.schema, self.cache)
 
-    def read(self, index: tf.Tensor) -> tf.Tensor:
-        """The encoded image of a record, whose label is compared with the one given here."""
-        paths, shard, offset = self.tensors
-        path, start = paths[shard[index]], offset[index]
-        image, label = self.schema.image, self.schema.label
-        features = {image: tf.io.FixedLenFeature([], tf.string), label: tf.io.FixedLenFeature([], tf.int64)}
-        record = tf.io.parse_single_example(read_record(path, start), features)
-        found, expected = tf.cast(record[label], tf.int32) - self.schema.first_label, self.label_tensor[index]
-        told = ["The label of the record of", path, "at byte", start, "is", found, "but in the index", expected]
-        with tf.control_dependencies([tf.debugging.Assert(found == expected, told)]):
-            return tf.identity(record[image])
+    def read(self, index: int) -> bytes:
+        """The encoded image of a record, whose label is compared with the one given here.
+
+        Raises:
+            DamagedImageError: if the record is damaged, or of another schema or label.
+            OSError: if the shard cannot be read.
+        """
+        path, start = self.paths[self.shard[index]], int(self.offset[index])
+        try:
+            record = Example(frames.read(path, start))
+        except (DamagedRecordError, NoExampleError) as error:
+            raise DamagedImageError(f"{path} is damaged or cut; get it again ({error})") from error
+        image, label = record.content(self.schema.image), record.number(self.schema.label)
+        if image is None or label is None:
+            wanted = f"one '{self.schema.image}' and one '{self.schema.label}'"
+            raise DamagedImageError(f"The record of {path} at byte {start} must have {wanted}; get the shard again")
+        if label - self.schema.first_label != self.labels[index]:
+            raise DamagedImageError(
+                f"The label of the record of {path} at byte {start} is {label - self.schema.first_label} but in the "
+                f"index {self.labels[index]}; remove the index"
+            )
+        return image
 
     def describe(self, index: int) -> str:
         """The shard, the byte and, as far as it can be read, the file name of a record that cannot be used."""
@@ -117,37 +120,26 @@ class RecordSplit(EncodedSplit):
 
     def encoded_bytes(self) -> int:
         """Bytes of all shards that hold an image of this split."""
-        return sum(tf.io.gfile.stat(self.paths[shard]).length for shard in np.unique(self.shard))
+        return sum(storage.status(self.paths[shard]).size for shard in np.unique(self.shard))
 
     def origin(self, index: int) -> tuple[str | None, str | None, int | None]:
         """File name, class name and zero-based label that a record holds, as far as it has them and can be read.
 
         The checksums are not looked at: of a damaged record, too, the name often remains.
         """
+        path, start = self.paths[self.shard[index]], int(self.offset[index])
         try:
-            with tf.io.gfile.GFile(self.paths[self.shard[index]], "rb") as file:
-                file.seek(int(self.offset[index]))
-                length = int.from_bytes(file.read(HEADER)[:8], "little")
-                if length > file.size():
-                    return None, None, None
-                features = tf.train.Example.FromString(file.read(length)).features.feature
-        except (tf.errors.OpError, DecodeError):
+            length = int.from_bytes(frames.read_part(path, start, HEADER)[:8], "little")
+            if length > storage.status(path).size:
+                return None, None, None
+            record = Example(frames.read_part(path, start + HEADER, length))
+        except (OSError, NoExampleError):
             return None, None, None
         schema = self.schema
-        texts = [list(features[key].bytes_list.value) for key in (schema.file_name, schema.class_name)]
-        label = features[schema.label].int64_list.value
-        name, class_name = (text[0].decode(errors="replace") if text else None for text in texts)
-        return name, class_name, label[0] - schema.first_label if label else None
-
-
-def read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """The data of the record that begins at a byte of a shard, string []; usable in a graph."""
-    # Without a buffer exactly the record is read; of 64 KiB and 256 KiB, neither was faster.
-    variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[path], compression_type="", buffer_size=tf.constant(0, tf.int64), byte_offsets=[offset]
-    )
-    records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-    return records.take(1).get_single_element()
+        texts = [record.content(key) for key in (schema.file_name, schema.class_name)]
+        name, class_name = (None if text is None else text.decode(errors="replace") for text in texts)
+        label = record.number(schema.label)
+        return name, class_name, None if label is None else label - schema.first_label
 
 
 def find_schema(path: str) -> Schema:
@@ -157,9 +149,8 @@ def find_schema(path: str) -> Schema:
         ValueError: if the record is damaged, or its schema is none of `SCHEMAS`.
     """
     try:
-        record = read_record(tf.constant(path), tf.constant(0, tf.int64)).numpy()
-        names = set(tf.train.Example.FromString(record).features.feature)
-    except (tf.errors.OpError, DecodeError) as error:
+        names = Example(frames.read(path, 0)).names
+    except (OSError, DamagedRecordError, NoExampleError) as error:
         raise ValueError(f"{path} does not begin with a whole record of an image") from error
     for schema in SCHEMAS:
         if {schema.image, schema.label} <= names:
@@ -185,9 +176,8 @@ def scan(
         ValueError: if a shard is empty or cut, a record is damaged, or it has another schema.
     """
     parts = []
-    for number, (lengths, labels) in enumerate(_scanned(paths, schema)):
-        ends = np.cumsum(lengths.astype(np.int64) + HEADER + FOOTER)
-        parts.append((np.full(len(ends), number, np.int32), np.append(0, ends[:-1]), labels - schema.first_label))
+    for number, (offsets, labels) in enumerate(_scanned(paths, schema)):
+        parts.append((np.full(len(offsets), number, np.int32), offsets, labels - schema.first_label))
         if progress:
             progress(number + 1, len(paths))
     shard, offset, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -204,30 +194,18 @@ def _scanned(paths: Sequence[str], schema: Schema) -> Iterator[tuple[np.ndarray,
 
 
 def _scan_shard(path: str, label: str) -> tuple[np.ndarray, np.ndarray]:
-    """Length int32 [records] and label int64 [records] of each record of a shard."""
-    size = tf.io.gfile.stat(path).length
-    if not size:
-        raise ValueError(f"{path} is empty; get it again")
+    """Beginning int64 [records] and label int64 [records] of each record of a shard."""
+    offsets, labels = [], []
     try:
-        lengths, labels = _lengths_and_labels(tf.constant(path), label)
-    except tf.errors.DataLossError as error:
-        # TensorFlow says "corrupted record at N" or "truncated record at N", among much else, and not of which file.
-        found = re.search(r"\w+ record at \d+", error.message)
-        raise ValueError(f"{path} is damaged or cut; get it again ({found[0] if found else error.message})") from error
-    except tf.errors.InvalidArgumentError as error:
-        raise ValueError(f"Every record of {path} must have one '{label}'. Some have not; get it again") from error
-    end = tf.reduce_sum(tf.cast(lengths, tf.int64) + HEADER + FOOTER).numpy()
-    # A shard that ends within the header of a record is whole to TensorFlow.
-    if end != size:
-        raise ValueError(f"{path} is damaged or cut; get it again (truncated record at {end})")
-    return lengths.numpy(), labels.numpy()
-
-
-@tf.function
-def _lengths_and_labels(path: tf.Tensor, label: str) -> tuple[tf.Tensor, tf.Tensor]:
-    def measure(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parsed = tf.io.parse_single_example(record, {label: tf.io.FixedLenFeature([], tf.int64)})
-        return tf.strings.length(record), parsed[label]
-
-    # One batch of everything: no record is ever touched from Python.
-    return tf.data.TFRecordDataset(path).map(measure).batch(tf.int32.max).get_single_element()
+        for offset, data in frames.scan(path):
+            labels.append(Example(data).number(label))
+            offsets.append(offset)
+    except DamagedRecordError as error:
+        raise ValueError(f"{path} is damaged or cut; get it again ({error})") from error
+    except NoExampleError:
+        labels.append(None)
+    if not labels:
+        raise ValueError(f"{path} is empty; get it again")
+    if None in labels:
+        raise ValueError(f"Every record of {path} must have one '{label}'. Some have not; get it again")
+    return np.array(offsets, np.int64), np.array(labels, np.int64)

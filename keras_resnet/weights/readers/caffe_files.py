@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_resnet.host import protocol_buffers
 from keras_resnet.weights.readers.checkpoint import Checkpoint
 from keras_resnet.weights.readers.tensors import float32_of
 
-FIELDS: dict[str, dict[str, tuple[int, str, bool]]] = {
+FIELDS: protocol_buffers.Fields = {
     "Shape": {"dim": (1, "int64", True)},
     "Blob": {
         "num": (1, "int32", False),
@@ -29,7 +30,7 @@ FIELDS: dict[str, dict[str, tuple[int, str, bool]]] = {
     "LayerBefore2014": {"name": (4, "bytes", False), "blobs": (6, "Blob", True)},
     "Network": {"layers": (2, "LayerBefore2014", True), "layer": (100, "Layer", True)},
 }
-"""The fields of caffe.proto that hold weights: message -> field -> number, type, whether it is repeated."""
+"""The fields of caffe.proto that hold weights."""
 
 
 def read_caffe(path: Path) -> Checkpoint:
@@ -58,22 +59,7 @@ def read_caffe(path: Path) -> Checkpoint:
 @functools.cache
 def network_message() -> type:
     """The class of the message that a `.caffemodel` is."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-    field_type = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="caffe_weights.proto", package="caffe_weights", syntax="proto2")
-    for message, fields in FIELDS.items():
-        added = file.message_type.add(name=message)
-        for name, (number, kind, repeated) in fields.items():
-            label = field_type.LABEL_REPEATED if repeated else field_type.LABEL_OPTIONAL
-            field = added.field.add(name=name, number=number, label=label)
-            if kind in FIELDS:
-                field.type, field.type_name = field_type.TYPE_MESSAGE, f".caffe_weights.{kind}"
-            else:
-                field.type = field_type.Type.Value(f"TYPE_{kind.upper()}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("caffe_weights.Network"))
+    return protocol_buffers.message_class("Network", FIELDS)
 
 
 def _array(blob) -> np.ndarray:

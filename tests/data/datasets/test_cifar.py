@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from keras_resnet.data import places
 from keras_resnet.data.datasets import cifar, loading
+from tiers import slow
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -89,6 +91,25 @@ def test_a_truncated_file_is_an_error(tmp_path):
         loading.load("cifar10", tmp_path)
 
 
+@pytest.mark.parametrize("change", ["shardLengths", "shape", "array_record"])
+def test_other_files_than_listed_are_an_error(tmp_path, change):
+    write("cifar10", tmp_path, classes=10, size=31 if change == "shape" else 32)
+    info = tmp_path / "cifar10" / "3.0.2" / "dataset_info.json"
+    content = json.loads(info.read_text())
+    if change == "shardLengths":
+        content["splits"][0]["shardLengths"][1] = "7"
+    if change == "array_record":
+        content["fileFormat"] = "array_record"
+    info.write_text(json.dumps(content))
+    cause = {
+        "shardLengths": "has 6 records, not 7",
+        "shape": r"an image has the shape \(31, 31, 3\), not \(32, 32, 3\)",
+        "array_record": "files of the format tfrecord. Received: array_record",
+    }[change]
+    with pytest.raises(ValueError, match=rf"The train split of cifar10 in .* is damaged or incomplete.*{cause}"):
+        loading.load("cifar10", tmp_path)
+
+
 def test_a_label_out_of_range_is_refused(tmp_path):
     """A data set of another number of classes under the name."""
     write("cifar10", tmp_path, train=50, classes=100)
@@ -106,12 +127,17 @@ def real(shared_data):
     return shared_data / "tfds"
 
 
-def test_the_first_images_of_the_real_cifar10(real):
-    builder = tfds.builder_from_directory(places.find_version("cifar10", real))
-    first = cifar.read(builder, "train[:2000]")
-    assert first.image_shape == (32, 32, 3)
-    np.testing.assert_allclose(np.bincount(first.labels), [200] * 10, atol=50)
-    np.testing.assert_allclose(first.images.mean(axis=(0, 1, 2)) / 255, MEAN, atol=0.02)
+@pytest.mark.parametrize("split", ["test", *slow(["train"])])
+def test_the_real_cifar10_is_that_of_tensorflow_datasets(real, split):
+    """In the order of the files, which is that of one file after the other."""
+    place = places.find_version("cifar10", real)
+    ours = cifar.read(place, split, (32, 32, 3))
+    theirs = tfds.builder_from_directory(place).as_dataset(
+        split=split, batch_size=-1, read_config=tfds.ReadConfig(interleave_cycle_length=1)
+    )
+    np.testing.assert_array_equal(ours.images, theirs["image"])
+    np.testing.assert_array_equal(ours.labels, theirs["label"])
+    np.testing.assert_allclose(ours.images.mean(axis=(0, 1, 2)) / 255, MEAN, atol=0.02)
 
 
 @pytest.mark.slow

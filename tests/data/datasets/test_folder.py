@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps
 
 from keras_resnet.data.datasets import folder, loading
 from keras_resnet.data.picture_files import damage, memory
+from keras_resnet.data.tensorflow import pipelines
 from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
 from keras_resnet.data.tensorflow.encoded_images import decode
 from keras_resnet.host import texts
@@ -225,7 +227,7 @@ def test_imagenet_in_class_folders_is_taken_as_everybody_takes_it(pictures):
         image.save(turned, exif=note)
     lines = []
     data = loading.load("imagenet", pictures, tell=lines.append)
-    assert data.train.size == 12 and data.train.orientation_tensor is None
+    assert data.train.size == 12 and data.train.orientations is None
     assert str(broken) in lines[0]
     broken.unlink()
     assert sorted(set(loading.load("folder", pictures).train.orientations)) == [1, 6]
@@ -244,7 +246,7 @@ def test_all_formats_are_read_and_turned_images_are_those_that_were_turned_befor
     assert data.train.size == 20
     for names, drawn in (((), tf.zeros([0])), (("random-resized-crop",), tf.fill([4], 0.3))):
         elements = tf.data.Dataset.range(20).map(lambda index, drawn=drawn: (index, drawn))
-        [(squares, _)] = data.train.batches(elements, 20, names, padding=0, drop_remainder=False)
+        [(squares, _)] = pipelines.batches(data.train, elements, 20, names, padding=0, drop_remainder=False)
         by_name = dict(zip((Path(path).name for path in data.train.paths), squares.numpy(), strict=True))
         for name in ("a.webp", "b.png", "c.bmp", "d.GIF"):
             np.testing.assert_array_equal(by_name[name], by_name[f"{name}.png"])
@@ -317,7 +319,8 @@ def test_special_files_are_refused_by_name(pictures):
 
 def test_without_pillow_the_formats_that_need_it_are_named(pictures, monkeypatch):
     Image.new("RGB", (9, 9)).save(pictures / "train" / "cat" / "a.webp")
-    monkeypatch.setattr(damage.importlib.util, "find_spec", lambda name: None)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(damage.importlib.util, "find_spec", lambda name: None if name == "PIL" else find_spec(name))
     with pytest.raises(ValueError, match="1 of 18 images cannot be used") as error:
         loading.load("folder", pictures)
     assert str(error.value).endswith("a.webp: WebP, which needs Pillow (pip install pillow)")

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_resnet.config import run
 from keras_resnet.data import encoded_splits
 from keras_resnet.data.datasets import loading
+from keras_resnet.data.tensorflow import sources
 from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
 from keras_resnet.data.tensorflow.encoded_images import decode
 from tiers import slow
@@ -54,7 +55,7 @@ def test_what_is_decoded_is_kept_decoded_unless_it_is_large(tmp_path):
         (tmp_path / "cat" / f"{name}.jpg").write_bytes(tf.io.encode_jpeg(image).numpy())
     split = replace(loading.folder.load(tmp_path, 16)[0], cache="decoded")
     for index, path in enumerate(split.paths):
-        kept = split.fetch(tf.constant(index, tf.int64)).numpy()
+        kept = sources.source(split).fetch(tf.constant(index, tf.int64)).numpy()
         content = Path(path).read_bytes()
         if "large" in path:
             assert kept == content

@@ -32,7 +32,7 @@ def test_a_part_has_the_pixels_of_the_whole_to_the_bit(encode, window, noise):
 def test_windows_of_real_images_have_the_pixels_of_the_whole(shared_data, noise):
     train = imagenet.load(shared_data / "tfds", 224)[0]
     for index in range(0, train.size, 10):
-        encoded = train.read(tf.constant(index, tf.int64))
+        encoded = train.read(index)
         window = random_resized_crop(EncodedImage(encoded).shape, tf.constant(noise.random(4, np.float32)))
         np.testing.assert_array_equal(EncodedImage(encoded).part(window), part_of(decode(encoded), window))
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import functools
 import itertools
+import pickle
 import re
+import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resnet.data.encoded_splits import DamagedImageError
 from keras_resnet.data.order import permutation
+from keras_resnet.data.tensorflow import pipelines
 from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
-from keras_resnet.data.tfrecords import records
-from keras_resnet.data.tfrecords.records import FOOTER, HEADER, SCHEMAS, RecordSplit
+from keras_resnet.data.tensorflow.sources import read_record
+from keras_resnet.data.tfrecords import frames, records
+from keras_resnet.data.tfrecords.frames import FOOTER, HEADER
+from keras_resnet.data.tfrecords.records import SCHEMAS, RecordSplit
 from tiers import slow
 
 COUNTS = (7, 12, 5)
@@ -59,7 +65,7 @@ def split(tmp_path) -> RecordSplit:
 
 def read(split, indices, batch_size=5):
     elements = tf.data.Dataset.from_tensor_slices((np.asarray(indices, np.int64), np.zeros((len(indices), 0), "f")))
-    batches = split.batches(elements, batch_size, (), padding=0, drop_remainder=False)
+    batches = pipelines.batches(split, elements, batch_size, (), padding=0, drop_remainder=False)
     return (np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True))
 
 
@@ -71,7 +77,7 @@ def indices(images):
 
 def bounds(split, index):
     """Where a record begins and ends."""
-    data = records.read_record(split.paths[split.shard[index]], split.offset[index]).numpy()
+    data = read_record(split.paths[split.shard[index]], split.offset[index]).numpy()
     return int(split.offset[index]), int(split.offset[index]) + HEADER + len(data) + FOOTER
 
 
@@ -94,7 +100,7 @@ def test_a_record_read_alone_is_the_one_in_the_sequence(split):
     assert split.size == len(sequence) == SIZE
     for place in np.random.default_rng(0).permutation(SIZE):
         path = split.paths[split.shard[place]]
-        assert records.read_record(path, split.offset[place]).numpy() == sequence[place]
+        assert read_record(path, split.offset[place]).numpy() == sequence[place]
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
@@ -108,6 +114,54 @@ def test_images_and_labels_in_any_order(tmp_path, schema):
     np.testing.assert_array_equal(split.labels, np.arange(SIZE) % 7)
     assert records.find_schema(split.paths[0]) == schema
     assert split.origin(9) == ("9.png", None, 2)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_images_are_read_without_tensorflow_too(tmp_path, schema):
+    split = index(write_shards(tmp_path, schema), schema)
+    again = pickle.loads(pickle.dumps(split))
+    for number in np.random.default_rng(2).integers(0, SIZE, 40).tolist():
+        record = tf.train.Example.FromString(example(number, schema))
+        expected = record.features.feature[schema.image].bytes_list.value[0]
+        assert split.read(number) == again.read(number) == expected and split.orientation(number) == 1
+
+
+def test_what_a_process_gets_of_a_split_is_small(split):
+    before = pickle.dumps(split)
+    list(read(split, [0]))
+    assert split.kept and pickle.dumps(split) == before and not pickle.loads(before).kept
+
+
+def test_shards_far_away_are_read(split):
+    fsspec = pytest.importorskip("fsspec")
+    bucket = fsspec.filesystem("memory")
+    directory = f"memory://{uuid.uuid4().hex}"
+    paths = tuple(f"{directory}/{number}" for number in range(len(COUNTS)))
+    for path, local in zip(paths, split.paths, strict=True):
+        bucket.pipe_file(path, Path(local).read_bytes())
+    far = index(paths)
+    assert [far.read(number) for number in range(SIZE)] == [split.read(number) for number in range(SIZE)]
+    assert far.origin(9) == split.origin(9) and far.encoded_bytes() == split.encoded_bytes()
+    bucket.pipe_file(paths[1], bucket.cat_file(paths[1])[:-5])
+    with pytest.raises(DamagedImageError, match=r"truncated record at"):
+        far.read(COUNTS[0] + COUNTS[1] - 1)
+    bucket.rm_file(paths[1])
+    with pytest.raises(FileNotFoundError):
+        far.read(COUNTS[0])
+
+
+def test_a_long_record_far_away_is_read_in_two_parts(split, monkeypatch):
+    asked = []
+    monkeypatch.setattr(frames.storage, "is_url", lambda path: True)
+    monkeypatch.setattr(frames, "AT_ONCE", 50)
+    monkeypatch.setattr(
+        frames.storage,
+        "read_part",
+        lambda path, *part: asked.append(part) or Path(path).read_bytes()[part[0] : sum(part)],
+    )
+    start, stop = bounds(split, 9)
+    assert frames.read(split.paths[1], start) == example(9)
+    assert asked == [(start, 50), (start + 50, stop - start - 50)]
 
 
 def test_a_part_holds_the_records_between(split):
@@ -135,7 +189,7 @@ def first_batches(split, iteration, count):
 @pytest.fixture
 def half_consumed(split, noise) -> RecordSplit:
     """Records, of which those that come first in the second epoch are garbage."""
-    for place in permutation(SIZE, seed=3, epoch=1).numpy()[: DONE * BATCH]:
+    for place in permutation(SIZE, seed=3, epoch=1)[: DONE * BATCH]:
         start, stop = bounds(split, place)
         overwrite(split.paths[split.shard[place]], start, noise.bytes(stop - start))
     return split
@@ -144,7 +198,7 @@ def half_consumed(split, noise) -> RecordSplit:
 def test_a_run_that_continues_reads_only_what_is_to_come(half_consumed):
     second = SIZE // BATCH
     read = first_batches(half_consumed, second + DONE, second - DONE)
-    assert read == permutation(SIZE, seed=3, epoch=1).numpy()[DONE * BATCH :].tolist()
+    assert read == permutation(SIZE, seed=3, epoch=1)[DONE * BATCH :].tolist()
 
 
 def test_what_is_garbage_would_be_noticed(half_consumed):
@@ -160,11 +214,11 @@ def test_hosts_together_read_every_image_once_in_an_epoch(split, hosts):
         batches = training_batches(split, host=host, **options).take(SIZE // BATCH)
         per_host.append(np.stack([indices(images.numpy()) for images, _ in batches]))
     order = np.concatenate(per_host, axis=1).ravel()
-    assert order.tolist() == permutation(SIZE, seed=5, epoch=0).numpy().tolist()
+    assert order.tolist() == permutation(SIZE, seed=5, epoch=0).tolist()
 
 
 def test_a_host_reads_no_image_of_another(split, noise):
-    order = permutation(SIZE, seed=5, epoch=0).numpy().reshape(-1, 2, BATCH // 2)
+    order = permutation(SIZE, seed=5, epoch=0).reshape(-1, 2, BATCH // 2)
     for place in order[:, 1].ravel():
         start, stop = bounds(split, place)
         overwrite(split.paths[split.shard[place]], start, noise.bytes(stop - start))
@@ -193,12 +247,14 @@ def test_a_flipped_bit_is_noticed_and_named(split, place):
     flip(path, bytes_of[place])
     with pytest.raises(tf.errors.DataLossError):
         list(read(split, [index]))
+    begin = start + HEADER if "data" in place else start
+    with pytest.raises(DamagedImageError, match=rf"{path} is damaged or cut; .* \(corrupted record at {begin}\)"):
+        split.read(index)
     others = np.delete(np.arange(SIZE), index)
     assert indices(next(read(split, others))).tolist() == others.tolist()
     [named] = split.damaged()
     name = "" if place == "length" else " (9.png)"
     assert named == f"{path}, byte {start}{name}: damaged"
-    begin = start + HEADER if "data" in place else start
     with pytest.raises(ValueError, match=rf"{path} is damaged or cut; get it again \(corrupted record at {begin}\)"):
         records.scan(split.paths, TFDS)
 
@@ -245,6 +301,9 @@ def test_a_record_of_another_label_than_in_the_index_is_named(split):
     wrong = RecordSplit(split.paths, split.shard, split.offset, labels, 8)
     with pytest.raises(tf.errors.InvalidArgumentError, match="The label of the record of"):
         list(read(wrong, [8]))
+    message = f"The label of the record of {split.paths[1]} at byte {split.offset[8]} is 1 but in the index 5"
+    with pytest.raises(DamagedImageError, match=message):
+        wrong.read(8)
     [named] = wrong.damaged()
     assert named.startswith(f"{split.paths[1]}, byte {split.offset[8]} (8.png): its label is 1, but 5 in the index")
 
@@ -286,7 +345,7 @@ def test_every_image_of_the_real_sample(shared_data):
     sequence = list(tf.data.TFRecordDataset(paths).as_numpy_iterator())
     order = np.random.default_rng(0).permutation(split.size)
     for place in order[:50]:
-        assert records.read_record(paths[split.shard[place]], split.offset[place]).numpy() == sequence[place]
+        assert read_record(paths[split.shard[place]], split.offset[place]).numpy() == sequence[place]
     assert len(sequence) == split.size and split.damaged() == []
     assert split.labels.tolist() == [
         tf.train.Example.FromString(record).features.feature["label"].int64_list.value[0] for record in sequence

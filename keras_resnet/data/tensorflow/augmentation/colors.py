@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-PRINCIPAL_COLORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
-"""Red, green and blue (rows) of the principal components (columns) of ImageNet's pixels (fb.resnet.torch)."""
-COLOR_VARIANCES = (0.2175, 0.0188, 0.0045)
-"""Variance of the pixels along each component, for pixels of 0 to 1 (fb.resnet.torch)."""
-COLOR_NOISE = 0.1
-"""Standard deviation of the noise, in those units (Krizhevsky et al., 2012, Section 4.1)."""
-JITTER = 0.4
-"""Largest relative change of brightness, contrast and saturation (fb.resnet.torch)."""
+from keras_resnet.facts.augmentation import COLOR_NOISE, COLOR_VARIANCES, JITTER, PRINCIPAL_COLORS
 
 
 def color_noise(image: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-SCALES = (256 / 224, 480 / 224)
-"""Smallest and largest shorter side of an image over the side of its crop (He et al., 2015, Section 3.4)."""
-AREA = (0.08, 1.0)
-"""Smallest and largest share of an image in its window (Szegedy et al., 2015, Section 6)."""
-ASPECT_RATIO = (3 / 4, 4 / 3)
-"""Narrowest and widest window, width over height (Szegedy et al., 2015, Section 6)."""
+from keras_resnet.facts.augmentation import AREA, ASPECT_RATIO, SCALES
 
 
 def random_scale_crop(shape: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,1 @@
+"""Augmentation in NumPy; the operations as facts are in `facts.augmentation`."""
