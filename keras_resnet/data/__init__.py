@@ -1,1 +1,1 @@
-"""Images in a reproducible order: `loading` reads a data set, `batches` makes `tf.data` pipelines of its splits."""
+"""Images in a reproducible order: `loading` reads a data set, and a road of `roads` makes batches of its splits."""

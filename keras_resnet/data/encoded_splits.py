@@ -102,7 +102,7 @@ class EncodedSplit(Split):
 
     def _is_whole(self, index: int) -> bool:
         try:
-            return damage.find_fault(self.read(index)) is None
+            return damage.examine_content(self.read(index)).unusable is None
         except (DamagedImageError, OSError):
             return False
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 REMOTE = ("imagenet",)
-"""The data sets that are read with TensorFlow's file systems, hence also from gs:// and the like."""
+"""The data sets that are also read from gs:// and the like."""
 
 
 def require(name: str, directory: str | Path | None) -> None:

@@ -1,28 +1,25 @@
-"""Damage of image files, found by decoding each of them once."""
+"""Damage of image files, found by decoding each of them once: of no framework, and the same for all."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
+import io
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import tensorflow as tf
-
 from keras_resnet.data.picture_files import exif
 from keras_resnet.data.picture_files.finding import KINDS
-from keras_resnet.data.picture_files.formats import JPEG_START, PNG_START, decode_with_pillow
+from keras_resnet.data.picture_files.formats import JPEG_START, PNG_START, critical_chunks, decode_with_pillow
 from keras_resnet.data.splits import PARALLEL_CALLS
-from keras_resnet.host import native_stderr
 from keras_resnet.host.files import special_file
 
 ENDS = {JPEG_START: b"\xff\xd9", PNG_START: b"IEND\xaeB`\x82"}
 """The last bytes of whole files, by their first ones."""
-BY_PILLOW = {b"RIFF": "WebP", b"BM": "BMP", b"GIF8": "GIF"}
 OTHERS = {b"II*\x00": "TIFF", b"MM\x00*": "TIFF", b"\x00\x00\x00": "HEIF or AVIF", b"<": "HTML, XML or SVG"}
 """The first bytes of files that are sometimes named like pictures of the kinds that are read."""
 
@@ -30,13 +27,13 @@ COMPLAINT = re.compile(
     "Corrupt JPEG|Premature end of JPEG|Inconsistent progression|Invalid SOS|Warning: unknown JFIF|Unknown Adobe|"
     "Application transferred"
 )
-"""How the lines begin that libjpeg writes on standard error, by itself and without the name of a file."""
-ERROR = re.compile(r"[EW]\d{4} .*(jpeg_mem|png_io)\.cc")
-"""A line of TensorFlow's log about an image that it could not decode, without the name of a file, either."""
+"""How the remarks begin that libjpeg makes on an image which it decodes all the same."""
 HARMLESS = re.compile("Warning: unknown JFIF|Unknown Adobe")
 """Of those, the ones about whole images."""
+SMALLEST = 8
+"""The largest factor by which a JPEG is decoded smaller."""
 TOGETHER = 512
-"""Files after which it is looked whether libjpeg complained of one of them."""
+"""Files that are given to the threads at a time."""
 NAMED = 100
 """Unusable files that an error lists by name."""
 
@@ -63,7 +60,7 @@ class Examined(NamedTuple):
 
 
 def examine(paths: Sequence[str], progress: Callable[[int], None] = lambda done: None) -> list[Examined]:
-    """Decodes every file, in parallel. What libjpeg writes meanwhile is assigned to its file, and not shown.
+    """Decodes every file, in parallel.
 
     Args:
         paths: Of any files.
@@ -72,39 +69,9 @@ def examine(paths: Sequence[str], progress: Callable[[int], None] = lambda done:
     found: list[Examined] = []
     with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
         for start in range(0, len(paths), TOGETHER):
-            part = paths[start : start + TOGETHER]
-            with listening() as complaints:
-                examined = list(pool.map(examine_file, part))
-            if complaints:
-                examined = [_alone(path, one) for path, one in zip(part, examined, strict=True)]
-            found += examined
+            found += pool.map(examine_file, paths[start : start + TOGETHER])
             progress(len(found))
     return found
-
-
-def _alone(path: str, examined: Examined) -> Examined:
-    """The same with the complaint of libjpeg about this file, if it has one."""
-    if examined.unusable:
-        return examined
-    with listening() as complaints:
-        again = examine_file(path)
-    return again._replace(complaint=next(iter(complaints), None))
-
-
-@contextlib.contextmanager
-def listening() -> Iterator[list[str]]:
-    """Keeps what libjpeg writes in the block; what others write meanwhile is shown after it.
-
-    Yields:
-        A list, to which the complaints are added once the block has ended.
-    """
-    complaints: list[str] = []
-    try:
-        with native_stderr.captured() as lines:
-            yield complaints
-    finally:
-        complaints += filter(COMPLAINT.match, lines)
-        native_stderr.write([line for line in lines if not COMPLAINT.match(line) and not ERROR.match(line)])
 
 
 def examine_file(path: str) -> Examined:
@@ -116,31 +83,88 @@ def examine_file(path: str) -> Examined:
         content = Path(path).read_bytes()
     except OSError as error:
         return Examined(f"unreadable ({error.strerror})")
+    return examine_content(content)
+
+
+def examine_content(content: bytes) -> Examined:
+    """Decodes the content of one file."""
     if not content:
         return Examined("empty")
-    return Examined(find_fault(content), orientation=exif.orientation(content))
-
-
-def find_fault(content: bytes) -> str | None:
-    """The fault of the content of an image file, if it cannot be decoded to its end."""
-    start = next((start for start in (*ENDS, *BY_PILLOW) if content.startswith(start)), None)
+    start = next((start for start in FORMATS if content.startswith(start)), None)
+    if start is None:
+        kind = next((kind for begin, kind in OTHERS.items() if content.startswith(begin)), None)
+        return Examined(f"no {KINDS}" + (f", but {kind}" if kind else ""))
+    name, module, package, decode = FORMATS[start]
+    if not importlib.util.find_spec(module):
+        return Examined(f"{name}, which needs {package} (pip install {package.lower()})")
+    orientation = exif.orientation(content)
     try:
-        if start == JPEG_START:
-            # A smaller image takes as much reading, and shows the same damage.
-            tf.io.decode_jpeg(content, channels=3, ratio=8, fancy_upscaling=False)
-        elif start == PNG_START:
-            tf.io.decode_png(content, channels=3)
-        elif start is not None:
-            if not importlib.util.find_spec("PIL"):
-                return f"{BY_PILLOW[start]}, which needs Pillow (pip install pillow)"
-            decode_with_pillow(content)
-        else:
-            kind = next((kind for begin, kind in OTHERS.items() if content.startswith(begin)), None)
-            return f"no {KINDS}" + (f", but {kind}" if kind else "")
-    except (tf.errors.OpError, ValueError):
+        return Examined(complaint=decode(content), orientation=orientation)
+    except ValueError:
         # Some cameras append data of their own to a complete image: only decoding tells those from truncated ones.
-        return "damaged" if start not in ENDS or content.endswith(ENDS[start]) else "truncated"
-    return None
+        whole = start not in ENDS or content.endswith(ENDS[start])
+        return Examined("damaged" if whole else "truncated", orientation=orientation)
+
+
+def _decode_jpeg(content: bytes) -> str | None:
+    """What libjpeg remarks on a JPEG, if anything.
+
+    Raises:
+        ValueError: if it cannot be decoded to its end.
+    """
+    import simplejpeg
+
+    try:
+        # A smaller image takes as much reading, and shows the same damage.
+        simplejpeg.decode_jpeg(content, min_height=1, min_width=1, min_factor=SMALLEST, fastupsample=True, strict=True)
+        return None
+    except ValueError as error:
+        complaint = COMPLAINT.match(str(error))
+        if not complaint and not importlib.util.find_spec("PIL"):
+            raise
+    # libjpeg tells its first remark alone, after which an image may be cut, or whole: Pillow makes the difference.
+    if importlib.util.find_spec("PIL"):
+        _decode_jpeg_with_pillow(content)
+    return complaint.string if complaint else None
+
+
+def _decode_jpeg_with_pillow(content: bytes) -> None:
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    try:
+        with JpegImageFile(io.BytesIO(content)) as image:  # as large as it may be, which `Image.open` would refuse
+            image.draft(None, (image.width // SMALLEST, image.height // SMALLEST))
+            image.load()
+    except Exception as error:  # of whatever kind
+        raise ValueError(f"Pillow cannot decode the image: {error}") from error
+
+
+def _decode_png(content: bytes) -> None:
+    """Looks at the checksums, and unpacks the pixels."""
+    try:
+        unpacking = zlib.decompressobj()
+        for kind, data in critical_chunks(content):
+            if kind == b"IDAT":
+                unpacking.decompress(data)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not unpacking.eof:
+        raise ValueError("pixels are missing")
+
+
+def _decode_other(content: bytes) -> None:
+    decode_with_pillow(content)
+
+
+FORMATS: dict[bytes, tuple[str, str, str, Callable[[bytes], str | None]]] = {
+    JPEG_START: ("JPEG", "simplejpeg", "simplejpeg", _decode_jpeg),
+    PNG_START: ("PNG", "zlib", "Python", _decode_png),
+    b"RIFF": ("WebP", "PIL", "Pillow", _decode_other),
+    b"BM": ("BMP", "PIL", "Pillow", _decode_other),
+    b"GIF8": ("GIF", "PIL", "Pillow", _decode_other),
+}
+"""By the first bytes of a file: its format, the module that decodes it, its package, and a function of the content that
+gives libjpeg's remark, if there is one, or raises a `ValueError` at damage."""
 
 
 def describe(faults: Sequence[str], images: int) -> str:

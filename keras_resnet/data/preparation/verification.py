@@ -59,9 +59,9 @@ def compare(file: Path, sha256: str) -> str | None:
 
 def check_shard(check: tuple[Path, Record, int]) -> Record:
     """The contents of a shard and, under `problems`, its faults."""
-    from keras_resnet.data.picture_files import damage
+    from keras_resnet.data.preparation.complaints import listening
 
-    with damage.listening():  # what libjpeg complains of stands in the manifest
+    with listening():  # what libjpeg complains of stands in the manifest
         return contents_of_shard(*check)
 
 

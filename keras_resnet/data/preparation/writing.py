@@ -22,7 +22,7 @@ def write_shard(shard: ShardPlan) -> Record:
     """
     import tensorflow as tf
 
-    from keras_resnet.data.picture_files import damage
+    from keras_resnet.data.preparation.complaints import listening
 
     record: Record = {"file": shard.file.name, "split": shard.split, "index": shard.index, "inputs": shard.inputs}
     record |= new_record()
@@ -30,7 +30,7 @@ def write_shard(shard: ShardPlan) -> Record:
     try:
         with naming_file(shard.file, AGAIN):
             try:
-                with tf.io.TFRecordWriter(str(temporary)) as writer, damage.listening() as complaints:
+                with tf.io.TFRecordWriter(str(temporary)) as writer, listening() as complaints:
                     for entry in shard.entries:
                         if example := encode(shard, entry, record):
                             writer.write(example)
@@ -56,10 +56,10 @@ def new_record() -> Record:
 
 def complaints_by_image(shard: ShardPlan) -> Iterator[dict[str, str]]:
     """What libjpeg says of images that it decodes all the same; it does not say of which."""
-    from keras_resnet.data.picture_files import damage
+    from keras_resnet.data.preparation.complaints import listening
 
     for entry in shard.entries:
-        with damage.listening() as complaints:
+        with listening() as complaints:
             encode(shard, entry, new_record())
         if complaints:
             yield {"name": shard.name_of(entry), "says": complaints[0]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -318,7 +319,8 @@ def test_special_files_are_refused_by_name(pictures):
 
 def test_without_pillow_the_formats_that_need_it_are_named(pictures, monkeypatch):
     Image.new("RGB", (9, 9)).save(pictures / "train" / "cat" / "a.webp")
-    monkeypatch.setattr(damage.importlib.util, "find_spec", lambda name: None)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(damage.importlib.util, "find_spec", lambda name: None if name == "PIL" else find_spec(name))
     with pytest.raises(ValueError, match="1 of 18 images cannot be used") as error:
         loading.load("folder", pictures)
     assert str(error.value).endswith("a.webp: WebP, which needs Pillow (pip install pillow)")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import itertools
+import pickle
 import re
+import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resnet.data.encoded_splits import DamagedImageError
 from keras_resnet.data.order import permutation
 from keras_resnet.data.tensorflow import pipelines
 from keras_resnet.data.tensorflow.batches import evaluation_batches, training_batches
 from keras_resnet.data.tensorflow.sources import read_record
-from keras_resnet.data.tfrecords import records
+from keras_resnet.data.tfrecords import frames, records
 from keras_resnet.data.tfrecords.frames import FOOTER, HEADER
 from keras_resnet.data.tfrecords.records import SCHEMAS, RecordSplit
 from tiers import slow
@@ -113,6 +116,54 @@ def test_images_and_labels_in_any_order(tmp_path, schema):
     assert split.origin(9) == ("9.png", None, 2)
 
 
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_images_are_read_without_tensorflow_too(tmp_path, schema):
+    split = index(write_shards(tmp_path, schema), schema)
+    again = pickle.loads(pickle.dumps(split))
+    for number in np.random.default_rng(2).integers(0, SIZE, 40).tolist():
+        record = tf.train.Example.FromString(example(number, schema))
+        expected = record.features.feature[schema.image].bytes_list.value[0]
+        assert split.read(number) == again.read(number) == expected and split.orientation(number) == 1
+
+
+def test_what_a_process_gets_of_a_split_is_small(split):
+    before = pickle.dumps(split)
+    list(read(split, [0]))
+    assert split.kept and pickle.dumps(split) == before and not pickle.loads(before).kept
+
+
+def test_shards_far_away_are_read(split):
+    fsspec = pytest.importorskip("fsspec")
+    bucket = fsspec.filesystem("memory")
+    directory = f"memory://{uuid.uuid4().hex}"
+    paths = tuple(f"{directory}/{number}" for number in range(len(COUNTS)))
+    for path, local in zip(paths, split.paths, strict=True):
+        bucket.pipe_file(path, Path(local).read_bytes())
+    far = index(paths)
+    assert [far.read(number) for number in range(SIZE)] == [split.read(number) for number in range(SIZE)]
+    assert far.origin(9) == split.origin(9) and far.encoded_bytes() == split.encoded_bytes()
+    bucket.pipe_file(paths[1], bucket.cat_file(paths[1])[:-5])
+    with pytest.raises(DamagedImageError, match=r"truncated record at"):
+        far.read(COUNTS[0] + COUNTS[1] - 1)
+    bucket.rm_file(paths[1])
+    with pytest.raises(FileNotFoundError):
+        far.read(COUNTS[0])
+
+
+def test_a_long_record_far_away_is_read_in_two_parts(split, monkeypatch):
+    asked = []
+    monkeypatch.setattr(frames.storage, "is_url", lambda path: True)
+    monkeypatch.setattr(frames, "AT_ONCE", 50)
+    monkeypatch.setattr(
+        frames.storage,
+        "read_part",
+        lambda path, *part: asked.append(part) or Path(path).read_bytes()[part[0] : sum(part)],
+    )
+    start, stop = bounds(split, 9)
+    assert frames.read(split.paths[1], start) == example(9)
+    assert asked == [(start, 50), (start + 50, stop - start - 50)]
+
+
 def test_a_part_holds_the_records_between(split):
     part = split.part(5, 20)
     images, labels = read(part, np.arange(15))
@@ -196,12 +247,14 @@ def test_a_flipped_bit_is_noticed_and_named(split, place):
     flip(path, bytes_of[place])
     with pytest.raises(tf.errors.DataLossError):
         list(read(split, [index]))
+    begin = start + HEADER if "data" in place else start
+    with pytest.raises(DamagedImageError, match=rf"{path} is damaged or cut; .* \(corrupted record at {begin}\)"):
+        split.read(index)
     others = np.delete(np.arange(SIZE), index)
     assert indices(next(read(split, others))).tolist() == others.tolist()
     [named] = split.damaged()
     name = "" if place == "length" else " (9.png)"
     assert named == f"{path}, byte {start}{name}: damaged"
-    begin = start + HEADER if "data" in place else start
     with pytest.raises(ValueError, match=rf"{path} is damaged or cut; get it again \(corrupted record at {begin}\)"):
         records.scan(split.paths, TFDS)
 
@@ -248,6 +301,9 @@ def test_a_record_of_another_label_than_in_the_index_is_named(split):
     wrong = RecordSplit(split.paths, split.shard, split.offset, labels, 8)
     with pytest.raises(tf.errors.InvalidArgumentError, match="The label of the record of"):
         list(read(wrong, [8]))
+    message = f"The label of the record of {split.paths[1]} at byte {split.offset[8]} is 1 but in the index 5"
+    with pytest.raises(DamagedImageError, match=message):
+        wrong.read(8)
     [named] = wrong.damaged()
     assert named.startswith(f"{split.paths[1]}, byte {split.offset[8]} (8.png): its label is 1, but 5 in the index")
 
