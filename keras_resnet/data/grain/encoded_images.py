@@ -181,7 +181,7 @@ class EncodedImage:
 
     def _turned(self, pixels: np.ndarray) -> np.ndarray:
         """The pixels of a window of the file, as they are shown."""
-        flipped = np.flip(pixels, FLIPPED[self.orientation - 1])
+        flipped = np.flip(pixels, tuple(FLIPPED[self.orientation - 1]))
         return flipped.transpose(1, 0, 2) if self.orientation >= TRANSPOSED else flipped
 
 
