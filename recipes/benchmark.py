@@ -6,7 +6,7 @@
     python recipes/benchmark.py start [DEPTH] [--batch-size 128] [--precision mixed_bfloat16]
 
 input: images per second of reading, decoding, augmenting and all together, beside what the recipe's network consumes,
-    and a verdict; where torch or simplejpeg is installed, beside a DataLoader with PIL, and libjpeg-turbo, too.
+    and a verdict; beside a DataLoader with PIL, and decoders alone, where torch, simplejpeg, Pillow or OpenCV is there.
 training: images per second, interleaved with the same network with Keras's own batch normalization, and the ratio.
 strategies: the same of this machine's devices together (mirrored: its GPUs, or its CPU divided), and of one device.
 start: seconds from the start of the program to the end of the first iteration, and the memory that it took.

@@ -1,4 +1,4 @@
-"""Baselines of the input: a `DataLoader` with PIL, and libjpeg-turbo alone.
+"""Baselines of the input: a `DataLoader` with PIL, and decoders alone.
 
 Each reads photographs from files, and is left out where its library is not installed.
 """
@@ -6,8 +6,9 @@ Each reads photographs from files, and is left out where its library is not inst
 from __future__ import annotations
 
 import importlib.util
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,8 +33,9 @@ def baselines(paths: Sequence[str], *, size: int, batch: int, images: int, cores
         # In a process of its own: the DataLoader forks, and TensorFlow's threads do not survive that.
         found["PIL DataLoader"] = in_own_process(data_loader, paths, size, batch, images, cores)
     jpegs = [path for path in paths if Path(path).read_bytes().startswith(b"\xff\xd8")]
-    if jpegs and importlib.util.find_spec("simplejpeg"):
-        found["libjpeg-turbo, decoding alone"] = decoding_alone(jpegs, images, cores)
+    for library, (name, decoder) in DECODERS.items():
+        if jpegs and importlib.util.find_spec(library):
+            found[f"{name}, decoding alone"] = decoding_alone(decoder(), jpegs, images, cores)
     return found
 
 
@@ -87,13 +89,43 @@ class Pictures:
         return left, top, left + max(1, across), top + max(1, down)
 
 
-def decoding_alone(jpegs: Sequence[str], images: int, threads: int) -> Task:
-    """libjpeg-turbo, through simplejpeg: whole images are decoded, and nothing else is done with them."""
-    from simplejpeg import decode_jpeg
-
+def decoding_alone(decode: Callable[[bytes], object], jpegs: Sequence[str], images: int, threads: int) -> Task:
+    """A decoder of JPEGs: whole images are decoded, and nothing else is done with them."""
     pool = ThreadPoolExecutor(threads)
 
-    def decode(number: int) -> int:
-        return len(decode_jpeg(Path(jpegs[number % len(jpegs)]).read_bytes()))
+    def read(number: int) -> None:
+        decode(Path(jpegs[number % len(jpegs)]).read_bytes())
 
-    return lambda: len(list(pool.map(decode, range(images), chunksize=8)))
+    return lambda: len(list(pool.map(read, range(images), chunksize=8)))
+
+
+def libjpeg_turbo() -> Callable[[bytes], object]:
+    """libjpeg-turbo, through simplejpeg."""
+    from simplejpeg import decode_jpeg
+
+    return decode_jpeg
+
+
+def pillow() -> Callable[[bytes], object]:
+    """libjpeg-turbo, through Pillow."""
+    import numpy as np
+    from PIL import Image
+
+    def decode(content: bytes) -> object:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(image.convert("RGB"))
+
+    return decode
+
+
+def opencv() -> Callable[[bytes], object]:
+    """libjpeg-turbo, through OpenCV."""
+    import cv2
+    import numpy as np
+
+    cv2.setNumThreads(1)
+    return lambda content: cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+DECODERS = {"simplejpeg": ("libjpeg-turbo", libjpeg_turbo), "PIL": ("Pillow", pillow), "cv2": ("OpenCV", opencv)}
+"""By the module that has to be installed: the decoder's name, and what makes a function of a file's content."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import benchmark
-from benchmarks.baselines import AREA, ASPECT_RATIO, Pictures
+from benchmarks.baselines import AREA, ASPECT_RATIO, DECODERS, Pictures
 from benchmarks.input_speed import NETWORK, REMEDIES, WHOLE, slowest, table, verdict
 from commands import status
 
@@ -110,7 +110,9 @@ def test_real_photographs_are_measured_stage_by_stage(shared_data, capsys):
     told = capsys.readouterr().out
     assert [row.split("  ")[0] for row in told.splitlines()[2:7]] == ["read", "decode", "augment", WHOLE, NETWORK]
     assert re.search(r"[\d,]+ images/s come, and the network takes [\d,]+", told)
-    for library, name in {"torch": "PIL DataLoader", "simplejpeg": "libjpeg-turbo, decoding alone"}.items():
+    decoders = {library: f"{name}, decoding alone" for library, (name, _) in DECODERS.items()}
+    assert len(decoders) == 3
+    for library, name in {"torch": "PIL DataLoader", **decoders}.items():
         assert (name in told) == (find_spec(library) is not None)
 
 

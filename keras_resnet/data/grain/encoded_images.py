@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ import numpy as np
 import simplejpeg
 
 from keras_resnet.data.picture_files.exif import FLIPPED, TRANSPOSED, UPRIGHT
-from keras_resnet.data.picture_files.formats import JPEG_START, PNG_START, RATIOS, decode_with_pillow
+from keras_resnet.data.picture_files.formats import JPEG_START, PNG_START, RATIOS, critical_chunks, decode_with_pillow
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -84,12 +86,14 @@ def decode_png(encoded: bytes) -> np.ndarray:
     """
     from PIL.PngImagePlugin import PngImageFile
 
-    with opened(PngImageFile, encoded) as image:
-        image.verify()
-    with opened(PngImageFile, encoded) as image:
+    # Without its notes, among them those of animation and transparency: libpng forgives their damage, Pillow does not.
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+        for kind, data in critical_chunks(encoded)
+    ]
+    with opened(PngImageFile, PNG_START + b"".join(chunks)) as image:
         if image.mode.startswith("I"):
             return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
-        image.info.pop("transparency", None)  # of which Pillow would warn
         return np.asarray(image.convert("RGB"))
 
 
@@ -177,7 +181,7 @@ class EncodedImage:
 
     def _turned(self, pixels: np.ndarray) -> np.ndarray:
         """The pixels of a window of the file, as they are shown."""
-        flipped = np.flip(pixels, FLIPPED[self.orientation - 1])
+        flipped = np.flip(pixels, tuple(FLIPPED[self.orientation - 1]))
         return flipped.transpose(1, 0, 2) if self.orientation >= TRANSPOSED else flipped
 
 

@@ -67,9 +67,6 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
 
     Returns:
         float32 [size, size, 3], 0 to 255.
-
-    Differs from the paper:
-        An image of ImageNet is not resized before it is cropped: a crop is cut out in whole pixels, and resized.
     """
     shrinks = min(pixels.shape[:2]) >= size
     return resizing.area(pixels, size) if shrinks else resizing.bilinear(pixels, size)
