@@ -17,11 +17,9 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fsspec
 import ml_dtypes
 import numpy as np
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 
 from keras_resnet.host import storage
 from keras_resnet.training import checkpoints as module
@@ -410,49 +408,12 @@ def test_the_name_of_a_directory_is_no_pattern(tmp_path):
             Checkpoints(url)
 
 
-class FullFile:
-    """A file in a bucket that has room for some bytes, and none for more."""
-
-    def __init__(self, file, room: int):
-        self._file, self._room = file, room
-
-    def write(self, content) -> int:
-        self._room -= len(content)
-        if self._room < 0:
-            raise RuntimeError("quota exceeded\nmore")  # a storage has errors of its own, which are no OSError
-        return self._file.write(content)
-
-    def __getattr__(self, name: str):
-        return getattr(self._file, name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._file.close()  # and so what was written appears there
-
-
-class Bucket(MemoryFileSystem):
-    """A storage that can be full, or be away."""
-
-    protocol = "bucket"
-    store: dict = {}  # noqa: RUF012 - as in the class above
-    pseudo_dirs = [""]  # noqa: RUF012
-    room: int | None = None
-    away = False
-
-    def _open(self, path, mode="rb", **options):
-        file = super()._open(path, mode, **options)
-        return FullFile(file, self.room) if "w" in mode and self.room is not None else file
-
-    def ls(self, path, detail=True, **options):
-        if self.away:
-            raise RuntimeError("no route to host")
-        return super().ls(path, detail, **options)
-
-
 @pytest.fixture
-def bucket(monkeypatch) -> type[Bucket]:
+def bucket(monkeypatch) -> type:
+    """The storage of `bucket://…`, with what may be wrong with it."""
+    fsspec = pytest.importorskip("fsspec")
+    from buckets import Bucket
+
     fsspec.register_implementation("bucket", Bucket, clobber=True)
     monkeypatch.setattr(Bucket, "room", None)
     monkeypatch.setattr(Bucket, "away", False)
