@@ -72,7 +72,7 @@ def test_a_large_file_takes_the_place_of_another_once_it_is_whole(place):
 
     with pytest.raises(OSError, match="full"):
         write_half()
-    assert storage.read(path) == b"old"
+    assert storage.read(path) == b"old" and storage.names(place) == ["file"]
     with storage.replacing(path) as file:
         file.write(b"ne")
         assert storage.read(path) == b"old"
