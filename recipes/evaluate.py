@@ -87,16 +87,17 @@ def score(models: list, view: EvaluationView, data: Data, images: int) -> Scored
         ValueError: naming damaged images.
         RuntimeError: if the device has too little memory, or other images were counted.
     """
-    import tensorflow as tf
-
     from keras_resnet.data.datasets.loading import naming_damaged_images
     from keras_resnet.evaluation import scoring
+    from keras_resnet.models import compiled
 
     progress = ImageProgress(images)
     try:
         with naming_damaged_images(data, startup.tell):
             return scoring.score(models, view.batches, images, progress)
-    except tf.errors.ResourceExhaustedError as error:
+    except Exception as error:
+        if not compiled.out_of_memory(error):
+            raise
         raise RuntimeError(
             "the device has too little memory: choose smaller --batch-size or --shorter-sides"
         ) from error

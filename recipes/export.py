@@ -31,6 +31,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,10 +123,11 @@ def check(output: Path, form: Format, options: Options) -> None:
     Raises:
         ValueError, OSError: saying what is wrong.
     """
-    if form.missing:
+    missing = [*([] if find_spec("tensorflow") else ["tensorflow"]), *form.missing]
+    if missing:
         raise ValueError(
-            f"`format` {options.format} needs {', '.join(form.missing)}, which is not installed: "
-            f"pip install {' '.join(form.missing)}"
+            f"`format` {options.format} needs {', '.join(missing)}, which is not installed: "
+            f"pip install {' '.join(missing)}"
         )
     outputs.check_vacant(form.files(output), overwrite=options.overwrite)
     if form.suffix:

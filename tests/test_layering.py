@@ -61,11 +61,10 @@ HOUSE = (
 """From the roof down: each may import those below it."""
 
 MODULES_APART: dict[str, frozenset[str] | None] = {
-    # a figure is drawn with matplotlib, and TensorBoard's logs are TensorFlow's
+    # a figure is drawn with matplotlib
     "reproduction.figure": ANYTHING,
     "reporting.curves_figure": ANYTHING,
     "reporting.html.curves": ANYTHING,
-    "reporting.tensorboard": ANYTHING,
     "search.oracles": ANYTHING,
     "data.places": STANDARD_LIBRARY,
     "evaluation.ensembles": STANDARD_LIBRARY,

@@ -50,7 +50,7 @@ class Run(Checked):
     keep_checkpoints: int = 3
     """Checkpoints that are kept: the latest ones, and that of the best validation error."""
     checkpoint_directory: str | None = None
-    """The directory of the checkpoints; also gs://, s3:// and any other of TensorFlow. None: in that of the run."""
+    """The directory of the checkpoints; also gs://, s3:// and others of fsspec. None: in that of the run."""
     asynchronous_checkpoints: bool = False
     """Train on while a checkpoint is written."""
     checkpoint_timeout: float = 600.0

@@ -27,7 +27,7 @@ from keras_resnet.runs import data_identity, iterations, lock
 from keras_resnet.runs.directory import ELSEWHERE, RunDirectory, refuse_other_images
 from keras_resnet.runs.environment import environment
 from keras_resnet.runs.results import Values
-from keras_resnet.training import batch_sizes
+from keras_resnet.training import batch_sizes, summaries
 from keras_resnet.training.backend import Backend, Processes, WorkerLostError, on_chief
 from keras_resnet.training.checkpoints import Checkpoints
 from keras_resnet.training.intervals import Intervals
@@ -188,6 +188,8 @@ class Experiment:
         on_chief(self.backend.processes, self._note_start)
         if self.backend.processes.is_chief:
             self.tell(self._introduction())
+            if not summaries.installed():
+                messages.append("TensorBoard is not installed: there will be no logs for it (pip install tensorboard)")
             for message in messages:
                 self.tell(message)
             if trainer.state.iteration:
@@ -254,7 +256,7 @@ class Experiment:
             history=self.directory.history if chief else None,
             checkpoints=self._checkpoints() if chief else None,
             about={"recipe": recipe.hyperparameters(), "data": self.images},
-            logs=str(self.directory.logs) if chief else None,
+            logs=str(self.directory.logs) if chief and summaries.installed() else None,
             callbacks=callbacks,
         )
 

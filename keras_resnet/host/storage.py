@@ -81,17 +81,46 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
         with open_file(path, "wb") as file, _naming(path):
             file.write(content)
         return
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file to write, which takes the place of what has its name once the block has ended without an error.
+
+    Until then it is `.{name}.{process}.unfinished` beside it: in a bucket, because a file that is closed appears there
+    also when its block ended with an error. On this machine it is on the disk before it takes the place.
+    """
+    directory, _, name = os.fspath(path).rpartition("/")
     # A name of its own for each process, so that two that write at once do not write into one file.
-    unfinished = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.unfinished")
+    unfinished = f"{directory}/.{name}.{os.getpid()}.unfinished" if directory else f".{name}.{os.getpid()}.unfinished"
+    naming = _naming(path) if is_url(path) else contextlib.nullcontext()
     try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
+        with naming, open_file(unfinished, "wb") as file:
+            yield file
+            if not is_url(path):
+                file.flush()
+                os.fsync(file.fileno())
+        _move(unfinished, path)
+    except BaseException:
         with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+            remove(unfinished)
+        raise
+
+
+def _move(source: str, path: str | os.PathLike[str]) -> None:
+    """Gives a file another name, in the place of what has it, so that it lasts when the power fails."""
+    if is_url(path):
+        with _naming(path):
+            _system(path).mv(source, os.fspath(path))
+        return
+    os.replace(source, path)  # noqa: PTH105 - a path may have any type here
+    folder = os.open(Path(path).parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def status(path: str | os.PathLike[str]) -> Status:
@@ -146,7 +175,11 @@ def remove(path: str | os.PathLike[str]) -> None:
     """Removes a file, or a directory with all that it holds."""
     if is_url(path):
         with _naming(path):
-            _system(path).rm(os.fspath(path), recursive=True)
+            system = _system(path)
+            if system.isdir(os.fspath(path)):
+                system.rm(os.fspath(path), recursive=True)
+            else:
+                system.rm_file(os.fspath(path))  # unlike `rm`, it takes no path for a pattern
     elif stat.S_ISDIR(os.lstat(path).st_mode):
         shutil.rmtree(path)
     else:

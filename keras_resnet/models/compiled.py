@@ -98,6 +98,15 @@ COMPILERS: dict[str, Callable[[Compute, Sequence[keras.Model], Any], Callable[..
 """By the names that Keras gives the backends."""
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error of a backend says that its device has too little memory."""
+    return type(error).__name__ in EXHAUSTED or str(error).startswith("RESOURCE_EXHAUSTED")
+
+
+EXHAUSTED = ("ResourceExhaustedError", "OutOfMemoryError")
+"""The errors of TensorFlow and torch; JAX has one for everything, whose text begins with the kind."""
+
+
 def device() -> str:
     """The device that computes, as text for people."""
     return DEVICES[keras.backend.backend()]()

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from keras_resnet import validation
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.evaluation.error_rates import ErrorRates
+from keras_resnet.training import summaries
 
 
 def write(logs: Path, recipe: Recipe, measured: Mapping[str, ErrorRates], iteration: int) -> None:
@@ -28,19 +27,16 @@ def write(logs: Path, recipe: Recipe, measured: Mapping[str, ErrorRates], iterat
     Raises:
         OSError: if the logs cannot be written.
     """
-    try:
-        from tensorboard.plugins.hparams import api
-    except ModuleNotFoundError:
+    if not summaries.installed():
         return
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
     values = {name: plain(value) for name, value in validation.leaves(recipe.hyperparameters())}
-    try:
-        with tf.summary.create_file_writer(str(logs)).as_default(step=iteration):
-            # Runs with the same identifier would be shown as one: seeds differ, names do not count.
-            api.hparams(values, trial_id=recipe.fingerprint)
-            for name, errors in measured.items():
-                tf.summary.scalar(f"final/{name}_error", errors.top1_error)
-    except tf.errors.OpError as error:
-        raise OSError(f"TensorBoard's logs cannot be written: {str(error.message).partition(chr(10))[0]}") from error
+    # Runs with the same identifier would be shown as one: seeds differ, names do not count.
+    run = hparams_pb(values, trial_id=recipe.fingerprint)
+    scalars = [scalar_pb(f"final/{name}_error", errors.top1_error) for name, errors in measured.items()]
+    summaries.event_writer(logs)(iteration, [run, *scalars])
 
 
 def plain(value: Any) -> bool | float | str:

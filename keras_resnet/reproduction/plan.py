@@ -94,7 +94,7 @@ def can_continue(run: RunDirectory) -> bool:
     """Whether a run has a checkpoint, or keeps them elsewhere."""
     starts = run.starts()
     elsewhere = bool(starts) and starts[-1].get("run", {}).get("checkpoint_directory") is not None
-    return elsewhere or any(run.checkpoints.glob("*.index"))
+    return elsewhere or bool(iterations.checkpoints(file.name for file in run.checkpoints.glob("ckpt-*")))
 
 
 def trainings(attempts: Iterable[Attempt], runs: KnownRuns, path: Path) -> list[Training]:

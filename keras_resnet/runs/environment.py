@@ -15,7 +15,7 @@ from typing import Any
 
 import keras_resnet
 
-DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",)}
+DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "keras": ("keras",)}
 """The packages whose versions are recorded, and the distributions that may carry them."""
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from keras_resnet.runs import history
 from keras_resnet.runs.directory import RunDirectory
 
-CHECKPOINT = re.compile(r"ckpt-(\d+)\.index")
-"""The file of a checkpoint that is written last, and the iterations done."""
+CHECKPOINT = re.compile(r"ckpt-(\d+)\.(npz|index)")
+"""The file of a checkpoint, and the iterations done; before version 0.4, the one of its files that is written last."""
 
 
 def reached(directory: RunDirectory) -> int:
@@ -24,7 +24,7 @@ def reached(directory: RunDirectory) -> int:
     if directory.finished:
         return int(directory.read_result()["iterations"])
     rows = history.read(directory.history)
-    return max([0, *(row.iteration for row in rows[-1:]), *of_checkpoints(_names(_checkpoints(directory)))])
+    return max([0, *(row.iteration for row in rows[-1:]), *checkpoints(_names(_checkpoints(directory)))])
 
 
 def check_not_beyond(directory: RunDirectory, iterations: int) -> None:
@@ -41,13 +41,14 @@ def check_not_beyond(directory: RunDirectory, iterations: int) -> None:
         )
 
 
-def of_checkpoints(names: Iterable[str]) -> list[int]:
-    """The iterations of the checkpoints in a directory, the smallest first.
+def checkpoints(names: Iterable[str]) -> dict[int, str]:
+    """The files of checkpoints by the iterations done; of two of the same iteration, the one in today's format.
 
     Args:
-        names: Of the files in it.
+        names: Of the files in a directory.
     """
-    return sorted(int(match[1]) for name in names if (match := CHECKPOINT.fullmatch(name)))
+    found = sorted((match for name in names if (match := CHECKPOINT.fullmatch(name))), key=lambda match: match[2])
+    return {int(match[1]): match[0] for match in found}
 
 
 def _checkpoints(directory: RunDirectory) -> Path | None:

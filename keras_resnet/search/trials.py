@@ -19,9 +19,9 @@ from keras_resnet.search import axes
 
 STOPPED = tuple(signals.STATUSES.values())
 """Exit statuses of a training that was asked to stop: the search stops as well."""
-IMPORTED = ("tensorflow", "keras_resnet.experiment.run")
+IMPORTED = ("keras_resnet.experiment.run",)
 """What every training imports, which takes as long as a short one: it is done once, and each begins as a fork of that.
-Importing them starts no thread of TensorFlow and uses no device, so that a fork is as good as a new process."""
+Importing it starts no thread of an engine and uses no device, so that a fork is as good as a new process."""
 
 INTERVALS = ("log_every", "validate_every")
 """The fields of `training` that a program shortens by itself."""

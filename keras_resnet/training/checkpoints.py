@@ -1,4 +1,7 @@
-"""Checkpoints that survive a full disk, a killed process and a damaged file, on any file system of TensorFlow's."""
+"""Checkpoints that survive a full disk, a killed process and a damaged file, on this machine or in a bucket.
+
+fsspec reaches the buckets: it is small, knows every kind of storage, and each engine can use it without the other.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,24 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
-from keras_resnet.runs.iterations import of_checkpoints
-from keras_resnet.training import variable_names
+from keras_resnet.host import storage
+from keras_resnet.runs import iterations
+from keras_resnet.training import archives, variable_names
 
-PROGRESS = "progress"
-"""The tensor in a checkpoint that holds the progress, as JSON."""
+LEFTOVER = re.compile(r"\.ckpt-\d+\.npz\.\d+\.unfinished|ckpt-\d+(\.(index|data-\d+-of-\d+)\.tempstate\d+|_temp.*)")
+"""Names that only a write has that did not end; the last ones are those of versions before 0.4."""
 
-COUNT = "count"
-"""The tensor that holds how many arrays the checkpoint has.
+DATA_OF_A_BUNDLE = re.compile(r"(ckpt-\d+)\.data-\d+-of-\d+")
+"""A file of a checkpoint of a version before 0.4, which is one only together with its index."""
 
-TensorFlow passes over a damaged block of an index as though its arrays had never been saved. An index has a second
-block from some 10,000 arrays on.
-"""
-
-OF_0_1 = "_CHECKPOINTABLE_OBJECT_GRAPH"
-"""A tensor of the checkpoints of version 0.1.0, which TensorFlow's own `Checkpoint` wrote."""
-
-DAMAGE = (tf.errors.OpError, IndexError, ValueError, NotImplementedError)
-"""What TensorFlow raises for damaged files; an IndexError where one is too short."""
-
-LEFTOVER = re.compile(r"ckpt-\d+(\.(index|data-\d+-of-\d+)\.tempstate\d+|_temp.*)")
-"""Names that only a write has that did not end."""
+PATTERN = frozenset("*?[")
+"""What makes fsspec and TensorFlow take a path for a pattern."""
 
 Difference = Callable[[Mapping[str, tuple[int, ...]]], str | None]
 """From shapes by name to what is wrong with them, or None if nothing is."""
@@ -44,9 +38,13 @@ class DamageError(Exception):
     """A checkpoint cannot be read."""
 
 
+class RefusedError(ValueError):
+    """A checkpoint is whole, and cannot be continued by this version or on this machine."""
+
+
 @dataclass(frozen=True)
 class Saved:
-    """What was saved, and the path it was read from, without the suffixes of the files."""
+    """What was saved, and the path it was read from."""
 
     path: str
     values: dict[str, np.ndarray]
@@ -54,14 +52,15 @@ class Saved:
 
 
 class Checkpoints:
-    """The latest checkpoints of a run, `ckpt-{iteration}`, in TensorFlow's format: arrays by their names, and JSON.
+    """The latest checkpoints of a run, `ckpt-{iteration}.npz`: arrays by their names, and JSON; see `archives`.
+
+    Those of versions before 0.4 are read where TensorFlow is installed, and give way to new ones.
 
     Every file operation of a `save` happens in a thread of its own. A process that ends does not wait for it: call
     `wait` before. One process at a time may write to a directory; others may read.
 
     Args:
-        directory: Made with the first checkpoint. A path of any file system that TensorFlow knows ("gs://…"), without
-            "[".
+        directory: Made with the first checkpoint. A path, or the URL of a bucket ("gs://…") without "*", "?" and "[".
         keep: How many of the latest checkpoints are kept; at least 1.
         asynchronous: Whether `save` returns while the checkpoint is being written.
         timeout: Seconds to wait for a checkpoint to be written, so that a disk that hangs stops the training.
@@ -71,8 +70,8 @@ class Checkpoints:
         self, directory: str | os.PathLike, *, keep: int = 3, asynchronous: bool = False, timeout: float = 600.0
     ):
         self.directory = os.fspath(directory)
-        if "[" in self.directory:  # TensorFlow could write there, but when it reads it takes the path for a pattern
-            raise ValueError(f'`directory` must not contain "[". Received: directory={self.directory!r}')
+        if storage.is_url(self.directory) and PATTERN & set(self.directory):
+            raise ValueError(f'`directory` must not contain "*", "?" or "[". Received: directory={self.directory!r}')
         self._keep = keep
         self._asynchronous = asynchronous
         self._timeout = timeout
@@ -88,7 +87,7 @@ class Checkpoints:
     ) -> str:
         """Writes a checkpoint, once the one before is written, and then deletes those that are too many.
 
-        A whole checkpoint of the same iteration is replaced; a process that is killed meanwhile may lose both.
+        A checkpoint of the same iteration is replaced.
 
         Args:
             iteration: Iterations done.
@@ -97,16 +96,14 @@ class Checkpoints:
             best: Iteration of a checkpoint that is kept although it is not among the latest.
 
         Returns:
-            The path of the checkpoint, without the suffixes of its files.
+            The path of the checkpoint.
 
         Raises:
             OSError: if this checkpoint, or the one before, cannot be written or is not written in time. The checkpoints
                 before it stay, and one that cannot be written leaves nothing behind.
-            ValueError: if a name is empty or one of the two that are taken.
+            ValueError: if a name or a number type has no place in the format.
         """
-        # An empty name would end the process: it is that of the header of the index.
-        if taken := values.keys() & {"", PROGRESS, COUNT}:
-            raise ValueError(f"no array of a checkpoint may be named {min(taken)!r}")
+        archives.check(values)
         document = json.dumps(progress)
         self.wait()
         self._iteration = iteration
@@ -150,14 +147,14 @@ class Checkpoints:
             over.
 
         Raises:
-            ValueError: if there are checkpoints, and none of them can be read; or if one is of another network.
+            ValueError: if there are checkpoints, and none of them can be read; or if one is of another network, or
+                needs TensorFlow, which is not installed.
             OSError: if the directory cannot be read.
         """
         self.wait()
         messages = []
-        iterations = self._iterations()
-        for iteration in reversed(iterations):
-            path = self._path(iteration)
+        found = self._found()
+        for iteration, path in sorted(found.items(), reverse=True):
             try:
                 saved = _read(path, difference)
             except DamageError as error:
@@ -167,7 +164,7 @@ class Checkpoints:
                 self._damaged.discard(iteration)
                 self._last = path
                 return saved, messages
-        if iterations:
+        if found:
             raise ValueError(
                 f"no checkpoint in {self.directory} can be read. Choose another `directory`. " + "; ".join(messages)
             )
@@ -181,36 +178,37 @@ class Checkpoints:
             OSError: if the directory cannot be read.
         """
         self.wait()
-        if iteration not in self._iterations():
+        path = self._found().get(iteration)
+        if path is None:
             return None
         try:
-            return _read(self._path(iteration), difference)
+            return _read(path, difference)
         except DamageError:
             self._damaged.add(iteration)
             return None
 
     @property
     def latest(self) -> str | None:
-        """The latest checkpoint on the disk that was not found damaged, without the suffixes of its files."""
-        whole = [iteration for iteration in self._iterations() if iteration not in self._damaged]
-        return self._path(whole[-1]) if whole else None
+        """The latest checkpoint on the disk that was not found damaged."""
+        whole = {iteration: path for iteration, path in self._found().items() if iteration not in self._damaged}
+        return whole[max(whole)] if whole else None
 
     def _path(self, iteration: int) -> str:
-        return f"{self.directory.rstrip('/')}/ckpt-{iteration}"
+        return storage.join(self.directory, f"ckpt-{iteration}.npz")
 
     def _names(self) -> set[str]:
         """The names in the directory."""
         try:
-            # `listdir` calls a directory that does not answer missing; `exists` tells the two apart.
-            if not tf.io.gfile.exists(self.directory):
-                return set()
-            return {name.rstrip("/") for name in tf.io.gfile.listdir(self.directory)}
-        except tf.errors.OpError as error:
+            return set(storage.names(self.directory))
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
             raise OSError(f"the checkpoints in {self.directory} cannot be listed: {_reason(error)}") from error
 
-    def _iterations(self) -> list[int]:
-        """Iterations of the checkpoints whose index is there, which is written last; the oldest is first."""
-        return of_checkpoints(self._names())
+    def _found(self) -> dict[int, str]:
+        """The paths of the checkpoints by their iterations; a bundle's is that of its index, which is written last."""
+        names = iterations.checkpoints(self._names())
+        return {iteration: storage.join(self.directory, name) for iteration, name in names.items()}
 
     def _run(self, iteration: int, values: Mapping[str, np.ndarray], document: str, best: int | None) -> None:
         """Writes a checkpoint in the thread; what goes wrong is for `wait` to tell."""
@@ -225,10 +223,11 @@ class Checkpoints:
         try:
             self._last = self.latest
             self._delete_leftovers()  # before the new one: they may be what fills the disk
-            tf.io.gfile.makedirs(self.directory)
-            write_bundle(path, {**values, PROGRESS: np.array(document, object), COUNT: np.array(len(values))})
-        except (tf.errors.OpError, OSError) as error:
-            self._clear(iteration)
+            storage.make_directories(self.directory)
+            write_file(path, values, document)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # the disk may be away
+                self._delete_leftovers()
             last = f"The last good checkpoint is {self._last}" if self._last else "There is no earlier one"
             raise OSError(
                 f"the checkpoint of iteration {iteration} cannot be written to {self.directory}: {_reason(error)}. "
@@ -237,91 +236,98 @@ class Checkpoints:
         self._damaged.discard(iteration)
         self._last = path
 
-    def _clear(self, iteration: int) -> None:
-        """Removes what a failed write left; a whole checkpoint that it was to replace stays if it still is whole."""
-        with contextlib.suppress(tf.errors.OpError, OSError):  # the disk may be away
-            try:
-                _read(self._path(iteration))
-            except DamageError:
-                self._delete(iteration)
-            self._delete_leftovers()
-            self._last = self.latest
-
     def _delete_old(self, iteration: int, best: int | None) -> None:
         # What cannot be deleted now is tried again with the next checkpoint.
-        with contextlib.suppress(tf.errors.OpError, OSError):
-            found = self._iterations()
+        with contextlib.suppress(OSError):
+            names = self._names()
+            found = sorted(iterations.checkpoints(names))
             whole = [one for one in found if one not in self._damaged]
             later = [one for one in self._damaged if one > iteration]  # to be replaced when training gets there
             for old in set(found) - {*whole[-self._keep :], *later, iteration, best}:
-                self._delete(old)
+                self._delete(names, old, "npz", "index", "data-00000-of-00001")
+            self._delete(names, iteration, "index", "data-00000-of-00001")  # what the new one replaces
 
-    def _delete(self, iteration: int) -> None:
-        """Deletes a checkpoint; the index first, so that what is left of it is never taken for one."""
-        for suffix in ("index", "data-00000-of-00001"):
-            with contextlib.suppress(tf.errors.NotFoundError):
-                tf.io.gfile.remove(f"{self._path(iteration)}.{suffix}")
+    def _delete(self, names: set[str], iteration: int, *suffixes: str) -> None:
+        """Deletes files of a checkpoint; an index first, so that what is left of a bundle is never taken for one."""
+        for suffix in suffixes:
+            if (name := f"ckpt-{iteration}.{suffix}") in names:
+                with contextlib.suppress(FileNotFoundError):
+                    storage.remove(storage.join(self.directory, name))
 
     def _delete_leftovers(self) -> None:
         """Deletes what writes left that did not end, and nothing else."""
         names = self._names()
         for name in names:
-            data = re.fullmatch(r"(ckpt-\d+)\.data-\d+-of-\d+", name)
+            data = DATA_OF_A_BUNDLE.fullmatch(name)
             if LEFTOVER.fullmatch(name) or (data and f"{data[1]}.index" not in names):
-                path = f"{self.directory.rstrip('/')}/{name}"
-                (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+                with contextlib.suppress(FileNotFoundError):
+                    storage.remove(storage.join(self.directory, name))
 
 
-def write_bundle(path: str, values: Mapping[str, np.ndarray]) -> None:
-    """Writes arrays in TensorFlow's checkpoint format, whole or not at all.
-
-    Seen with strace under TensorFlow 2.21: the operation writes `{path}.data-00000-of-00001.tempstate{number}`, renames
-    it, and only then writes and renames the index in the same way. On file systems without an atomic rename it writes
-    under the final names, the index last as well. So a checkpoint that was not there before is whole once its index is
-    there; one that is replaced has new data and an old index for a moment, which the checksums tell.
-    """
-    with tf.device("CPU:0"):
-        tf.raw_ops.SaveV2(
-            prefix=path,
-            tensor_names=list(values),
-            shape_and_slices=[""] * len(values),
-            tensors=[tf.convert_to_tensor(value) for value in values.values()],
-        )
+def write_file(path: str, values: Mapping[str, np.ndarray], document: str) -> None:
+    """Writes a checkpoint, whole or not at all."""
+    with storage.replacing(path) as file:
+        archives.write(file, values, document)
 
 
-def _read(path: str, difference: Difference = lambda _: None) -> Saved:
-    """Reads a checkpoint; its checksums are checked on the way."""
-    with _damage_noted():
-        # What `tf.train.load_checkpoint` returns, which takes a path of some file systems for a directory.
-        reader = tf.compat.v1.train.NewCheckpointReader(path)
-        shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
-    if OF_0_1 in shapes:
-        raise ValueError(
+class Content(Protocol):
+    """An open checkpoint. Whatever is damaged raises an error of one kind or another."""
+
+    document: Any
+    shapes: dict[str, tuple[int, ...]]
+
+    def array(self, name: str) -> np.ndarray:
+        """One array."""
+
+
+def _archive(path: str, opened: ExitStack) -> Content:
+    return archives.Archive(opened.enter_context(storage.open_file(path)))
+
+
+def _bundle(path: str, opened: ExitStack) -> Content:
+    try:
+        from keras_resnet.training.tensorflow.bundles import Bundle
+    except ImportError as error:
+        raise RefusedError(
+            f"{path} is of a version before 0.4, and TensorFlow alone reads it. The checkpoints that follow it need no "
+            "TensorFlow. Install it to continue: pip install 'keras-residual[tensorflow]'"
+        ) from error
+    bundle = Bundle(path)
+    if bundle.of_0_1:
+        raise RefusedError(
             f"{path} is a checkpoint of version 0.1.0, which no later version can continue. Choose another `directory` "
             "to start anew"
         )
-    with _damage_noted():
-        count = int(reader.get_tensor(COUNT)) + len((PROGRESS, COUNT))
-        if len(shapes) != count:
-            raise ValueError(f"its index has {len(shapes)} of {count} entries")
-        progress = json.loads(reader.get_tensor(PROGRESS))
-    del shapes[PROGRESS], shapes[COUNT]
-    names = {variable_names.current(name): name for name in sorted(shapes)}
-    if text := difference({name: shapes[saved] for name, saved in names.items()}):
-        raise ValueError(f"{path} is a checkpoint of another network: {text}. Choose another `directory`")
-    with _damage_noted():
-        return Saved(path, {name: np.asarray(reader.get_tensor(saved)) for name, saved in names.items()}, progress)
+    return bundle
+
+
+OPENERS: dict[str, Callable[[str, ExitStack], Content]] = {"npz": _archive, "index": _bundle}
+"""How a checkpoint is opened, by the suffix of its path."""
+
+
+def _read(path: str, difference: Difference) -> Saved:
+    """Reads a checkpoint; its checksums are checked on the way."""
+    with ExitStack() as opened:
+        with _damage_noted():
+            content = OPENERS[path.rpartition(".")[2]](path, opened)
+        names = {variable_names.current(name): name for name in sorted(content.shapes)}
+        if text := difference({name: content.shapes[saved] for name, saved in names.items()}):
+            raise ValueError(f"{path} is a checkpoint of another network: {text}. Choose another `directory`")
+        with _damage_noted():
+            return Saved(path, {name: content.array(saved) for name, saved in names.items()}, content.document)
 
 
 @contextlib.contextmanager
 def _damage_noted() -> Iterator[None]:
     try:
         yield
-    except DAMAGE as error:
+    except (RefusedError, MemoryError):
+        raise
+    except Exception as error:  # bytes that anything may have happened to are parsed: most kinds of errors are possible
         raise DamageError(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
     """The first line of an error, without TensorFlow's names of operations."""
-    message = getattr(error, "message", str(error)).partition("\n")[0]
+    message = (getattr(error, "message", None) or str(error) or type(error).__name__).partition("\n")[0]
     return re.sub(r"\{\{.*?\}\} | \[Op:\w+\]", "", message)

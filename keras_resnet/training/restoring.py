@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_resnet.training import archives
 from keras_resnet.training.backend import Processes, on_chief
 
 if TYPE_CHECKING:
@@ -52,13 +53,11 @@ def read(
 def pack(values: Mapping[str, np.ndarray], progress: Mapping[str, Any]) -> bytes:
     """Arrays and a JSON document as bytes."""
     buffer = io.BytesIO()
-    document = np.frombuffer(json.dumps(progress).encode(), "uint8")
-    np.savez(buffer, *values.values(), names=np.array(list(values)), document=document)
+    archives.write(buffer, values, json.dumps(progress))
     return buffer.getvalue()
 
 
 def unpack(packed: bytes) -> Content:
     """What was packed."""
-    with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-        values = {str(name): arrays[f"arr_{index}"] for index, name in enumerate(arrays["names"])}
-        return values, json.loads(arrays["document"].tobytes())
+    archive = archives.Archive(io.BytesIO(packed))
+    return {name: archive.array(name) for name in archive.shapes}, archive.document

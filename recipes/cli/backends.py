@@ -47,16 +47,38 @@ def check(program: str) -> None:
     Raises:
         ValueError: naming the backends that it runs on.
     """
-    known, name = PROGRAMS.get(program), chosen()
+    known = PROGRAMS.get(program)
+    choose(known or NETWORKS)
     if known is None:
         return
+    name = chosen()
     if name not in known:
         raise ValueError(
             f"{program} runs on the backend {' or '.join(known)} of Keras. Received: KERAS_BACKEND={name}. "
             f"Set KERAS_BACKEND={known[0]} for it"
         )
-    if not importlib.util.find_spec(name):
-        raise ValueError(f"{name} is not installed. {refusal.install('recipes', 'backends')}")
+    installed = [one for one in known if importlib.util.find_spec(one)]
+    if name in installed:
+        return
+    remedy = f"Set KERAS_BACKEND={installed[0]}, which is. " if installed else ""
+    what = f"{name} is not installed" if installed or _was_chosen() else f"None of {', '.join(known)} is installed"
+    raise ValueError(f"{what}. {remedy}{refusal.install('recipes', name)}")
+
+
+def choose(known: tuple[str, ...]) -> None:
+    """Sets the backend to the first of a program's that is installed, where TensorFlow is not and nobody chose one.
+
+    So a program needs no variable where its only engine is JAX, and the programs that it starts have the same.
+    """
+    installed = [name for name in known if importlib.util.find_spec(name)]
+    if installed and not _was_chosen() and not importlib.util.find_spec("tensorflow"):
+        os.environ["KERAS_BACKEND"] = installed[0]
+
+
+def _was_chosen() -> bool:
+    """Whether somebody chose the backend; TensorFlow in Keras's file is what Keras itself writes there at first."""
+    configured = _configured() not in (None, "tensorflow")
+    return "keras" in sys.modules or bool(os.environ.get("KERAS_BACKEND")) or configured
 
 
 def program_of(work: Callable) -> str:

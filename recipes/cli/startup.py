@@ -1,8 +1,9 @@
-"""Load TensorFlow with the fast operations of this CPU, without the notes that it writes about the machine."""
+"""Load an engine without the notes that it writes about the machine, and TensorFlow with fast operations."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import sys
@@ -14,7 +15,9 @@ from keras_resnet.host import native_stderr, texts
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Chooses oneDNN's operations, keeps what TensorFlow's libraries write while they load, and shows it if they fail.
+    """Chooses oneDNN's operations, keeps what the libraries write while they load, and shows it if they fail.
+
+    TensorFlow is loaded by this where it is the backend, and otherwise only if the block does so.
 
     By itself TensorFlow takes oneDNN only on processors with AVX-512, though with AVX2 convolutions are faster with it,
     too: those of 16 channels about four times. `TF_ENABLE_ONEDNN_OPTS=0` in the environment leaves it out.
@@ -25,28 +28,31 @@ def loading() -> Iterator[None]:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
-        leave_gpus()
+        _settle()
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         with native_stderr.captured() as notes:
             yield
-            import tensorflow as tf
-
-            leave_gpus()
-            tf.config.list_physical_devices()  # looks for a GPU, and complains of every one that is not there
+            _settle()
     except BaseException:
         native_stderr.write(notes)
         raise
 
 
-def leave_gpus() -> None:
-    """Keeps TensorFlow off the GPUs, whose memory it would take, where another backend computes and it only reads."""
-    import tensorflow as tf
+def _settle() -> None:
+    """Makes TensorFlow look for a GPU, and complain of every one that is not there.
 
-    if backends.chosen() != "tensorflow" and tf.config.get_visible_devices("GPU"):
+    It is kept off the GPUs, whose memory it would take, where another backend computes and it only reads.
+    """
+    if computes := backends.chosen() == "tensorflow":
+        importlib.import_module("tensorflow")
+    if (tf := sys.modules.get("tensorflow")) is None:
+        return
+    if not computes and tf.config.get_visible_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")
+    tf.config.list_physical_devices()
 
 
 def tell(line: str) -> None:

@@ -27,7 +27,8 @@ python=.venv-tpu/bin/python
 if [ ! -x "$python" ]; then
     "${PYTHON:-python3.11}" -m venv .venv-tpu
     "$python" -m pip install "tensorflow-tpu==2.19.1" "keras>=3.12" wrapt tyro \
-        importlib-resources matplotlib pillow scikit-learn scipy tensorboard tensorflow-datasets
+        importlib-resources matplotlib pillow scikit-learn scipy tensorboard tensorflow-datasets \
+        fsspec gcsfs
     "$python" -m pip install --no-deps --editable .
 fi
 

@@ -283,6 +283,14 @@ def test_a_run_that_diverges_says_so_and_leaves_no_result(shallow, tmp_path, cap
     assert not {"result.json", "model.keras", "curve.png", "checkpoints"} & {path.name for path in tmp_path.iterdir()}
 
 
+def test_a_run_without_tensorboard_says_so_and_goes_on(shallow, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    recipe = replace(RECIPE, schedule=ScheduleConfig(learning_rate=1e38, iterations=60, boundaries=(40,)))
+    assert experiment.train(recipe, run(tmp_path)) == experiment.DIVERGED
+    assert capsys.readouterr().out.count("there will be no logs for it (pip install tensorboard)") == 1
+    assert not (tmp_path / "logs").exists()
+
+
 def test_a_batch_that_the_replicas_do_not_divide_is_refused_before_anything_is_written(
     tmp_path, monkeypatch, two_devices
 ):

@@ -61,6 +61,32 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old" and storage.names(tmp_path) == ["file"]
 
 
+def test_a_large_file_takes_the_place_of_another_once_it_is_whole(place):
+    path = storage.join(place, "file")
+    storage.write(path, b"old")
+
+    def write_half():
+        with storage.replacing(path) as file:
+            file.write(b"ne")
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        write_half()
+    assert storage.read(path) == b"old" and storage.names(place) == ["file"]
+    with storage.replacing(path) as file:
+        file.write(b"ne")
+        assert storage.read(path) == b"old"
+        file.write(b"w")
+    assert storage.read(path) == b"new" and storage.names(place) == ["file"]
+
+
+def test_a_path_is_no_pattern(place):
+    for name in ("a1", "a2", "a*"):
+        storage.write(storage.join(place, name), b"1")
+    storage.remove(storage.join(place, "a*"))
+    assert storage.names(place) == ["a1", "a2"]
+
+
 def test_a_missing_package_and_an_unknown_storage_are_named(monkeypatch):
     with pytest.raises(OSError, match=r"nothing://x is of no known kind of storage"):
         storage.read("nothing://x")

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 
+import bundles
 import short_run
 from backend_process import run_on
 from keras_resnet import CifarResNet, ResNet18
@@ -194,6 +195,19 @@ def test_jax_continues_what_tensorflow_began_as_tensorflow_does(tmp_path):
     assert "continues after iteration 3" in done.stdout
     assert "JAX" in json.loads((tmp_path / "jax" / "environment.json").read_text())[-1]["devices"][0]
     np.testing.assert_allclose(rows(tmp_path / "jax"), rows(tmp_path / "tensorflow"), rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_jax_continues_what_a_version_before_0_4_began(tmp_path):
+    assert short_run.train(tmp_path / "whole") == 0
+    with pytest.raises(short_run.CrashError):
+        short_run.train(tmp_path / "old", 3)
+    bundles.make_old(tmp_path / "old" / "checkpoints")
+    done = run_on("jax", short_run.__file__, tmp_path / "old", 6)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "continues after iteration 3" in done.stdout
+    np.testing.assert_allclose(rows(tmp_path / "old"), rows(tmp_path / "whole"), rtol=1e-3)
+    assert (tmp_path / "old" / "checkpoints" / "ckpt-6.npz").exists()
 
 
 @pytest.mark.slow

@@ -10,10 +10,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
+import bundles
 import train
 from catalog import RECIPES
+from checkpoint_content import content
 from finished_runs import finished_run
 from keras_resnet.config.recipe import DataConfig, Recipe, ScheduleConfig, TrainingConfig
 from keras_resnet.config.run import Run
@@ -71,11 +72,6 @@ def result(directory: RunDirectory) -> dict:
     return {**directory.read_result(), "images_per_second": 0}
 
 
-def saved(directory: Path, iteration: int) -> dict:
-    checkpoint = tf.train.load_checkpoint(str(directory / f"ckpt-{iteration}"))
-    return {name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()}
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> RunDirectory:
     """A run that nothing disturbed."""
@@ -98,7 +94,7 @@ def test_who_wants_the_machine_back_gets_it_with_a_checkpoint_and_a_command(tmp_
     told = capsys.readouterr().out
     assert "stopped after iteration 15. To continue: " in told
     assert told.rstrip().endswith(f"`resume=True` with directory={str(directory.path)!r}")
-    assert saved(directory.checkpoints, 15)["optimizer/SGD/iteration"] == 15
+    assert content(directory.checkpoints, 15)["optimizer/SGD/iteration"] == 15
     assert not directory.finished and not directory.model.exists()
 
 
@@ -116,8 +112,8 @@ def test_the_directory_alone_continues_a_run_as_it_was_started(tmp_path, capsys,
     assert mirrored == [(2, 32, 300.0)]
     assert directory.history.read_bytes() == expected.history.read_bytes()
     assert result(directory) == result(expected)
-    for name, value in saved(expected.checkpoints, 20).items():
-        np.testing.assert_array_equal(saved(directory.checkpoints, 20)[name], value, err_msg=name)
+    for name, value in content(expected.checkpoints, 20).items():
+        np.testing.assert_array_equal(content(directory.checkpoints, 20)[name], value, err_msg=name)
     first, second = directory.starts()
     assert first["run"] == second["run"] == run(directory.path, **options).remembered()
     assert (first["replicas"], first["workers"], first["per_replica_batch_size"]) == (2, 1, 16)
@@ -240,5 +236,20 @@ def test_checkpoints_that_are_written_meanwhile_leave_the_same_files(tmp_path, w
     assert result(directory) == result(whole)
     names = [sorted(file.name for file in each.checkpoints.iterdir()) for each in (directory, whole)]
     assert names[0] == names[1]
-    for name, value in saved(whole.checkpoints, 20).items():
-        np.testing.assert_array_equal(saved(directory.checkpoints, 20)[name], value, err_msg=name)
+    for name, value in content(whole.checkpoints, 20).items():
+        np.testing.assert_array_equal(content(directory.checkpoints, 20)[name], value, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_run_of_a_version_before_0_4_comes_to_the_same_bits(tmp_path, whole):
+    """Its checkpoints give way to those of today."""
+    directory = stop(tmp_path / "run")
+    bundles.make_old(directory.checkpoints)
+    assert any(file.suffix == ".index" for file in directory.checkpoints.iterdir())
+    assert experiment.train(RECIPE, run(directory.path, resume=True, keep_checkpoints=1)) == 0
+    assert directory.history.read_bytes() == whole.history.read_bytes()
+    assert result(directory) == result(whole)
+    names = {file.name for file in directory.checkpoints.iterdir()}
+    assert "ckpt-20.npz" in names
+    for name, value in content(whole.checkpoints, 20).items():
+        np.testing.assert_array_equal(content(directory.checkpoints, 20)[name], value, err_msg=name)

@@ -81,7 +81,7 @@ def test_a_disk_that_fails_in_the_middle_leaves_the_earlier_checkpoint(tmp_path)
     command = [sys.executable, "recipes/train.py", *RECIPE, *flags, "--run.directory", str(tmp_path / "run")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         deadline = time.monotonic() + 60
-        while not list(elsewhere.glob("*.index")) and time.monotonic() < deadline:
+        while not list(elsewhere.glob("ckpt-*.npz")) and time.monotonic() < deadline:
             time.sleep(0.01)
         kept = tmp_path / "kept"
         elsewhere.rename(kept)

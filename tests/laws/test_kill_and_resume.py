@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checkpoint_content import content
 from ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -59,34 +60,32 @@ def until(happens: Callable[[], object], process: subprocess.Popen, seconds: flo
 
 
 def checkpoints(directory: Path) -> set[str]:
-    return {path.name for path in (directory / "checkpoints").glob("*.index")}
+    return {path.name for path in (directory / "checkpoints").glob("ckpt-*.npz")}
 
 
 def being_written(directory: Path) -> list[Path]:
-    return list((directory / "checkpoints").glob("*.tempstate*"))
+    return list((directory / "checkpoints").glob(".ckpt-*.unfinished"))
 
 
 def outcome(directory: Path) -> dict:
     """What a run leaves: the record, the last checkpoint, the results, the network."""
     import keras
-    import tensorflow as tf
 
     import keras_resnet  # noqa: F401, registers the classes of the network
 
-    latest = max((path.with_suffix("") for path in (directory / "checkpoints").glob("*.index")), key=iteration)
-    reader = tf.train.load_checkpoint(str(latest))
-    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    progress = json.loads(values.pop("progress"))
+    latest = max(map(iteration, checkpoints(directory)))
+    values = content(directory / "checkpoints", latest)
+    progress = values.pop("progress")
     network = keras.saving.load_model(directory / "model.keras")
     values |= {variable.path: np.array(variable) for variable in network.variables}
     result = json.loads((directory / "result.json").read_text())
     del result["images_per_second"]
     record = (directory / "history.csv").read_bytes()
-    return {"values": values, "progress": progress, "result": result, "record": record, "last": latest.name}
+    return {"values": values, "progress": progress, "result": result, "record": record, "last": latest}
 
 
-def iteration(path: Path) -> int:
-    return int(path.name.removeprefix("ckpt-"))
+def iteration(name: str) -> int:
+    return int(name.removeprefix("ckpt-").removesuffix(".npz"))
 
 
 def assert_equal(ended: dict, expected: dict) -> None:
@@ -131,7 +130,7 @@ def test_a_run_killed_at_random_moments_comes_to_the_same_bits(tmp_path, kills, 
             process.wait()
         assert not (killed / "result.json").exists(), "the run is too short for so many kills"
         inside += bool(being_written(killed))
-        began.add(max(map(iteration, (path.with_suffix("") for path in (killed / "checkpoints").glob("*.index")))))
+        began.add(max(map(iteration, checkpoints(killed))))
     assert inside
     assert len(began) == kills
     for directory in (whole, killed):
@@ -193,7 +192,7 @@ def test_a_preempted_worker_takes_the_others_along_and_loses_nothing(tmp_path):
         assert [worker.wait(timeout=60) for worker in workers] == [AGAIN, AGAIN]
     said = (tmp_path / "run.log").read_text()
     stopped = said.partition("stopped after iteration ")[2].partition(".")[0]
-    assert f"ckpt-{stopped}.index" in checkpoints(tmp_path / "run")
+    assert f"ckpt-{stopped}.npz" in checkpoints(tmp_path / "run")
 
 
 def test_sigterm_in_one_process_saves_and_asks_to_be_started_again(tmp_path):

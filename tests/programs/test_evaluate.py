@@ -354,6 +354,7 @@ def test_damaged_images_are_named_and_nothing_is_kept(place, run, tmp_path, caps
             1,
             "error: the device has too little memory: choose smaller",
         ),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while"), 1, "error: the device has too little memory: choose"),
         (RuntimeError("3 images were evaluated, but the split has 4"), 1, "error: 3 images were evaluated"),
     ],
 )

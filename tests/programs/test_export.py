@@ -156,6 +156,12 @@ def test_the_weights_of_openvino_are_not_replaced_either(source, tmp_path, capsy
     assert "network.bin is there already" in refused(capsys, source, "openvino", tmp_path / "network.xml")
 
 
+def test_without_tensorflow_no_format_is_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    told = refused(capsys, "none", "litert", tmp_path / "network.tflite")
+    assert "`format` litert needs tensorflow, which is not installed: pip install tensorflow" in told
+
+
 @pytest.mark.parametrize(
     ("name", "missing"),
     [("onnx", ("tf2onnx", "onnxruntime")), ("openvino", ("openvino",)), ("torch", ("torch",))],

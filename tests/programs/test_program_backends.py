@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,59 @@ def test_a_backend_that_is_not_installed_is_refused_with_what_to_install(place, 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert commands.status(importlib.import_module("predict").main, place / "run", place / "pictures") == 2
     assert "error: jax is not installed. To install all that this needs: pip install" in capsys.readouterr().err
+
+
+@pytest.fixture
+def only(monkeypatch, tmp_path) -> Callable[..., None]:
+    """Has nothing but these packages installed, and nobody has chosen a backend."""
+
+    def only(*installed: str) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in installed else None)
+
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setenv("KERAS_BACKEND", "")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    return only
+
+
+@pytest.mark.parametrize("file", [None, "tensorflow"])
+@pytest.mark.parametrize(
+    ("installed", "name", "backend"),
+    [
+        (("jax", "torch"), "train", "jax"),
+        (("torch",), "predict", "torch"),
+        (("torch",), "report", "torch"),
+        (("tensorflow", "jax"), "train", "tensorflow"),
+    ],
+)
+def test_the_engine_that_is_installed_is_taken_where_nobody_chose_one(only, tmp_path, installed, name, backend, file):
+    only(*installed)
+    if file:  # as Keras itself leaves it
+        (tmp_path / "keras.json").write_text(json.dumps({"backend": file}))
+    backends.check(name)
+    assert backends.chosen() == backend
+
+
+def test_a_backend_that_was_chosen_is_not_exchanged(only, tmp_path, monkeypatch):
+    only("jax")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    with pytest.raises(
+        ValueError, match=r"^tensorflow is not installed\. Set KERAS_BACKEND=jax, which is\. To install"
+    ):
+        backends.check("train")
+    monkeypatch.setenv("KERAS_BACKEND", "")
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    with pytest.raises(ValueError, match=r"^torch is not installed\. Set KERAS_BACKEND=jax"):
+        backends.check("predict")
+
+
+def test_without_any_engine_one_line_names_them(only):
+    only()
+    with pytest.raises(
+        ValueError, match=r"^None of tensorflow, jax is installed\. To install .*\[recipes,tensorflow\]"
+    ):
+        backends.check("train")
+    backends.check("report")  # needs none
 
 
 def test_the_backend_is_the_one_that_keras_would_choose(tmp_path, monkeypatch):

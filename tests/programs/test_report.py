@@ -151,7 +151,7 @@ def test_an_interrupted_run_shows_the_iterations_of_its_checkpoint(tmp_path, run
     (run / "result.json").unlink()
     (run / "history.csv").write_text(HEADER + "\n")
     (run / "checkpoints").mkdir()
-    (run / "checkpoints" / "ckpt-58.index").write_text("")
+    (run / "checkpoints" / "ckpt-58.npz").write_text("")
     assert report.main([str(run), "--output", str(tmp_path / "page.html")]) == 0
     assert ">58 <" in (tmp_path / "page.html").read_text(encoding="utf-8")
 

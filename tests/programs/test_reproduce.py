@@ -103,7 +103,7 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(trainings, capsys):
     with unfinished.history.open("a") as file:
         file.write("400,0.1")
     unfinished.checkpoints.mkdir()
-    (unfinished.checkpoints / "ckpt-300.index").touch()
+    (unfinished.checkpoints / "ckpt-300.npz").touch()
     before = there()
     assert status(reproduce.main, "all", "--dry-run") == 0
     assert there() == before and not Path("reports").exists()

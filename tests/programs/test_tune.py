@@ -468,7 +468,7 @@ def test_a_search_takes_its_training_with_it_and_continues_where_that_was(tmp_pa
     command = [sys.executable, str(ROOT / "recipes/tune.py"), *words]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        begun = waited_for(lambda: list((tmp_path / "found/trials").glob("*/checkpoints/*.index")))[0].parents[1]
+        begun = waited_for(lambda: list((tmp_path / "found/trials").glob("*/checkpoints/ckpt-*.npz")))[0].parents[1]
         first.send_signal(number)
         told = first.communicate(timeout=60)[0]
         assert first.returncode == {signal.SIGTERM: 75, signal.SIGINT: 130, signal.SIGKILL: -9}[number], told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,13 +71,6 @@ def test_logs_that_cannot_be_written_are_named(tmp_path):
 
 
 def test_nothing_is_written_without_tensorboard(tmp_path, monkeypatch):
-    whole = builtins.__import__
-
-    def without(name, *arguments):
-        if name.startswith("tensorboard"):
-            raise ModuleNotFoundError(name)
-        return whole(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
     tensorboard.write(tmp_path, RECIPE, MEASURED, 1)
     assert list(tmp_path.iterdir()) == []

@@ -70,7 +70,7 @@ def test_the_time_left_is_that_of_the_images_left_at_the_median_speed_of_the_sam
     without = plan.training(RECIPE, find_runs(tmp_path), tmp_path)
     assert (without.directory, without.iteration) == (unfinished, 0), "without a checkpoint it starts over"
     unfinished.checkpoints.mkdir()
-    (unfinished.checkpoints / "ckpt-1000.index").touch()
+    (unfinished.checkpoints / "ckpt-1000.npz").touch()
     needed = plan.training(RECIPE, find_runs(tmp_path), tmp_path)
     assert (needed.directory, needed.iteration) == (unfinished, 1000)
     assert needed.seconds == 63_000 * 128 / 64

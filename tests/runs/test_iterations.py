@@ -22,8 +22,7 @@ def run(tmp_path) -> RunDirectory:
 
 def checkpoint(directory: Path, iteration: int) -> None:
     directory.mkdir(exist_ok=True)
-    (directory / f"ckpt-{iteration}.data-00000-of-00001").touch()
-    (directory / f"ckpt-{iteration}.index").touch()
+    (directory / f"ckpt-{iteration}.npz").touch()
 
 
 def test_a_run_that_has_only_begun_has_done_none(run):
@@ -40,7 +39,22 @@ def test_what_is_left_of_a_checkpoint_does_not_count(run):
     checkpoint(run.checkpoints, 58)
     (run.checkpoints / "ckpt-70.data-00000-of-00001").touch()
     (run.checkpoints / "ckpt-80.index.tempstate17").touch()
+    (run.checkpoints / ".ckpt-90.npz.17.unfinished").touch()
     assert iterations.reached(run) == 58
+
+
+def test_checkpoints_of_earlier_versions_count(run):
+    run.checkpoints.mkdir()
+    for suffix in ("data-00000-of-00001", "index"):
+        (run.checkpoints / f"ckpt-70.{suffix}").touch()
+    assert iterations.reached(run) == 70
+
+
+def test_of_two_checkpoints_of_one_iteration_the_one_of_today_is_meant():
+    assert iterations.checkpoints(["ckpt-7.npz", "ckpt-7.index", "ckpt-10.index"]) == {
+        7: "ckpt-7.npz",
+        10: "ckpt-10.index",
+    }
 
 
 def test_a_row_after_the_last_checkpoint_counts(run):

@@ -50,7 +50,7 @@ class Told(keras.callbacks.Callback):
 
 
 def checkpointed(directory: Path) -> list[int]:
-    return sorted(int(path.stem.removeprefix("ckpt-")) for path in (directory / "checkpoints").glob("*.index"))
+    return sorted(int(path.stem.removeprefix("ckpt-")) for path in (directory / "checkpoints").glob("ckpt-*.npz"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -93,8 +93,8 @@ def test_who_asks_to_stop_where_a_checkpoint_was_due_anyway_gets_it_once(start, 
 @pytest.mark.parametrize(("callbacks", "saved"), [([At(8, press_ctrl_c)], [7, 10]), ([], [7, 10, 12])])
 def test_a_run_that_ends_has_its_checkpoints_written(start, tmp_path, monkeypatch, callbacks, saved):
     """A process that ends does not wait for the writing."""
-    write = checkpoints.write_bundle
-    monkeypatch.setattr(checkpoints, "write_bundle", lambda *arguments: (time.sleep(0.3), write(*arguments)))
+    write = checkpoints.write_file
+    monkeypatch.setattr(checkpoints, "write_file", lambda *arguments: (time.sleep(0.3), write(*arguments)))
     training = start(
         intervals=THREE_AT_ONCE,
         checkpoints=checkpoints.Checkpoints(tmp_path / "run" / "checkpoints", asynchronous=True),
@@ -183,7 +183,7 @@ def test_the_last_stays_where_the_best_is_gone(start, tmp_path, spoil):
     training = start(intervals=Intervals(5, 10, 50, 4), errors=(50.0, 60.0, 55.0))
     training.run()
     last = training.backend.read()
-    spoil(tmp_path / "run" / "checkpoints" / "ckpt-10.index")
+    spoil(tmp_path / "run" / "checkpoints" / "ckpt-10.npz")
     assert training.take_best() == 30
     for name, value in last.items():
         np.testing.assert_array_equal(training.backend.read()[name], value, err_msg=name)
@@ -261,7 +261,7 @@ def test_a_callback_that_stops_the_run_gets_a_row_a_validation_and_a_checkpoint(
     ("factor", "intervals", "told"),
     [
         # 0.1 until iteration 8, then a rate that ends every network.
-        (1e35, Intervals(100, 100, 4, 50), r"the loss of iteration 9 is (nan|inf)\. .* checkpoint is .*ckpt-8\."),
+        (1e35, Intervals(100, 100, 4, 50), r"the loss of iteration 9 is (nan|inf)\. .* checkpoint is .*ckpt-8\.npz"),
         (1e35, Intervals(100, 100, 100, 50), r"the loss of iteration 9 is (nan|inf)\. No checkpoint has been written"),
     ],
 )
@@ -281,7 +281,7 @@ def test_weights_that_exploded_are_not_saved_even_if_no_loss_has_shown_it(start,
     backend = FakeBackend()
     explode = At(9, lambda: backend.weights.fill(np.inf))
     training = start(backend=backend, callbacks=[explode], intervals=Intervals(100, 100, 1, 50))
-    told = r"the weights after iteration 8 are not all finite\. The last good checkpoint is .*ckpt-8\."
+    told = r"the weights after iteration 8 are not all finite\. The last good checkpoint is .*ckpt-8\.npz"
     with pytest.raises(NonFiniteLossError, match=told):
         training.run()
     assert checkpointed(tmp_path / "run") == [6, 7, 8]
