@@ -102,7 +102,8 @@ class Archive:
         self._file.seek(sum(lengths), os.SEEK_CUR)
         if magic != zipfile.stringFileHeader or info.file_size > self._size:
             raise ValueError(f"it has no {member}")
-        content = np.empty(info.file_size, np.uint8)
+        # Not of NumPy's own memory, which asks for huge pages: some machines take a second to find them.
+        content = np.frombuffer(bytearray(info.file_size), np.uint8)
         read = self._file.readinto(content)  # type: ignore[attr-defined]
         if read < len(content) or zlib.crc32(content) != info.CRC:
             raise ValueError(f"the checksum of {member} is wrong")
