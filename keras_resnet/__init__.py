@@ -14,7 +14,7 @@ from typing import Any
 
 from wrapt import when_imported
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _NAMES = {
     "models.resnet": (
