@@ -140,14 +140,16 @@ def first_images(data: Data, count: int, batch_size: int) -> Iterator[np.ndarray
     Raises:
         ValueError: naming damaged images.
     """
+    import numpy as np
+
+    from keras_resnet.data import roads
     from keras_resnet.data.datasets import loading
-    from keras_resnet.data.tensorflow import batches
 
     split = data.test or data.validation
     split = split.part(0, min(count, split.size))
     with loading.naming_damaged_images(data):
-        for pixels, labels in batches.evaluation_batches(split, batch_size=batch_size).as_numpy_iterator():
-            yield pixels[labels >= 0]  # the others only fill up the last batch
+        for pixels, labels in roads.current().evaluation_batches(split, batch_size=batch_size):
+            yield np.asarray(pixels)[np.asarray(labels) >= 0]  # the others only fill up the last batch
 
 
 def write(responses: Responses, plain: Sequence[bool], directory: Path) -> None:

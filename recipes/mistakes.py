@@ -122,13 +122,14 @@ def load_data(trained: TrainedNetwork, options: Options) -> Data:
 def classify(trained: TrainedNetwork, data: Data, options: Options) -> Classified:
     """What the network makes of each image of the split."""
     from keras_resnet.analysis import confusion
+    from keras_resnet.data import roads
     from keras_resnet.data.datasets import loading
-    from keras_resnet.data.tensorflow.batches import evaluation_batches
 
     split = data.splits[options.split]
     print(f"{split.size:,} {options.split} images ({split.view}) …", flush=True)
     with loading.naming_damaged_images(data):
-        return confusion.classify(trained.network, evaluation_batches(split, batch_size=options.batch_size), split.size)
+        batches = roads.current().evaluation_batches(split, batch_size=options.batch_size)
+        return confusion.classify(trained.network, batches, split.size)
 
 
 def listed(found: Classified, split: Split) -> list[Mistake]:
@@ -213,18 +214,15 @@ def short(name: str) -> str:
 
 def pixels(split: Split, indices: Sequence[int]) -> list[np.ndarray]:
     """Some images of a split, uint8 [height, width, channels] each, as evaluation shows them."""
-    import tensorflow as tf
+    import numpy as np
 
-    from keras_resnet.data.tensorflow import pipelines
+    from keras_resnet.data import roads
 
-    if not indices:
-        return []
-    elements = tf.data.Dataset.from_tensor_slices(list(map(int, indices))).map(
-        lambda index: (tf.cast(index, tf.int64), tf.zeros([0]))
-    )
-    batches = pipelines.batches(split, elements, len(indices), (), padding=0, drop_remainder=False)
-    [(images, _)] = batches.as_numpy_iterator()
-    return list(images)
+    found = []
+    for index in map(int, indices):
+        [(images, _)] = roads.current().evaluation_batches(split.part(index, index + 1), batch_size=1)
+        found.append(np.asarray(images)[0])
+    return found
 
 
 def mistakes_summary(mistakes: Sequence[Mistake], names: Sequence[str]) -> str:

@@ -232,6 +232,19 @@ def test_imports_point_downward():
     assert [name for name in [*PACKAGE, *SCRIPTS] if HOMELESS & set(name.split("."))] == [], "a home is missing"
 
 
+def test_images_are_read_without_tensorflow():
+    """Not even inside functions, but for those that tf.data reads, and for the preparation of ImageNet."""
+    apart = ("data.tensorflow", "data.preparation")
+    wrong = [
+        f"{module}, line {imported.line}: {imported.name}"
+        for module, source in PACKAGE.items()
+        if module.startswith("data.") and not module.startswith(apart)
+        for imported in imports(source)
+        if imported.name.startswith(("tensorflow", "keras_resnet.data.tensorflow"))
+    ]
+    assert wrong == []
+
+
 def test_programs_answer_before_a_framework_is_imported():
     assert {"train", "summarize"} <= set(SCRIPTS), "the sources were found"
     assert [wrong for program, source in SCRIPTS.items() for wrong in program_offences(program, source)] == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,9 +12,6 @@ from keras import ops
 
 from keras_resnet.models.compiled import compiled
 from keras_resnet.optimization import losses
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,12 @@ class Classified:
         return wrong[np.argsort(-self.scores[wrong], kind="stable")]
 
 
-def classify(network: keras.Model, batches: tf.data.Dataset, images: int) -> Classified:
+def classify(network: keras.Model, batches: Iterable[Any], images: int) -> Classified:
     """Classifies every image of a split.
 
     Args:
         network: From uint8 images [batch, height, width, channels] to logits [batch, classes].
-        batches: As `data.tensorflow.batches.evaluation_batches` makes them.
+        batches: As the `evaluation_batches` of a road make them; see `data.roads`.
         images: How many they must hold.
 
     Raises:
@@ -65,7 +63,7 @@ def classify(network: keras.Model, batches: tf.data.Dataset, images: int) -> Cla
 
         return labels, found, of_class(found), of_class(labels)
 
-    run = compiled(measure, [network], batches.element_spec)
+    run = compiled(measure, [network], getattr(batches, "element_spec", None))
     rows = [[column[columns[0] >= 0] for column in columns] for columns in (run(*batch) for batch in batches)]
     found = Classified(*(np.concatenate(column) for column in zip(*rows, strict=True)))
     if len(found.labels) != images:
@@ -73,7 +71,7 @@ def classify(network: keras.Model, batches: tf.data.Dataset, images: int) -> Cla
     return found
 
 
-def matrix(network: keras.Model, batches: tf.data.Dataset, images: int) -> np.ndarray:
+def matrix(network: keras.Model, batches: Iterable[Any], images: int) -> np.ndarray:
     """Counts the images of each class by the class that the network predicts.
 
     Args:

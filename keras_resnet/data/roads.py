@@ -8,16 +8,19 @@ from types import ModuleType
 from keras_resnet.data.encoded_splits import DamagedImageError
 
 ROADS = {
-    "tensorflow": "keras_resnet.data.tensorflow.batches",
-    "jax": "keras_resnet.data.grain.batches",
-    "torch": "keras_resnet.data.grain.batches",
+    "tensorflow": "keras_resnet.data.tensorflow",
+    "jax": "keras_resnet.data.grain",
+    "torch": "keras_resnet.data.grain",
 }
-"""The module that makes batches for a backend of Keras. Each has `training_batches` and `evaluation_batches`, which
-give the same images, and `DAMAGE`, the errors by which they say that an image is damaged."""
+"""The folder that makes batches for a backend of Keras. Modules of one name have the same functions in both, which give
+the same images; `batches` may have `DAMAGE`, further errors by which they say that an image is damaged."""
 
 
-def current() -> ModuleType:
-    """The road of Keras's backend.
+def current(module: str = "batches") -> ModuleType:
+    """A module of the road of Keras's backend.
+
+    Args:
+        module: Its name, such as `"crop_batches"`.
 
     Raises:
         ValueError: if there is none.
@@ -27,9 +30,9 @@ def current() -> ModuleType:
     name = keras.backend.backend()
     if name not in ROADS:
         raise ValueError(f"The backend of Keras must be one of {', '.join(ROADS)} to read images. It is {name}")
-    return importlib.import_module(ROADS[name])
+    return importlib.import_module(f"{ROADS[name]}.{module}")
 
 
 def damage() -> tuple[type[Exception], ...]:
     """The errors that tell of a damaged or missing image, on the current road or of a split itself."""
-    return (DamagedImageError, FileNotFoundError, *current().DAMAGE)
+    return (DamagedImageError, FileNotFoundError, *getattr(current(), "DAMAGE", ()))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,9 +14,6 @@ from keras_resnet.evaluation.error_rates import ErrorRates, tops
 from keras_resnet.evaluation.intervals import wilson
 from keras_resnet.models.compiled import compiled
 from keras_resnet.optimization import losses
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 TOP = 5
 """The largest scores that are kept of every image."""
@@ -55,7 +52,7 @@ class Scored:
 
 def score(
     networks: Sequence[keras.Model],
-    batches: tf.data.Dataset,
+    batches: Iterable[Any],
     images: int,
     progress: Callable[[int], Any] = lambda done: None,
 ) -> Scored:
@@ -78,7 +75,7 @@ def score(
         wrong = {k: losses.misclassified(logarithms, labels, k) for k in tops(classes)}
         return labels, losses.cross_entropy(logarithms, labels), wrong, ops.cast(largest, "int32"), ops.exp(values)
 
-    run = compiled(measure, networks, batches.element_spec)
+    run = compiled(measure, networks, getattr(batches, "element_spec", None))
     rows, counted = [], 0
     for batch in batches:
         columns = run(*batch)

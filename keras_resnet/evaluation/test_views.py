@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import tensorflow as tf
 
+from keras_resnet.data import roads
 from keras_resnet.data.encoded_splits import EncodedSplit
 from keras_resnet.data.splits import Split
-from keras_resnet.data.tensorflow import test_crops
-from keras_resnet.data.tensorflow.batches import evaluation_batches
 from keras_resnet.facts.center_crop import RESIZE
 from keras_resnet.facts.ten_crops import POSITIONS
 from keras_resnet.models.fully_convolutional import fully_convolutional
@@ -36,9 +34,22 @@ class EvaluationView:
         protocol: The test in words and numbers, fit for JSON.
     """
 
-    batches: tf.data.Dataset
+    batches: Iterable[Any]
     prepare: Callable[[ResidualNetwork], keras.Model]
     protocol: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class OneScale:
+    """Batches of images of one size, each a tuple of its only scale."""
+
+    batches: Iterable[Any]
+    """Elements (images, labels)."""
+    arrange: Callable[[Any], Any] = lambda images: images
+    """From the images of a batch to [batch, crops, height, width, channels]."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return (((self.arrange(images),), labels) for images, labels in self.batches)
 
 
 def center(split: Split, *, batch_size: int = 100) -> EvaluationView:
@@ -51,9 +62,8 @@ def center(split: Split, *, batch_size: int = 100) -> EvaluationView:
     Reference:
         He et al., 2015, Section 4.2, for the whole image; Figure 4 for the center crop.
     """
-    batches = evaluation_batches(split, batch_size=batch_size)
     return EvaluationView(
-        batches.map(lambda images, labels: ((images[:, None],), labels)),
+        OneScale(roads.current().evaluation_batches(split, batch_size=batch_size), lambda images: images[:, None]),
         lambda network: network,
         _crop_protocol(split, ["center"], mirror=False, averaged="nothing"),
     )
@@ -72,9 +82,9 @@ def ten_crop(split: Split, *, batch_size: int = 10) -> EvaluationView:
     Reference:
         He et al., 2015, Section 3.4, Tables 2 and 3.
     """
-    batches = test_crops.ten_crop_batches(_encoded(split, "10-crop"), batch_size)
+    images = _encoded(split, "10-crop")
     return EvaluationView(
-        batches.map(lambda images, labels: ((images,), labels)),
+        OneScale(roads.current("crop_batches").ten_crop_batches(images, batch_size)),
         lambda network: network,
         _crop_protocol(split, list(POSITIONS), mirror=True, averaged="softmax scores of the ten crops"),
     )
@@ -108,7 +118,7 @@ def multi_scale(split: Split, *, shorter_sides: Sequence[int] | None = None, mir
             f"Received: shorter_sides={sides}"
         )
     return EvaluationView(
-        test_crops.multi_scale_batches(images, sides, mirror=mirror),
+        roads.current("crop_batches").multi_scale_batches(images, sides, mirror=mirror),
         functools.partial(fully_convolutional, size=size),
         {
             "shorter_sides": sides,

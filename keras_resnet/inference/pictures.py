@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tensorflow as tf
 
+from keras_resnet.data import roads
+from keras_resnet.data.encoded_splits import DamagedImageError
 from keras_resnet.data.picture_files import damage, finding
 from keras_resnet.data.picture_files.damage import Examined
 from keras_resnet.data.splits import PARALLEL_CALLS
-from keras_resnet.data.tensorflow.center_crop import center_crop
-from keras_resnet.data.tensorflow.encoded_images import EncodedImage, Image
 from keras_resnet.facts.datasets import DATASETS
 
 if TYPE_CHECKING:
@@ -43,23 +42,6 @@ def find(path: Path, tell: Callable[[str], None] = lambda line: None) -> list[Pa
     if others:
         tell(finding.left_out([f"{path / name}" for name in others]))
     return sorted(path / name for name in found)
-
-
-def center_square(photograph: Image, size: int) -> tf.Tensor:
-    """The largest square in the middle of a photograph, resized; of one of just that size, every pixel as it is.
-
-    Args:
-        photograph: Of any size.
-        size: Side of the square, in pixels.
-
-    Returns:
-        uint8 [size, size, 3].
-    """
-    side = tf.reduce_min(photograph.shape)
-    corner = (photograph.shape - side) // 2
-    square = photograph.part(tf.concat([corner, [side, side]], 0))
-    image = tf.image.resize(square, [size, size], method="bilinear", antialias=True)
-    return tf.cast(tf.clip_by_value(image, 0.0, 255.0) + 0.5, tf.uint8)  # rounds: there is nothing below 0
 
 
 class See(Protocol):
@@ -97,21 +79,16 @@ def viewer(image_shape: tuple[int | None, ...], *, whole: bool) -> See:
             "`image_shape` must be (size, size, 1) or (size, size, 3), to show pictures to a network. "
             f"Received: image_shape={tuple(image_shape)}"
         )
-    seen = center_square if whole else center_crop
-
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)], autograph=False)
-    def view(content: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-        image = seen(EncodedImage(content, orientation), size)
-        return tf.image.rgb_to_grayscale(image) if channels == 1 else image
+    view = roads.current("single_images").viewer(size, channels, whole=whole)
 
     def see(path: Path, orientation: int | None = None) -> np.ndarray:
         examined = damage.examine_file(str(path)) if orientation is None else Examined(orientation=orientation)
         fault = examined.fault
         if fault is None:
             try:
-                with tf.device("CPU:0"):
-                    return view(path.read_bytes(), examined.orientation).numpy()
-            except (tf.errors.OpError, OSError):
+                found: np.ndarray = view(path.read_bytes(), examined.orientation)
+                return found
+            except (DamagedImageError, OSError):
                 fault = "damaged"
         raise ValueError(f"{path}: {fault}")
 

@@ -22,7 +22,7 @@ def compiled(compute: Compute, networks: Sequence[keras.Model], signature: Any =
         compute: What is to be computed, with the networks as its first argument.
         networks: In inference, as they are at each call.
         signature: The shapes and types of the other arguments, by which TensorFlow traces them once: `network.inputs`,
-            or the `element_spec` of batches.
+            or the `element_spec` of batches. `None`: by the first arguments, and again for others.
 
     Returns:
         From arrays, or TensorFlow's tensors, to what `compute` returns, as arrays.

@@ -8,11 +8,11 @@ import pytest
 
 from keras_resnet.data import roads
 from keras_resnet.data.encoded_splits import DamagedImageError
-from keras_resnet.data.tensorflow import batches
+from keras_resnet.data.tensorflow import batches, crop_batches
 
 
 def test_the_road_is_that_of_the_backend(monkeypatch):
-    assert roads.current() is batches
+    assert roads.current() is batches and roads.current("crop_batches") is crop_batches
     assert {DamagedImageError, FileNotFoundError, *batches.DAMAGE} == set(roads.damage())
     monkeypatch.setattr("keras.backend.backend", lambda: "openvino")
     with pytest.raises(ValueError, match="must be one of tensorflow, jax, torch .* It is openvino"):
@@ -20,5 +20,5 @@ def test_the_road_is_that_of_the_backend(monkeypatch):
 
 
 def test_every_road_is_in_a_folder_that_exists():
-    for module in roads.ROADS.values():
-        assert importlib.util.find_spec(module.rpartition(".")[0]), module
+    for folder in roads.ROADS.values():
+        assert importlib.util.find_spec(folder), folder

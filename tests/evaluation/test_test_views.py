@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.data.splits import ArraySplit
-from keras_resnet.data.tensorflow import test_crops
+from keras_resnet.data.tensorflow import crop_batches
 from keras_resnet.evaluation.test_views import SHORTER_SIDES, VIEWS
 from stand_ins import EncodedInMemory
 
@@ -31,7 +31,7 @@ def test_sizes_that_make_no_sense_are_refused(split, sides):
 @pytest.fixture
 def unread(monkeypatch) -> None:
     """Whole images of the paper's sizes take long to trace, and a protocol tells nothing of them."""
-    monkeypatch.setattr(test_crops, "multi_scale_batches", lambda split, shorter_sides, *, mirror: None)
+    monkeypatch.setattr(crop_batches, "multi_scale_batches", lambda split, shorter_sides, *, mirror: None)
 
 
 def encoded_split(size: int) -> EncodedInMemory:

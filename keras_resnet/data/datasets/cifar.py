@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -10,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.data import places
-from keras_resnet.data.picture_files.formats import decode_png
 from keras_resnet.data.splits import PARALLEL_CALLS, ArraySplit
 from keras_resnet.data.tfrecords import frames, prepared
 from keras_resnet.data.tfrecords.examples import Example
@@ -86,7 +86,16 @@ def _decoded(files: Iterable[bytes], shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         ValueError: if one is damaged, or of another shape.
     """
-    images = list(map(decode_png, files))
+    # Imported late: Pillow is an extra, and of all that is in memory only these images need it.
+    from PIL.PngImagePlugin import PngImageFile
+
+    images = []
+    for file in files:
+        try:
+            with PngImageFile(io.BytesIO(file)) as image:
+                images.append(np.asarray(image))
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"an image is damaged ({error})") from error
     if wrong := [image.shape for image in images if image.shape != shape]:
         raise ValueError(f"an image has the shape {wrong[0]}, not {shape}")
     return np.stack(images)

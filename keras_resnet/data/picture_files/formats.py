@@ -34,22 +34,6 @@ def decode_with_pillow(encoded: bytes) -> np.ndarray:
         raise ValueError(f"Pillow cannot decode the image: {error}") from error
 
 
-def decode_png(encoded: bytes) -> np.ndarray:
-    """uint8 [height, width, 3] of the bytes of a PNG file of 8 bits.
-
-    Raises:
-        ValueError: if it is none, or damaged.
-        ModuleNotFoundError: if Pillow is not installed.
-    """
-    from PIL.PngImagePlugin import PngImageFile
-
-    try:
-        with PngImageFile(io.BytesIO(encoded)) as image:
-            return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"Pillow cannot decode the image: {error}") from error
-
-
 def critical_chunks(png: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """What the pixels of a PNG file need: neither notes nor what follows its end.
 

@@ -15,6 +15,8 @@ AT_ONCE = 1 << 18
 """Bytes of a file far away that are asked for before the length of the record is known."""
 BUFFER = 1 << 22
 """Bytes that a scan reads at a time."""
+OPEN_SHARE = 4
+"""The files that stay open are one of so many that a process may have open."""
 ROTATION, OFFSET = 15, 0xA282EAD8
 """A checksum is rotated by so many bits, and the offset added to it."""
 
@@ -127,6 +129,11 @@ class _Descriptor:
             os.close(self.number)
 
 
-@functools.lru_cache(maxsize=max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+def _most_open() -> int:
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1 << 12 if allowed == resource.RLIM_INFINITY else max(1, allowed // OPEN_SHARE)
+
+
+@functools.lru_cache(maxsize=_most_open())
 def _opened(path: str) -> _Descriptor:
     return _Descriptor(path)

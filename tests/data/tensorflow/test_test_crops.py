@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet.data.datasets import imagenet
-from keras_resnet.data.tensorflow import test_crops
+from keras_resnet.data.tensorflow import crop_batches, test_crops
 from keras_resnet.data.tensorflow.center_crop import center_crop
 from keras_resnet.data.tensorflow.encoded_images import DecodedImage, EncodedImage
 from keras_resnet.facts.ten_crops import POSITIONS
@@ -76,7 +76,7 @@ def test_the_crops_of_the_mirrored_image_are_the_same_set(shape, noise):
 
 @pytest.mark.parametrize("batch_size", [2, 7, *slow([1, 5])])
 def test_ten_crop_batches_hold_every_image_once_and_fill_up_with_black(split, originals, batch_size):
-    batches = test_crops.ten_crop_batches(split, batch_size)
+    batches = crop_batches.ten_crop_batches(split, batch_size)
     assert batches.element_spec[0].shape == (batch_size, 10, SIZE, SIZE, 3)
     images, labels = (np.concatenate(column) for column in zip(*batches.as_numpy_iterator(), strict=True))
     assert labels.tolist() == [*split.labels, *[-1] * (-5 % batch_size)]
@@ -90,8 +90,8 @@ def test_ten_crop_batches_hold_every_image_once_and_fill_up_with_black(split, or
 def test_cached_images_are_those_that_are_read(split, cache):
     cached = EncodedInMemory(split.encoded, split.labels, SIZE, cache)
     for make in (
-        lambda part: test_crops.ten_crop_batches(part, 2),
-        lambda part: test_crops.multi_scale_batches(part, [30, 50]),
+        lambda part: crop_batches.ten_crop_batches(part, 2),
+        lambda part: crop_batches.multi_scale_batches(part, [30, 50]),
     ):
         for plain, first, again in zip(make(split), make(cached), make(cached), strict=True):
             for found in (first, again):
@@ -99,14 +99,14 @@ def test_cached_images_are_those_that_are_read(split, cache):
 
 
 def test_images_come_whole_at_every_size(split, originals):
-    elements = list(test_crops.multi_scale_batches(split, [30, 64], mirror=True))
+    elements = list(crop_batches.multi_scale_batches(split, [30, 64], mirror=True))
     assert [label.numpy().tolist() for _, label in elements] == [[label] for label in split.labels]
     for (scales, _), image in zip(elements, originals, strict=True):
         for found, side in zip(scales, (30, 64), strict=True):
             height, width = (round(extent * side / min(image.shape[:2])) for extent in image.shape[:2])
             assert found.shape == (1, 2, height, width, 3)
             np.testing.assert_array_equal(found[0, 1], found[0, 0].numpy()[:, ::-1])
-    plain = next(iter(test_crops.multi_scale_batches(split, [30, 64])))
+    plain = next(iter(crop_batches.multi_scale_batches(split, [30, 64])))
     tf.nest.map_structure(lambda one, both: np.testing.assert_array_equal(one, both[:, :1]), plain[0], elements[0][0])
 
 
