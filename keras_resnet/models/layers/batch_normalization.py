@@ -19,8 +19,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Four things differ:
 
     - On TensorFlow, images are normalized by the fused kernel, in float16, bfloat16 or float32 with float32 statistics.
-      On JAX, any inputs of these types are normalized by float32 statistics of one pass. Keras computes the same from
-      more kernels or passes; on other backends this layer is Keras's.
+      On JAX, statistics of float16 and bfloat16 are float32 sums of one pass. Keras computes the same from more kernels
+      or passes; on other backends this layer is Keras's.
     - Each replica updates moving statistics of its own. Replicas are those of a `tf.distribute.Strategy`, where reading
       the statistics outside of them gives their mean, and Keras's layer saves those of the first; or those of
       `jax.shard_map` with `check_vma=False` over an axis called `"data"`, where the training has to average them.
@@ -149,28 +149,35 @@ class BatchNormalization(keras.layers.BatchNormalization):
             f"divides the {images * replicas} images of all replicas. Received: normalization_batch_size={size}"
         )
 
-    def _parameters(self, channels: int):
-        """Gamma, beta and the moving statistics, float32 [channels]."""
+    def _scale_and_offset(self, channels: int):
         gamma = ops.cast(self.gamma, "float32") if self.scale else ops.ones([channels], "float32")
         beta = ops.cast(self.beta, "float32") if self.center else ops.zeros([channels], "float32")
-        return gamma, beta, ops.cast(self.moving_mean, "float32"), ops.cast(self.moving_variance, "float32")
+        return gamma, beta
 
     def _infer(self, inputs):
         x = _moved(inputs, self.axis, -1)
-        outputs = BACKENDS[keras.backend.backend()].infer(x, *self._parameters(x.shape[-1]), self.epsilon)
+        parameters = (*self._scale_and_offset(x.shape[-1]), *self._moving_statistics())
+        outputs = BACKENDS[keras.backend.backend()].infer(x, *parameters, self.epsilon)
         return ops.cast(_moved(outputs, -1, self.axis), self.compute_dtype)
+
+    def _moving_statistics(self):
+        return ops.cast(self.moving_mean, "float32"), ops.cast(self.moving_variance, "float32")
 
     def _train(self, inputs):
         """Normalizes images of any shape and updates the moving statistics."""
         groups, replicas = self._groups(inputs.shape[0])
         x = _moved(inputs, self.axis, -1)
-        gamma, beta, moving_mean, moving_variance = self._parameters(x.shape[-1])
-        outputs, mean, variance = BACKENDS[keras.backend.backend()].train(
-            x, gamma, beta, moving_mean, self.epsilon, groups=groups, replicas=replicas
+        outputs, *moments = BACKENDS[keras.backend.backend()].train(
+            x, *self._scale_and_offset(x.shape[-1]), self.epsilon, groups=groups, replicas=replicas
         )
+        self.update_moving_statistics(*moments)
+        return ops.cast(_moved(outputs, -1, self.axis), self.compute_dtype)
+
+    def update_moving_statistics(self, mean, variance) -> None:
+        """Moves the statistics towards a mean and a biased variance, float32 [channels]."""
+        moving_mean, moving_variance = self._moving_statistics()
         self.moving_mean.assign(moving_mean + (mean - moving_mean) * (1.0 - self.momentum))
         self.moving_variance.assign(moving_variance + (variance - moving_variance) * (1.0 - self.momentum))
-        return ops.cast(_moved(outputs, -1, self.axis), self.compute_dtype)
 
 
 def _moved(x, source: int, destination: int):

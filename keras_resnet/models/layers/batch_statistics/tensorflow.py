@@ -23,14 +23,13 @@ def infer(x, gamma, beta, mean, variance, epsilon: float):
     return _normalize(x, gamma, beta, mean, variance, epsilon)
 
 
-def train(x, gamma, beta, moving_mean, epsilon: float, *, groups: int, replicas: int):
+def train(x, gamma, beta, epsilon: float, *, groups: int, replicas: int):
     """Normalizes images by the statistics of their group.
 
     Args:
         x: [images, …, channels], float16, bfloat16 or float32.
         gamma: float32 [channels].
         beta: float32 [channels].
-        moving_mean: Not used.
         epsilon: Added to the variance.
         groups: Number of groups of consecutive images in this replica.
         replicas: Number of consecutive replicas in a group. This or `groups` is 1.
@@ -42,7 +41,7 @@ def train(x, gamma, beta, moving_mean, epsilon: float, *, groups: int, replicas:
 
     if len(x.shape) != 4:
         images = tf.reshape(x, [x.shape[0], -1, 1, x.shape[-1]])
-        outputs, *moments = train(images, gamma, beta, moving_mean, epsilon, groups=groups, replicas=replicas)
+        outputs, *moments = train(images, gamma, beta, epsilon, groups=groups, replicas=replicas)
         return tf.reshape(outputs, tf.shape(x)), *moments
     if replicas > 1:
         return _normalize_over_replicas(x, gamma, beta, epsilon, replicas)
