@@ -94,7 +94,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         Raises:
             ValueError: If the images cannot be divided as `normalization_batch_size` demands.
         """
-        return self.trainable and keras.backend.backend() in BACKENDS and self._groups(images)[1] > 1
+        return self.trainable and keras.backend.backend() in BACKENDS and self.groups(images)[1] > 1
 
     def call(self, inputs, training=None, mask=None):
         batch_statistics = bool(training and self.trainable)
@@ -129,8 +129,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
                 f"Received: normalization_batch_size={self.normalization_batch_size} with {cause}"
             )
 
-    def _groups(self, images: int | None) -> tuple[int, int]:
-        """The number of groups in a replica's images and the number of replicas in a group; one of the two is 1."""
+    def groups(self, images: int | None) -> tuple[int, int]:
+        """The number of groups in a replica's images and the number of replicas in a group; one of the two is 1.
+
+        Raises:
+            ValueError: If the images cannot be divided as `normalization_batch_size` demands.
+        """
         replicas = BACKENDS[keras.backend.backend()].replicas()
         size = self.normalization_batch_size
         if size is None:
@@ -165,7 +169,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _train(self, inputs):
         """Normalizes images of any shape and updates the moving statistics."""
-        groups, replicas = self._groups(inputs.shape[0])
+        groups, replicas = self.groups(inputs.shape[0])
         x = _moved(inputs, self.axis, -1)
         outputs, *moments = BACKENDS[keras.backend.backend()].train(
             x, *self._scale_and_offset(x.shape[-1]), self.epsilon, groups=groups, replicas=replicas
