@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras_resnet.models.functional import calls_in_order, input_like
-from keras_resnet.models.layers import NormalizedProduct
+from keras_resnet.models.layers.normalized_product import NormalizedProduct
 from keras_resnet.models.normalizations import normalizations
 
 

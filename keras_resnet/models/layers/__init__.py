@@ -1,7 +1,6 @@
 """The layers that Keras does not have."""
 
 from keras_resnet.models.layers.batch_normalization import BatchNormalization
-from keras_resnet.models.layers.normalized_product import NormalizedProduct
 from keras_resnet.models.layers.rematerialized import Rematerialized
 from keras_resnet.models.layers.shortcuts import SHORTCUTS, IdentityShortcut, ProjectionShortcut
 from keras_resnet.models.layers.space_to_depth import Conv2D as SpaceToDepthConv2D
@@ -10,7 +9,6 @@ __all__ = [
     "SHORTCUTS",
     "BatchNormalization",
     "IdentityShortcut",
-    "NormalizedProduct",
     "ProjectionShortcut",
     "Rematerialized",
     "SpaceToDepthConv2D",
