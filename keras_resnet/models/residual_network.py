@@ -12,6 +12,7 @@ import keras
 
 from keras_resnet.facts.network_spec import NetworkSpec
 from keras_resnet.models import weights_by_name
+from keras_resnet.models.joint_normalization import normalizing_products
 from keras_resnet.models.layers import Rematerialized
 from keras_resnet.models.rematerialization import rematerializing
 from keras_resnet.models.weights_by_name import HOLDERS
@@ -50,7 +51,9 @@ class ResidualNetwork(keras.Model):
         layers = tuple(self.layers)
         # Functions, because Keras would take layers and models for more layers of this one.
         self._listed: Callable | None = lambda: layers
-        self._rematerializing: Callable | None = rematerializing(self).__call__ if remat else None
+        joint = normalizing_products(self) if keras.backend.backend() == "jax" else self
+        self._rematerializing: Callable | None = rematerializing(joint).__call__ if remat else None
+        self._training: Callable | None = joint.__call__ if joint is not self else None
         if remat:
             self.supports_jit = Rematerialized.supports_xla()
 
@@ -62,6 +65,8 @@ class ResidualNetwork(keras.Model):
     def call(self, inputs, training=None, mask=None, **kwargs):
         if self._rematerializing:
             return self._rematerializing(inputs, training=training)
+        if training and mask is None and self._training:
+            return self._training(inputs, training=training)
         return super().call(inputs, training=training, mask=mask, **kwargs)
 
     @property
