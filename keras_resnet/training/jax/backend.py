@@ -27,6 +27,7 @@ from keras_resnet.training.jax import (
     strategies,
 )
 from keras_resnet.training.jax.evaluator import evaluator
+from keras_resnet.training.jax.idleness import Idleness
 from keras_resnet.training.jax.mesh import placed
 from keras_resnet.training.jax.processes import MeshProcesses
 from keras_resnet.training.jax.replica import Replica
@@ -101,7 +102,7 @@ class JaxBackend:
             averages=ema_momentum is not None,
             scales_loss=scale_loss,
         )
-        self._feed: reading.Feed | None = None
+        self._idleness: Idleness | None = None
 
     @staticmethod
     def connect(*, strategy: str, replicas: int | None, global_batch_size: int, timeout: float) -> MeshProcesses:
@@ -113,8 +114,8 @@ class JaxBackend:
         return scale is not None and float(scale) < loss_scale.SMALLEST
 
     @property
-    def waited_seconds(self) -> float | None:
-        return self._feed.waited_seconds if self._feed else 0.0
+    def waited_seconds(self) -> float:
+        return self._idleness.seconds if self._idleness else 0.0
 
     def start(self, first_iteration: int, *, steps_per_execution: int) -> MultiStep:
         make = self._fed if not held_images.fit(self.images, self.mesh) else self._held
@@ -131,13 +132,13 @@ class JaxBackend:
             for iteration in choices:
                 yield [tuple(placed(rows, self.mesh, AXIS) for rows in part) for part in zip(*iteration, strict=True)]
 
-        return multi_step.one_by_one(*given, parts(), ahead=AHEAD_HELD)
+        return multi_step.one_by_one(*given, parts(), ahead=AHEAD_HELD, idleness=Idleness())
 
     def _fed(self, first_iteration: int, steps_per_execution: int) -> MultiStep:
         size = self.global_batch_size // self.accumulation
         first = first_iteration * self.accumulation
         # One iterator for the whole run: workers that read ahead start once.
-        feed = self._feed = reading.training(self.images, self.mesh, batch_size=size, first_batch=first)
+        feed = reading.training(self.images, self.mesh, batch_size=size, first_batch=first)
 
         def parts() -> Iterator[list[tuple]]:
             while True:
@@ -146,7 +147,10 @@ class JaxBackend:
         def read(held: tuple, part: tuple) -> tuple:
             return part
 
-        return multi_step.one_by_one(self.replica, self.variables, read, (), parts(), ahead=AHEAD_FED)
+        self._idleness = Idleness()
+        return multi_step.one_by_one(
+            self.replica, self.variables, read, (), parts(), ahead=AHEAD_FED, idleness=self._idleness
+        )
 
     @functools.cached_property
     def _evaluate(self) -> Callable[..., ErrorRates]:

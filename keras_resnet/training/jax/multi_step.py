@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_resnet.models.layers.replicas import AXIS
 from keras_resnet.training.backend import MultiStep
+from keras_resnet.training.jax.idleness import Idleness
 from keras_resnet.training.jax.mesh import in_replicas, placed
 from keras_resnet.training.jax.replica import Replica
 from keras_resnet.training.jax.variables import Values, Variables
@@ -85,7 +86,14 @@ def one_program(
 
 
 def one_by_one(
-    replica: Replica, variables: Variables, read: Read, held: Any, batches: Iterator[Any], *, ahead: int
+    replica: Replica,
+    variables: Variables,
+    read: Read,
+    held: Any,
+    batches: Iterator[Any],
+    *,
+    ahead: int,
+    idleness: Idleness,
 ) -> MultiStep:
     """The function that runs as many iterations as it is given learning rates, a program for each.
 
@@ -96,6 +104,7 @@ def one_by_one(
         held: Arrays that all devices hold.
         batches: For each iteration, its parts, arrays on the devices [images, …].
         ahead: The most iterations that the devices are given before they have done them.
+        idleness: Learns when they wait for a batch.
     """
     import jax
     import jax.numpy as jnp
@@ -118,10 +127,11 @@ def one_by_one(
     def call(rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         results = []
         for done, rate in enumerate(rates.astype("float32")):
-            parts = next(batches)
             if done >= ahead:
                 jax.block_until_ready(results[done - ahead])
+            parts = idleness.counted(batches)
             variables.values, *result = run(variables.values, held, parts, rate)
+            idleness.given(result)
             results.append(result)
         variables.show()
         losses, misclassified = zip(*jax.device_get(results), strict=True)

@@ -13,6 +13,7 @@ from keras_resnet.training.tensorflow.loss_scale import LossScale
 from keras_resnet.training.tensorflow.moving_average import Average
 from keras_resnet.training.variable_names import by_path
 
+
 class Replica:
     """The functions that `tf.distribute` runs on every device.
 
