@@ -116,14 +116,14 @@ def check_same(recipe: Recipe, run: Run, processes: Processes) -> None:
         *validation.differences(hyperparameters_of(of_chief["recipe"]), hyperparameters_of(mine["recipe"])),
         *validation.differences(of_chief["run"], mine["run"]),
     ]
-    _refuse_together(changes, "the recipe and the run of worker 0", processes)
+    _refuse_together(changes, "the recipe and the run of worker 0", "", processes)
 
 
-def _refuse_together(changes: list[str], what: str, processes: Processes) -> None:
+def _refuse_together(changes: list[str], what: str, where: str, processes: Processes) -> None:
     """Raises an error in all processes if one has changes."""
     if changes:
         listed = "\n  ".join(changes)
-        refusal = f"this worker must have {what}. What differs:\n  {listed}"
+        refusal = f"this worker must have {what}{where}. What differs:\n  {listed}"
     else:
         refusal = f"all workers must have {what}. Another says what differs"
     if processes.maximum([bool(changes)])[0]:
@@ -176,7 +176,7 @@ def check_images(directory: RunDirectory, images: Values, run: Run, processes: P
         return
     of_chief = json.loads(processes.broadcast(json.dumps(images).encode()))
     changes = data_identity.differences(of_chief, images)
-    _refuse_together(changes, "the images of worker 0, in its `data_directory`", processes)
+    _refuse_together(changes, "the images of worker 0", ", in its `data_directory`", processes)
 
 
 @dataclass(frozen=True)

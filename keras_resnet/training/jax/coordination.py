@@ -15,8 +15,8 @@ import time
 
 NEVER = 10**6
 """Seconds: what `connections` notices sooner."""
-LINGERS = 90.0
-"""Seconds after the end of process 0, in which the others end."""
+LINGERS = 30.0
+"""Seconds after the end of process 0, in which the others end; see `processes.LEAVES_WITHIN`."""
 
 
 def start(processes: int) -> int:
@@ -25,7 +25,8 @@ def start(processes: int) -> int:
         port: int = free.getsockname()[1]
     command = [sys.executable, "-m", "keras_resnet.training.jax.coordination", str(port), str(processes)]
     # In a session of its own, so that Ctrl-C does not end it before all others have ended.
-    service = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    service = subprocess.Popen(command, **pipes, start_new_session=True)
     assert service.stdout is not None
     if service.stdout.readline() != b"ready\n":
         raise OSError(f"JAX's service does not start: {' '.join(command)} ended with status {service.wait()}")
