@@ -127,7 +127,7 @@ def find(environment: Mapping[str, str]) -> Place:
 
 def tells(environment: Mapping[str, str]) -> bool:
     """Whether the environment tells of other processes."""
-    return any(tell(environment) for tell in (by_hand, of_job, of_slurm))
+    return any(tell(environment) for tell in CLUSTERS.values() if tell is not of_tpu)
 
 
 def has_tpu(environment: Mapping[str, str], dev: Path = Path("/dev")) -> bool:

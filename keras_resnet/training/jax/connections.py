@@ -54,13 +54,15 @@ def chief(port: int, count: int, *, timeout: float, begin: Callable[[], bytes]) 
             with contextlib.suppress(OSError):
                 connection, _ = listener.accept()
                 _admit(connection, joined, count)
-    if missing := [index for index in range(1, count) if index not in joined]:
-        refusal = absence(missing, sorted({0, *joined}), timeout)
+    try:
+        if missing := [index for index in range(1, count) if index not in joined]:
+            raise TimeoutError(absence(missing, sorted({0, *joined}), timeout))
+        common = begin()
+    except OSError as error:
         for connection in joined.values():
             with contextlib.suppress(OSError), connection:
-                _send(connection, REFUSED, refusal.encode())
-        raise TimeoutError(refusal)
-    common = begin()
+                _send(connection, REFUSED, str(error).encode())
+        raise
     for connection in joined.values():
         _send(connection, GO, common)
     return Connections(0, joined), common
