@@ -7,6 +7,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -27,11 +28,13 @@ from keras_resnet.training.jax import (
     strategies,
 )
 from keras_resnet.training.jax.evaluator import evaluator
-from keras_resnet.training.jax.idleness import Idleness
 from keras_resnet.training.jax.mesh import placed
 from keras_resnet.training.jax.processes import MeshProcesses
 from keras_resnet.training.jax.replica import Replica
 from keras_resnet.training.jax.variables import Variables
+
+if TYPE_CHECKING:
+    import jax
 
 AHEAD_HELD, AHEAD_FED = 50, 2
 """Iterations that the devices are given before they have done them; of fed ones, each has its images in their
@@ -102,7 +105,7 @@ class JaxBackend:
             averages=ema_momentum is not None,
             scales_loss=scale_loss,
         )
-        self._idleness: Idleness | None = None
+        self._feed: reading.Feed | None = None
 
     @staticmethod
     def connect(*, strategy: str, replicas: int | None, global_batch_size: int, timeout: float) -> MeshProcesses:
@@ -115,7 +118,7 @@ class JaxBackend:
 
     @property
     def waited_seconds(self) -> float:
-        return self._idleness.seconds if self._idleness else 0.0
+        return self._feed.waited_seconds if self._feed else 0.0
 
     def start(self, first_iteration: int, *, steps_per_execution: int) -> MultiStep:
         make = self._fed if not held_images.fit(self.images, self.mesh) else self._held
@@ -132,13 +135,13 @@ class JaxBackend:
             for iteration in choices:
                 yield [tuple(placed(rows, self.mesh, AXIS) for rows in part) for part in zip(*iteration, strict=True)]
 
-        return multi_step.one_by_one(*given, parts(), ahead=AHEAD_HELD, idleness=Idleness())
+        return multi_step.one_by_one(*given, parts(), ahead=AHEAD_HELD)
 
     def _fed(self, first_iteration: int, steps_per_execution: int) -> MultiStep:
         size = self.global_batch_size // self.accumulation
         first = first_iteration * self.accumulation
         # One iterator for the whole run: workers that read ahead start once.
-        feed = reading.training(self.images, self.mesh, batch_size=size, first_batch=first)
+        feed = self._feed = reading.training(self.images, self.mesh, batch_size=size, first_batch=first)
 
         def parts() -> Iterator[list[tuple]]:
             while True:
@@ -147,10 +150,10 @@ class JaxBackend:
         def read(held: tuple, part: tuple) -> tuple:
             return part
 
-        self._idleness = Idleness()
-        return multi_step.one_by_one(
-            self.replica, self.variables, read, (), parts(), ahead=AHEAD_FED, idleness=self._idleness
-        )
+        def started(loss: jax.Array) -> None:
+            feed.output = loss
+
+        return multi_step.one_by_one(self.replica, self.variables, read, (), parts(), ahead=AHEAD_FED, started=started)
 
     @functools.cached_property
     def _evaluate(self) -> Callable[..., ErrorRates]:

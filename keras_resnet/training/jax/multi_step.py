@@ -13,7 +13,6 @@ import numpy as np
 
 from keras_resnet.models.layers.replicas import AXIS
 from keras_resnet.training.backend import MultiStep
-from keras_resnet.training.jax.idleness import Idleness
 from keras_resnet.training.jax.mesh import in_replicas, placed
 from keras_resnet.training.jax.replica import Replica
 from keras_resnet.training.jax.variables import Values, Variables
@@ -93,7 +92,7 @@ def one_by_one(
     batches: Iterator[Any],
     *,
     ahead: int,
-    idleness: Idleness,
+    started: Callable[[jax.Array], None] = lambda loss: None,
 ) -> MultiStep:
     """The function that runs as many iterations as it is given learning rates, a program for each.
 
@@ -104,7 +103,7 @@ def one_by_one(
         held: Arrays that all devices hold.
         batches: For each iteration, its parts, arrays on the devices [images, …].
         ahead: The most iterations that the devices are given before they have done them.
-        idleness: Learns when they wait for a batch.
+        started: Told of each iteration, once it is given to the devices, by the loss that it will have.
     """
     import jax
     import jax.numpy as jnp
@@ -129,9 +128,9 @@ def one_by_one(
         for done, rate in enumerate(rates.astype("float32")):
             if done >= ahead:
                 jax.block_until_ready(results[done - ahead])
-            parts = idleness.counted(batches)
+            parts = next(batches)
             variables.values, *result = run(variables.values, held, parts, rate)
-            idleness.given(result)
+            started(result[0])
             results.append(result)
         variables.show()
         losses, misclassified = zip(*jax.device_get(results), strict=True)

@@ -20,14 +20,13 @@ class Feed:
     """Batches of all replicas, from those of this process's replicas in turns.
 
     Attributes:
+        output: An array of the computation that was started last.
         waited_seconds: How long batches were waited for.
     """
 
-    def __init__(self, batches: Iterable[tuple[Any, Any]], mesh: jax.sharding.Mesh):
-        import jax
-
-        self._batches, self._mesh = iter(batches), mesh
-        self._sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
+    def __init__(self, batches: Iterable[tuple[Any, Any]], sharding: jax.sharding.NamedSharding):
+        self._batches, self._sharding = iter(batches), sharding
+        self.output: jax.Array | None = None
         self.waited_seconds = 0.0
 
     def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
@@ -35,7 +34,7 @@ class Feed:
 
     def __next__(self) -> tuple[jax.Array, jax.Array]:
         start = time.perf_counter()
-        parts = [next(self._batches) for _ in self._mesh.local_devices]
+        parts = [next(self._batches) for _ in self._sharding.mesh.local_devices]
         self.waited_seconds += time.perf_counter() - start
         images, labels = (self._whole([np.asarray(array) for array in arrays]) for arrays in zip(*parts, strict=True))
         return images, labels
@@ -43,8 +42,9 @@ class Feed:
     def _whole(self, parts: list[np.ndarray]) -> jax.Array:
         import jax
 
-        shape = (len(parts[0]) * self._mesh.size, *parts[0].shape[1:])
-        placed = [jax.device_put(part, device) for part, device in zip(parts, self._mesh.local_devices, strict=True)]
+        mesh = self._sharding.mesh
+        shape = (len(parts[0]) * mesh.size, *parts[0].shape[1:])
+        placed = [jax.device_put(part, device) for part, device in zip(parts, mesh.local_devices, strict=True)]
         return jax.make_array_from_single_device_arrays(shape, self._sharding, placed)
 
     def close(self) -> None:
@@ -64,14 +64,14 @@ def training(images: TrainingImages, mesh: jax.sharding.Mesh, *, batch_size: int
         first_iteration=first_batch,
         **_place(mesh),
     )
-    return Feed(make, mesh)
+    return Feed(make, _sharding(mesh))
 
 
 def evaluation(split: Split, mesh: jax.sharding.Mesh, *, batch_size: int) -> Feed:
     """One pass over a split, every image once; images that fill up the last batch have the label -1."""
     from keras_resnet.data.tensorflow.batches import evaluation_batches
 
-    return Feed(evaluation_batches(split, batch_size=batch_size, **_place(mesh)), mesh)
+    return Feed(evaluation_batches(split, batch_size=batch_size, **_place(mesh)), _sharding(mesh))
 
 
 def _place(mesh: jax.sharding.Mesh) -> dict[str, int]:
@@ -84,3 +84,10 @@ def _place(mesh: jax.sharding.Mesh) -> dict[str, int]:
         "host": processes.index(jax.process_index()),
         "hosts": len(processes),
     }
+
+
+def _sharding(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
+    """Of a batch, an equal part of which each device has."""
+    import jax
+
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
