@@ -208,6 +208,15 @@ def replicas_of_another_number_get_the_mean() -> None:
         np.testing.assert_array_equal(value, values[name], err_msg=name)
 
 
+def groups_of_any_size_train_alike_on_any_devices() -> None:
+    """Batch normalization over a part of a device's images, a device's, several devices' and all."""
+    for images in (1, 2, 4, GLOBAL_BATCH_SIZE):
+        made = [backend(devices, accumulation=1, normalization_batch_size=images) for devices in (1, 4, 8)]
+        expected, *others = map(train, made)
+        for trajectory in others:
+            np.testing.assert_allclose(trajectory, expected, rtol=1e-5, err_msg=str(images))
+
+
 def random_layers_draw_for_each_replica() -> None:
     def network(image) -> keras.Model:
         x = keras.layers.Dropout(0.5, seed=1)(keras.layers.Flatten()(image))
