@@ -31,7 +31,7 @@ from keras_resnet.training.jax.evaluator import evaluator
 from keras_resnet.training.jax.mesh import placed
 from keras_resnet.training.jax.processes import MeshProcesses
 from keras_resnet.training.jax.replica import Replica
-from keras_resnet.training.jax.variables import Variables
+from keras_resnet.training.jax.variables import Layout, Variables
 
 if TYPE_CHECKING:
     import jax
@@ -98,13 +98,9 @@ class JaxBackend:
             ema_momentum=ema_momentum,
             scale_loss=scale_loss,
         )
-        self.variables = Variables(
-            self.mesh,
-            self.network,
-            self.replica.optimizer,
-            averages=ema_momentum is not None,
-            scales_loss=scale_loss,
-        )
+        averages = ema_momentum is not None
+        layout = Layout(self.network, self.replica.optimizer, averages=averages, scales_loss=scale_loss)
+        self.variables = Variables(self.mesh, layout)
         self._feed: reading.Feed | None = None
 
     @staticmethod

@@ -13,14 +13,14 @@ from keras_resnet.evaluation.error_rates import ErrorRates
 from keras_resnet.models.layers.replicas import AXIS
 from keras_resnet.optimization import losses
 from keras_resnet.training.jax.mesh import in_replicas
-from keras_resnet.training.jax.variables import Values, Variables
+from keras_resnet.training.jax.variables import Layout, Values, Variables
 from keras_resnet.training.variable_names import by_path
 
 if TYPE_CHECKING:
     import jax
 
 
-def measuring(model: keras.Model, variables: Variables) -> Callable:
+def measuring(model: keras.Model, layout: Layout, mesh: jax.sharding.Mesh) -> Callable:
     """The compiled function from (values, images, labels) of a batch to sums over it, on every device the same.
 
     They are the images counted, int32, their loss, float32, and those misclassified by the first and by the first
@@ -34,7 +34,7 @@ def measuring(model: keras.Model, variables: Variables) -> Callable:
     trainable, state = ([f"model/{path}" for path in by_path(group)] for group in groups)
 
     def measure(values: Values, images: jax.Array, labels: jax.Array) -> tuple:
-        of = variables.of_replica(values)
+        of = layout.of_replica(values)
         with jax.default_matmul_precision("float32"):
             logits, _ = model.stateless_call([of[n] for n in trainable], [of[n] for n in state], images, training=False)
         misclassified = (jnp.count_nonzero(losses.misclassified(logits, labels, k)) for k in (1, 5))
@@ -42,8 +42,8 @@ def measuring(model: keras.Model, variables: Variables) -> Callable:
         return jax.lax.psum(sums, AXIS)
 
     divided = PartitionSpec(AXIS)
-    inputs = (variables.specs, divided, divided)
-    return jax.jit(in_replicas(measure, variables.mesh, inputs, PartitionSpec()))
+    inputs = (layout.specs, divided, divided)
+    return jax.jit(in_replicas(measure, mesh, inputs, PartitionSpec()))
 
 
 def evaluator(model: keras.Model, variables: Variables) -> Callable[[Iterable, int], ErrorRates]:
@@ -59,7 +59,7 @@ def evaluator(model: keras.Model, variables: Variables) -> Callable[[Iterable, i
     """
     import jax
 
-    measure = measuring(model, variables)
+    measure = measuring(model, variables.layout, variables.mesh)
 
     def evaluate(batches: Iterable, images: int) -> ErrorRates:
         # Replicas have moving statistics of their own; what is saved, and so to be measured, is the mean of them.

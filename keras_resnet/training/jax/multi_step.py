@@ -15,7 +15,7 @@ from keras_resnet.models.layers.replicas import AXIS
 from keras_resnet.training.backend import MultiStep
 from keras_resnet.training.jax.mesh import in_replicas, placed
 from keras_resnet.training.jax.replica import Replica
-from keras_resnet.training.jax.variables import Values, Variables
+from keras_resnet.training.jax.variables import Layout, Values, Variables
 
 if TYPE_CHECKING:
     import jax
@@ -53,6 +53,8 @@ def one_program(
     import jax.numpy as jnp
     from jax.sharding import PartitionSpec
 
+    layout = variables.layout
+
     def iterations(values: Values, held: Any, batches: Any, rates: jax.Array, steps: jax.Array) -> tuple:
         def one(k: jax.Array, carry: tuple) -> tuple:
             values, losses, misclassified = carry
@@ -61,12 +63,12 @@ def one_program(
             return values, losses.at[k].set(more[0]), misclassified.at[k].set(more[1])
 
         empty = jnp.zeros(len(rates)), jnp.zeros(len(rates), jnp.int32)
-        values, *results = jax.lax.fori_loop(0, steps, one, (variables.of_replica(values), *empty))
-        return variables.to_rows(values), *results
+        values, *results = jax.lax.fori_loop(0, steps, one, (layout.of_replica(values), *empty))
+        return layout.to_rows(values), *results
 
     everywhere, divided = PartitionSpec(), PartitionSpec(None, None, AXIS)
-    inputs = (variables.specs, everywhere, divided, everywhere, everywhere)
-    outputs = (variables.specs, everywhere, everywhere)
+    inputs = (layout.specs, everywhere, divided, everywhere, everywhere)
+    outputs = (layout.specs, everywhere, everywhere)
     run = jax.jit(in_replicas(iterations, variables.mesh, inputs, outputs), donate_argnums=0)
 
     def rows(*iterations: np.ndarray) -> jax.Array:
@@ -82,6 +84,38 @@ def one_program(
         return losses, misclassified
 
     return call
+
+
+def step(replica: Replica, layout: Layout, mesh: jax.sharding.Mesh, read: Read) -> Callable:
+    """The compiled function of one iteration, on every device of a mesh, which takes the memory of its values.
+
+    Args:
+        replica: What every device does.
+        layout: Of the values.
+        mesh: The devices; to compile for them, they need not be here.
+        read: Where the images of a part are.
+
+    Returns:
+        Function of (values; what all devices hold; a list of the parts of the iteration, arrays [images, …]; the
+        learning rate) that returns (values, loss, number of misclassified images).
+    """
+    import jax
+    import jax.numpy as jnp
+    from jax.sharding import PartitionSpec
+
+    unroll = not has_fast_loops(mesh)
+
+    def iteration(values: Values, held: Any, parts: list, rate: jax.Array) -> tuple:
+        batches = jax.tree.map(lambda *rows: jnp.stack(rows), *parts)
+        values, *results = replica.iteration(
+            layout.of_replica(values), batches, rate, lambda part: read(held, part), unroll=unroll
+        )
+        return layout.to_rows(values), *results
+
+    everywhere, divided = PartitionSpec(), PartitionSpec(AXIS)
+    inputs = (layout.specs, everywhere, divided, everywhere)
+    outputs = (layout.specs, everywhere, everywhere)
+    return jax.jit(in_replicas(iteration, mesh, inputs, outputs), donate_argnums=0)
 
 
 def one_by_one(
@@ -106,22 +140,8 @@ def one_by_one(
         started: Told of each iteration, once it is given to the devices, by the loss that it will have.
     """
     import jax
-    import jax.numpy as jnp
-    from jax.sharding import PartitionSpec
 
-    loops = has_fast_loops(variables.mesh)
-
-    def iteration(values: Values, held: Any, parts: list, rate: jax.Array) -> tuple:
-        batches = jax.tree.map(lambda *rows: jnp.stack(rows), *parts)
-        values, *results = replica.iteration(
-            variables.of_replica(values), batches, rate, lambda part: read(held, part), unroll=not loops
-        )
-        return variables.to_rows(values), *results
-
-    everywhere, divided = PartitionSpec(), PartitionSpec(AXIS)
-    inputs = (variables.specs, everywhere, divided, everywhere)
-    outputs = (variables.specs, everywhere, everywhere)
-    run = jax.jit(in_replicas(iteration, variables.mesh, inputs, outputs), donate_argnums=0)
+    run = step(replica, variables.layout, variables.mesh, read)
 
     def call(rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         results = []

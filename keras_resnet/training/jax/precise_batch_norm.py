@@ -44,7 +44,7 @@ def set_precise_statistics(network: keras.Model, variables: Variables, batches: 
         population = _population(_moments(network, variables, means, variances), variables, batches)
     read = variables.read()
     for name, value in zip([*means, *variances], population, strict=True):
-        read[name] = value[None] if name in variables.apart else value
+        read[name] = value[None] if name in variables.layout.apart else value
     variables.write(read)
 
 
@@ -87,14 +87,14 @@ def _moments(network: keras.Model, variables: Variables, means: Sequence[str], v
     trainable, state = ([f"model/{path}" for path in by_path(group)] for group in groups)
 
     def moments(values: Values, images: jax.Array) -> list[jax.Array]:
-        of = variables.of_replica(values)
+        of = variables.layout.of_replica(values)
         before = [jnp.zeros_like(of[name]) if name in (*means, *variances) else of[name] for name in state]
         with jax.default_matmul_precision("float32"):
             _, after = network.stateless_call([of[name] for name in trainable], before, images, training=True)
         left = dict(zip(state, after, strict=True))
         return [jax.lax.all_gather(left[name], AXIS) for name in (*means, *variances)]
 
-    inputs = (variables.specs, PartitionSpec(AXIS))
+    inputs = (variables.layout.specs, PartitionSpec(AXIS))
     return jax.jit(in_replicas(moments, variables.mesh, inputs, PartitionSpec()))
 
 

@@ -226,7 +226,7 @@ def random_layers_draw_for_each_replica() -> None:
     replica, variables = made.replica, made.variables
 
     def masks(values):
-        own = variables.of_replica(values)
+        own = variables.layout.of_replica(values)
         state = replica._with_own_seeds([own[name] for name in replica._state], 1)
         trainable = [own[name] for name in replica._trainable]
         logits, after = made.network.stateless_call(
@@ -235,7 +235,7 @@ def random_layers_draw_for_each_replica() -> None:
         return logits, replica._with_own_seeds(after, -1)[0][None]
 
     rows = jax.sharding.PartitionSpec("data")
-    logits, seeds = jax.jit(in_replicas(masks, made.mesh, (variables.specs,), (rows, rows)))(variables.values)
+    logits, seeds = jax.jit(in_replicas(masks, made.mesh, (variables.layout.specs,), (rows, rows)))(variables.values)
     assert len(np.unique(np.array(logits).round(5), axis=0)) == 4
     assert len(np.unique(np.array(seeds), axis=0)) == 1
 
@@ -261,6 +261,29 @@ def strategies_take_the_devices_that_they_name() -> None:
         processes = JaxBackend.connect(strategy=name, replicas=replicas, global_batch_size=16, timeout=1.0)
         assert (processes.replicas, len(processes.devices), processes.count) == (count, count, 1), name
         assert processes.broadcast(b"x") == b"x" and processes.maximum([1, -2.0]) == [1.0, -2.0]
+
+
+def an_iteration_is_compiled_without_values() -> None:
+    """What compiles for devices that are not here is what trains."""
+    made = backend(4, accumulation=2, **OPTIONS)
+    mesh, layout = made.mesh, made.variables.layout
+    abstract = layout.abstract(mesh)
+    for name, value in made.variables.values.items():
+        assert (abstract[name].shape, abstract[name].dtype) == (value.shape, value.dtype), name
+        assert abstract[name].sharding.is_equivalent_to(value.sharding, value.ndim), name
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    part = tuple(
+        jax.ShapeDtypeStruct(shape, dtype, sharding=rows) for shape, dtype in (((8, 8, 8, 1), "uint8"), ((8,), "int32"))
+    )
+    step = multi_step.step(made.replica, layout, mesh, lambda held, part: part)
+    compiled = step.lower(abstract, (), [part, part], jax.ShapeDtypeStruct((), "float32")).compile()
+    values, loss, _ = compiled(
+        made.variables.values,
+        (),
+        [tuple(jax.device_put(np.zeros(a.shape, a.dtype), rows) for a in part)] * 2,
+        np.float32(RATE),
+    )
+    assert np.isfinite(loss) and values.keys() == abstract.keys()
 
 
 def an_array_lies_where_it_is_said() -> None:
