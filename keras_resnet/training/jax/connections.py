@@ -25,6 +25,7 @@ HELLO, GO, REFUSED, BEAT, MESSAGE, LOST, END = b"H", b"G", b"R", b"B", b"M", b"L
 what is told; which worker is gone; nothing, of a worker that has done its part."""
 
 HEADER = struct.Struct("!cQ")
+ENDED = "is gone: its connection has ended"
 BEAT_EVERY = 2.0  # seconds
 SILENCE = 60.0  # seconds without a frame, after which a worker is taken for lost
 PAUSE = 0.2  # seconds between two calls to a worker that does not listen yet
@@ -201,7 +202,9 @@ class Connections:
             with self._sending:
                 _send(self._sockets[other], kind, content)
         except OSError as error:
-            self._lose(f"worker {other} cannot be reached: {error.strerror or error}")
+            ended = isinstance(error, ConnectionError)
+            why = ENDED if ended else f"cannot be reached: {error.strerror or error}"
+            self._lose(f"worker {other} {why}")
             raise WorkerLostError(str(self.lost)) from error
 
     def _listen_to(self, other: int) -> None:
@@ -212,7 +215,7 @@ class Connections:
             except TimeoutError:
                 return self._lose(f"worker {other} has given no sign of life for {SILENCE:g} s")
             except OSError:
-                return self._lose(f"worker {other} is gone: its connection has ended")
+                return self._lose(f"worker {other} {ENDED}")
             if kind == MESSAGE:
                 with self._changed:
                     self._received[other].put(content)
