@@ -80,7 +80,7 @@ MEANT: dict[str, tuple[str, ...]] = {
         # words of choices
         "fp32 f32 full": "float32",
         "multi_gpu dp data_parallel": "mirrored",
-        "nodes multi_node": "multi_worker",
+        "nodes multi_node": "multi_worker multi_process",
         "imagenet1k imagenet_1k imagenet2012 ilsvrc ilsvrc2012": "imagenet",
         "imagefolder image_folder custom own": "folder",
         "val valid dev eval": "validation",

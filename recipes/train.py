@@ -34,7 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     directory = RunDirectory(run.directory_for(recipe))
     try:
         backends.check("train")
-        if run.strategy not in ("multi_worker", "auto"):  # where there are other processes, only worker 0 looks
+        if run.strategy not in (
+            "multi_worker",
+            "multi_process",
+            "tpu",
+            "auto",
+        ):  # where there are other processes, only worker 0 looks
             directory.check(
                 recipe.to_json(), resume=run.resume, accept_changes=run.accept_changes, read=hyperparameters_of
             )

@@ -85,7 +85,7 @@ class Options(recipe_line.Overrides):
                     f"`run.{field.name}` is for one run: each run of a search has a directory of its own below that of "
                     "the search"
                 )
-        if self.run.strategy == "multi_worker":
+        if self.run.strategy in ("multi_worker", "multi_process"):
             validation.refuse("strategy", "that of one process", self.run.strategy)
 
 

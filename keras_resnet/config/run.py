@@ -16,7 +16,7 @@ from keras_resnet.config.recipe import Recipe
 from keras_resnet.facts.datasets import DATASETS
 
 Cache = Literal["encoded", "decoded"]
-Strategy = Literal["one_device", "mirrored", "multi_worker", "tpu", "auto"]
+Strategy = Literal["one_device", "mirrored", "multi_worker", "multi_process", "tpu", "auto"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,14 @@ class Run(Checked):
     decoded, which takes several times the memory and spares the cores most of their work. None: read them anew in every
     epoch."""
     strategy: Strategy = "one_device"
-    """The devices, and how they share the work; auto takes the most that there are."""
+    """The devices, and how they share the work; auto takes the most that there are. Several processes are multi_worker
+    with TensorFlow, multi_process with JAX."""
     replicas: int | None = None
-    """mirrored: GPUs, or parts of the CPU with a thread each. None: all GPUs; on a CPU, as many as its cores."""
+    """mirrored: GPUs, or parts of the CPU. None: all GPUs; on a CPU, as many as its cores, with JAX one."""
     join_timeout: float = 300.0
-    """multi_worker: seconds to wait for the other processes."""
+    """multi_worker, multi_process, tpu: seconds to wait for the other processes."""
     xla: bool = False
-    """Compile the gradients of a replica with XLA. A TPU always does; a CPU is slower with it."""
+    """Compile the gradients of a replica with XLA. A TPU and JAX always do; TensorFlow's CPU is slower with it."""
     resume: bool = False
     """Continue the run in the directory from its last checkpoint; start it if there is none."""
     accept_changes: bool = False

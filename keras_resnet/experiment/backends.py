@@ -11,7 +11,6 @@ from keras_resnet.config.recipe import Recipe
 from keras_resnet.config.run import Run
 from keras_resnet.data.datasets.loading import Data
 from keras_resnet.experiment import build
-from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.optimization import losses
 from keras_resnet.training.backend import Backend, Processes
 
@@ -31,8 +30,8 @@ def _jax() -> type[Backend]:
 BACKENDS: dict[str, Callable[[], type[Backend]]] = {"tensorflow": _tensorflow, "jax": _jax}
 """The backends that train, by the names that Keras gives them."""
 
-ARGUMENTS = {"image_shape": "dataset", "scale_loss": "precision"}
-"""What decides an argument of `Backend.unsupported` where a recipe has another name for it."""
+SEVERAL_PROCESSES = ("multi_worker", "multi_process")
+"""The names of a training of several processes, each backend's own: processes find one another in different ways."""
 
 
 def choose(recipe: Recipe, run: Run, name: str | None = None) -> type[Backend]:
@@ -53,19 +52,11 @@ def choose(recipe: Recipe, run: Run, name: str | None = None) -> type[Backend]:
             "Unset it to train with TensorFlow"
         )
     backend = BACKENDS[name]()
-    lacking = backend.unsupported(
-        image_shape=DATASETS[recipe.data.dataset].image_shape,
-        strategy=run.strategy,
-        precise_statistics=recipe.training.precise_statistics,
-        **_options(recipe, run),
-    )
-    if lacking:
-        values = vars(recipe.data) | vars(recipe.training) | vars(recipe.optimizer) | vars(run)
-        asked = {argument: values[argument] for argument in (ARGUMENTS.get(each, each) for each in lacking)}
+    if run.strategy not in backend.strategies:
+        known = ", ".join(f"'{strategy}'" for strategy in backend.strategies)
         raise ValueError(
-            f"{', '.join(f'`{argument}`' for argument in asked)} must keep the default on the {name} backend. "
-            f"Received: {', '.join(f'{argument}={value!r}' for argument, value in asked.items())}. "
-            "Or train with KERAS_BACKEND=tensorflow"
+            f"`strategy` must be one of {known} on the {name} backend. Received: strategy='{run.strategy}'"
+            f"{_remedy(run.strategy, backend)}"
         )
     return backend
 
@@ -88,16 +79,17 @@ def make(backend: type[Backend], processes: Processes, recipe: Recipe, run: Run,
         loss=functools.partial(losses.cross_entropy, smoothing=recipe.training.label_smoothing),
         global_batch_size=recipe.training.global_batch_size,
         global_clipnorm=recipe.optimizer.global_clipnorm,
-        **_options(recipe, run),
+        accumulation=recipe.training.accumulation,
+        normalization_batch_size=recipe.training.normalization_batch_size,
+        ema_momentum=recipe.optimizer.ema_momentum,
+        scale_loss=recipe.training.precision == "mixed_float16",
+        xla=run.xla,
     )
 
 
-def _options(recipe: Recipe, run: Run) -> dict:
-    """What only some backends may support."""
-    return {
-        "accumulation": recipe.training.accumulation,
-        "normalization_batch_size": recipe.training.normalization_batch_size,
-        "ema_momentum": recipe.optimizer.ema_momentum,
-        "scale_loss": recipe.training.precision == "mixed_float16",
-        "xla": run.xla,
-    }
+def _remedy(strategy: str, backend: type[Backend]) -> str:
+    """What several processes are called there, if they were asked for."""
+    if strategy not in SEVERAL_PROCESSES:
+        return ""
+    there = next(name for name in SEVERAL_PROCESSES if name in backend.strategies)
+    return f". Several processes are strategy='{there}' there"

@@ -57,6 +57,7 @@ def keep(
         "best_iteration": trainer.state.best_iteration,
         "best_validation_error": trainer.state.best_error,
         "images_per_second": trainer.images_per_second,
+        "waiting_percent": trainer.waiting_percent,
         "class_names": list(data.class_names),
     }
     model_card.write(directory, result)

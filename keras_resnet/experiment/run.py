@@ -43,6 +43,9 @@ checkpoint, or another process of it is gone. (`EX_TEMPFAIL` of sysexits.h.)"""
 INTERRUPTED = STATUSES[signal.SIGINT]
 """Exit status of a run that Ctrl-C has stopped, as of any program."""
 
+SHARED = ("iterations_per_call", "checkpoint_every", "resume", "accept_changes")
+"""What all processes of a run must agree on, as it decides what they do at the same time."""
+
 Tell = Callable[[str], None]
 """Takes a line for the person who waits."""
 PRINT = functools.partial(print, flush=True)
@@ -86,6 +89,7 @@ def train(
     )
     try:
         with processes.naming_lost_workers():
+            check_same(recipe, run, processes)
             if is_finished(directory, recipe, run, processes, tell):
                 return 0
             experiment = prepare(backend, processes, recipe, run, directory, tell)
@@ -96,6 +100,34 @@ def train(
     except WorkerLostError as error:
         tell(f"error: {error}. To continue from the last checkpoint, start all workers again with `resume=True`")
         return AGAIN
+
+
+def check_same(recipe: Recipe, run: Run, processes: Processes) -> None:
+    """Refuses another recipe in one process than in the chief, or another run that would stop at other iterations.
+
+    Raises:
+        ValueError: in all processes, naming what differs in the one that differs.
+    """
+    if processes.count == 1:
+        return
+    mine = {"recipe": recipe.hyperparameters(), "run": {name: getattr(run, name) for name in SHARED}}
+    of_chief = json.loads(processes.broadcast(json.dumps(mine).encode()))
+    changes = [
+        *validation.differences(hyperparameters_of(of_chief["recipe"]), hyperparameters_of(mine["recipe"])),
+        *validation.differences(of_chief["run"], mine["run"]),
+    ]
+    _refuse_together(changes, "the recipe and the run of worker 0", "", processes)
+
+
+def _refuse_together(changes: list[str], what: str, where: str, processes: Processes) -> None:
+    """Raises an error in all processes if one has changes."""
+    if changes:
+        listed = "\n  ".join(changes)
+        refusal = f"this worker must have {what}{where}. What differs:\n  {listed}"
+    else:
+        refusal = f"all workers must have {what}. Another says what differs"
+    if processes.maximum([bool(changes)])[0]:
+        raise ValueError(refusal)
 
 
 def is_finished(directory: RunDirectory, recipe: Recipe, run: Run, processes: Processes, tell: Tell) -> bool:
@@ -144,13 +176,7 @@ def check_images(directory: RunDirectory, images: Values, run: Run, processes: P
         return
     of_chief = json.loads(processes.broadcast(json.dumps(images).encode()))
     changes = data_identity.differences(of_chief, images)
-    if changes:
-        listed = "\n  ".join(changes)
-        refusal = f"this worker must have the images of worker 0, in its `data_directory`. What differs:\n  {listed}"
-    else:
-        refusal = "all workers must have the images of worker 0. Another says what differs"
-    if processes.maximum([bool(changes)])[0]:
-        raise ValueError(refusal)
+    _refuse_together(changes, "the images of worker 0", ", in its `data_directory`", processes)
 
 
 @dataclass(frozen=True)
@@ -200,7 +226,7 @@ class Experiment:
         """Trains to the end, measures, and keeps the results; returns the exit status."""
         chief, backend = self.backend.processes.is_chief, self.backend
         try:
-            with loading.naming_damaged_images(self.data, self.tell):
+            with loading.naming_damaged_images(self.data, self.tell), backend.processes.naming_lost_workers():
                 trainer.run()
                 kept = self._choose(trainer)
                 with backend.evaluation_weights():

@@ -91,6 +91,7 @@ RUN: Rules = {
     "best_iteration": _later(or_null(COUNT)),
     "best_validation_error": _later(or_null(PERCENT)),
     "images_per_second": or_null(NUMBER),
+    "waiting_percent": _later(or_null(PERCENT)),
     "class_names": TEXTS,
 }
 """`result.json`: what a training measured at its end."""

@@ -7,7 +7,7 @@ implementation each; files of the same name in both do the same thing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -133,6 +133,9 @@ class Backend(Protocol):
     build the network, and the optimizer of a network, in the scope of the devices; `TrainingImages`; and options.
     """
 
+    strategies: Collection[str]
+    """The strategies that `connect` takes, by name."""
+
     @staticmethod
     def connect(*, strategy: str, replicas: int | None, global_batch_size: int, timeout: float) -> Processes:
         """Takes the devices, and waits for the other processes.
@@ -146,31 +149,6 @@ class Backend(Protocol):
         Raises:
             ValueError: if there are no such devices.
             TimeoutError: if a process does not come; names it.
-        """
-
-    @staticmethod
-    def unsupported(
-        *,
-        strategy: str,
-        image_shape: tuple[int, int, int] | None,
-        accumulation: int,
-        normalization_batch_size: int | None,
-        precise_statistics: int,
-        ema_momentum: float | None,
-        scale_loss: bool,
-        xla: bool,
-    ) -> list[str]:
-        """The names of those arguments that ask for what the backend cannot do; before anything is loaded or taken.
-
-        Args:
-            strategy: How devices share the work.
-            image_shape: (height, width, channels) of all images; None if they have any size.
-            accumulation: Parts of an iteration, one after the other.
-            normalization_batch_size: Images over which batch normalization takes its statistics.
-            precise_statistics: Images over which `recompute_statistics` will be asked to average.
-            ema_momentum: Momentum of the moving average of the weights.
-            scale_loss: Whether the loss is scaled, for float16.
-            xla: Whether XLA is to compile what it need not.
         """
 
     @property
@@ -188,6 +166,10 @@ class Backend(Protocol):
     @property
     def exhausted(self) -> bool:
         """Whether gradients overflow float16 at any scale of the loss."""
+
+    @property
+    def waited_seconds(self) -> float | None:
+        """Seconds in which the devices have waited for images since `start`; None where nobody knows."""
 
     def start(self, first_iteration: int, *, steps_per_execution: int) -> MultiStep:
         """The function that trains from an iteration on, as many iterations as it is given learning rates.

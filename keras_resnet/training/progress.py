@@ -17,6 +17,7 @@ def progress_text(
     training_error: float,
     images_per_second: float | None = None,
     seconds_left: float | None = None,
+    waiting_percent: float | None = None,
 ) -> str:
     """The state of a training run in one line.
 
@@ -27,9 +28,12 @@ def progress_text(
         training_error: The same, in percent.
         images_per_second: The same, on all devices together. None: not known yet.
         seconds_left: Until the last iteration. None: not known yet.
+        waiting_percent: The share of the time in which the devices waited for images, shown from 1% on. None: not
+            known.
     """
     text = f"{iteration:>{len(str(iterations))}}/{iterations}  loss {loss:6.4f}  training error {training_error:5.2f}%"
     text += "" if images_per_second is None else f"  {images_per_second:,.0f} images/s"
+    text += f"  {waiting_percent:.0f}% waiting for images" if (waiting_percent or 0.0) >= 1 else ""
     return text + ("" if seconds_left is None else f"  {duration(seconds_left)} left")
 
 
@@ -64,13 +68,16 @@ class Progress:
         self._origin: tuple[int, float] | None = None
         self._latest = (first_iteration, clock())
 
-    def update(self, iteration: int, *, loss: float, training_error: float) -> None:
+    def update(
+        self, iteration: int, *, loss: float, training_error: float, waiting_percent: float | None = None
+    ) -> None:
         """Shows a new line.
 
         Args:
             iteration: Iterations done.
             loss: Mean over the iterations since the last update.
             training_error: The same, in percent.
+            waiting_percent: The share of the time in which the devices waited for images.
         """
         now = self._clock()
         speed = self.global_batch_size * _speed(self._latest, iteration, now)
@@ -81,6 +88,7 @@ class Progress:
             training_error=training_error,
             images_per_second=speed if self._origin else None,
             seconds_left=self._seconds_left(self._origin, iteration, now) if self._origin else None,
+            waiting_percent=waiting_percent if self._origin else None,
         )
         self._origin = self._origin or (iteration, now)
         self._latest = (iteration, now)

@@ -192,6 +192,12 @@ class Trainer:
         images = sum(count for count, _ in self.seconds[1:]) * self.backend.global_batch_size
         return images / sum(seconds for _, seconds in self.seconds[1:]) if images else None
 
+    @property
+    def waiting_percent(self) -> float | None:
+        """The share of the time of all executions in which the devices waited for images; None where nobody knows."""
+        waited, seconds = self.backend.waited_seconds, sum(seconds for _, seconds in self.seconds)
+        return min(100.0, 100.0 * waited / seconds) if waited is not None and seconds else None
+
     def _execute(self, multi_step: MultiStep, progress: Progress, pace: float) -> float:
         """Runs the iterations up to the next event, or as many as seconds allow; returns the seconds for one."""
         first = self.state.iteration
@@ -204,7 +210,8 @@ class Trainer:
         self.state.add(losses, misclassified)
         loss, error = float(losses.mean()), float(100.0 * misclassified.mean() / self.backend.global_batch_size)
         self.callbacks.on_train_batch_end(self.state.iteration - 1, {"loss": loss, "error": error})
-        progress.update(self.state.iteration, loss=loss, training_error=error)
+        waiting = self.waiting_percent
+        progress.update(self.state.iteration, loss=loss, training_error=error, waiting_percent=waiting)
         return self.seconds[-1][1] / count
 
     def _check_finite(self, losses: np.ndarray) -> None:

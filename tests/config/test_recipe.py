@@ -99,12 +99,12 @@ def test_every_field_refuses_a_value_of_no_type_that_it_knows(kind):
         (
             Run,
             {"strategy": "miror"},
-            "`strategy` must be one of 'one_device', 'mirrored', 'multi_worker', 'tpu', 'auto'",
+            "`strategy` must be one of 'one_device', 'mirrored', 'multi_worker', 'multi_process', 'tpu', 'auto'",
         ),
         (Run, {"strategy": "mirrored", "replicas": 0}, "`replicas` must be positive"),
         *[
             (Run, {"strategy": word, "replicas": 2}, f"`replicas` must be None with strategy='{word}'")
-            for word in ("one_device", "multi_worker", "tpu", "auto")
+            for word in ("one_device", "multi_worker", "multi_process", "tpu", "auto")
         ],
         (Run, {"accept_changes": True}, "`accept_changes` must be False without resume=True"),
         (Run, {"join_timeout": 0}, "`join_timeout` must be positive"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import keras
 import pytest
 
 from catalog import RECIPES
 from keras_resnet.config.recipe import DataConfig, OptimizerConfig, TrainingConfig
-from keras_resnet.config.run import Run
+from keras_resnet.config.run import Run, Strategy
 from keras_resnet.data.datasets import loading
 from keras_resnet.experiment import backends, run
 from keras_resnet.models.layers.batch_normalization import BatchNormalization
@@ -63,31 +64,28 @@ def test_a_backend_that_cannot_train_is_refused_before_anything_is_written(monke
     assert not (tmp_path / "run").exists()
 
 
+def test_both_backends_train_all_that_a_recipe_can_ask_for():
+    for recipe in RECIPES.values():
+        for strategy in ("one_device", "mirrored", "multi_process", "tpu", "auto"):
+            assert backends.choose(recipe, Run(strategy=strategy, xla=True), "jax").__name__ == "JaxBackend"
+
+
 @pytest.mark.parametrize(
-    ("part", "change", "argument"),
+    ("backend", "strategy", "known", "there"),
     [
-        ("data", {"dataset": "folder", "image_size": 64, "augmentation": ()}, "dataset='folder'"),
-        ("training", {"precision": "mixed_float16"}, "precision='mixed_float16'"),
-        ("training", {"accumulation": 2}, "accumulation=2"),
-        ("training", {"normalization_batch_size": 8}, "normalization_batch_size=8"),
-        ("training", {"precise_statistics": 100}, "precise_statistics=100"),
-        ("optimizer", {"ema_momentum": 0.9}, "ema_momentum=0.9"),
+        ("jax", "multi_worker", "'one_device', 'mirrored', 'multi_process', 'tpu', 'auto'", "multi_process"),
+        ("tensorflow", "multi_process", "'one_device', 'mirrored', 'multi_worker', 'tpu', 'auto'", "multi_worker"),
     ],
 )
-def test_what_jax_cannot_do_is_refused_by_the_name_of_the_argument(part, change, argument):
-    recipe = replace(RECIPE, **{part: replace(getattr(RECIPE, part), **change)})
-    with pytest.raises(ValueError, match="on the jax backend") as refusal:
-        backends.choose(recipe, Run(), "jax")
-    name = argument.partition("=")[0]
-    assert str(refusal.value).startswith(f"`{name}` must keep the default on the jax backend. Received: {argument}. ")
+def test_several_processes_have_a_name_on_each_backend(backend, strategy, known, there):
+    with pytest.raises(ValueError, match="`strategy` must be one of") as refusal:
+        backends.choose(RECIPE, Run(strategy=strategy), backend)
+    assert str(refusal.value) == (
+        f"`strategy` must be one of {known} on the {backend} backend. Received: strategy='{strategy}'. Several "
+        f"processes are strategy='{there}' there"
+    )
 
 
-def test_what_jax_cannot_do_with_devices_is_refused_too():
-    assert backends.choose(RECIPE, Run(), "jax").__name__ == "JaxBackend"
-    for strategy in ("auto", "mirrored"):
-        with pytest.raises(ValueError, match=f"^`strategy` must keep .* Received: strategy='{strategy}'"):
-            backends.choose(RECIPE, Run(strategy=strategy), "jax")
-    with pytest.raises(
-        ValueError, match="^`accumulation`, `xla` must keep .*: accumulation=2, xla=True. Or train with"
-    ):
-        backends.choose(replace(RECIPE, training=replace(RECIPE.training, accumulation=2)), Run(xla=True), "jax")
+def test_a_run_knows_the_strategies_of_all_backends():
+    known = {strategy for kind in backends.BACKENDS.values() for strategy in kind().strategies}
+    assert known == set(get_args(Strategy))

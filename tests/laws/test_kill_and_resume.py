@@ -25,13 +25,21 @@ pytestmark = pytest.mark.slow
 WORKER_KILLS = 4
 AGAIN = 75
 RECIPE = ("digits-resnet8", "--schedule.scale", "0.5", "--training.log-every", "7", "--training.validate-every", "100")
+MIRRORED = (
+    *("--run.strategy", "mirrored", "--run.replicas", "2", "--optimizer.ema-momentum", "0.9"),
+    *("--training.accumulation", "2", "--run.asynchronous-checkpoints"),
+)
 RUN = ("--run.resume", "--run.checkpoint-every", "5", "--run.iterations-per-call", "20")
 
 
-def start(directory: Path, *flags: str, tf_config: dict | None = None) -> subprocess.Popen:
+def start(directory: Path, *flags: str, tf_config: dict | None = None, **variables: str) -> subprocess.Popen:
     """The program, whose output goes to a file beside the directory."""
     command = [sys.executable, "recipes/train.py", *RECIPE, *RUN, *flags, "--run.directory", str(directory)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"} | ({"TF_CONFIG": json.dumps(tf_config)} if tf_config else {})
+    environment = (
+        {**os.environ, "PYTHONUNBUFFERED": "1"}
+        | variables
+        | ({"TF_CONFIG": json.dumps(tf_config)} if tf_config else {})
+    )
     with directory.with_suffix(".log").open("a") as log:
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
 
@@ -98,26 +106,17 @@ def assert_equal(ended: dict, expected: dict) -> None:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    ("kills", "flags"),
-    [
-        (20, ()),
-        (
-            6,
-            (
-                *("--run.strategy", "mirrored", "--run.replicas", "2", "--optimizer.ema-momentum", "0.9"),
-                *("--training.accumulation", "2", "--run.asynchronous-checkpoints"),
-            ),
-        ),
-    ],
-    ids=["one_device", "mirrored, accumulated, averaged, asynchronous"],
+    ("backend", "kills", "flags"),
+    [("tensorflow", 20, ()), ("tensorflow", 6, MIRRORED), ("jax", 20, ()), ("jax", 6, MIRRORED)],
+    ids=["one device", "mirrored, accumulated, averaged, asynchronous", "jax", "jax, mirrored"],
 )
-def test_a_run_killed_at_random_moments_comes_to_the_same_bits(tmp_path, kills, flags):
+def test_a_run_killed_at_random_moments_comes_to_the_same_bits(tmp_path, backend, kills, flags):
     """Every other time inside of the writing of a checkpoint."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     randomly, inside, began = random.Random(1), 0, set()
     for kill in range(kills):
         before = checkpoints(killed)
-        process = start(killed, *flags)
+        process = start(killed, *flags, KERAS_BACKEND=backend)
         with ending(process):
             assert until(lambda before=before: checkpoints(killed) - before, process), killed.with_suffix(
                 ".log"
@@ -134,14 +133,21 @@ def test_a_run_killed_at_random_moments_comes_to_the_same_bits(tmp_path, kills, 
     assert inside
     assert len(began) == kills
     for directory in (whole, killed):
-        assert start(directory, *flags).wait(timeout=300) == 0, directory.with_suffix(".log").read_text()
+        assert start(directory, *flags, KERAS_BACKEND=backend).wait(timeout=300) == 0, directory.with_suffix(
+            ".log"
+        ).read_text()
     assert_equal(outcome(killed), outcome(whole))
 
 
-def start_two(directory: Path) -> list[subprocess.Popen]:
+def start_two(directory: Path, backend: str = "tensorflow") -> list[subprocess.Popen]:
     """Two workers that share nothing but the chief's directory, which the second is told wrongly."""
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     directories = [directory, directory.with_name(f"{directory.name}-of-nobody")]
+    if backend == "jax":
+        [port] = free_ports(1)
+        words = ("--run.strategy", "multi_process", "--run.join-timeout", "60")
+        variables = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "KERAS_BACKEND": "jax"}
+        return [start(where, *words, **variables, JAX_PROCESS_ID=str(index)) for index, where in enumerate(directories)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     return [
         start(
             where,
@@ -153,30 +159,32 @@ def start_two(directory: Path) -> list[subprocess.Popen]:
 
 
 @pytest.mark.timeout(900)
-def test_two_workers_of_which_one_is_killed_come_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_two_workers_of_which_one_is_killed_come_to_the_same_bits(tmp_path, backend):
     """The other one ends within a minute, with the status that asks to be started again."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     randomly = random.Random(2)
     for kill in range(WORKER_KILLS):
         before = checkpoints(killed)
-        workers = start_two(killed)
+        workers = start_two(killed, backend)
         with ending(*workers):
             assert until(lambda before=before: checkpoints(killed) - before, workers[0])
             time.sleep(randomly.uniform(0, 0.5))
             workers[kill % 2].kill()
             assert workers[1 - kill % 2].wait(timeout=60) == AGAIN
     for directory in (whole, killed):
-        workers = start_two(directory)
+        workers = start_two(directory, backend)
         with ending(*workers):
             assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
         assert not directory.with_name(f"{directory.name}-of-nobody").exists()
     assert_equal(outcome(killed), outcome(whole))
 
 
-def test_what_the_chief_refuses_ends_all_workers(tmp_path):
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_what_the_chief_refuses_ends_all_workers(tmp_path, backend):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "letter.txt").write_text("Dear reader")
-    workers = start_two(tmp_path / "run")
+    workers = start_two(tmp_path / "run", backend)
     with ending(*workers):
         assert [worker.wait(timeout=60) for worker in workers] == [2, 2]
     assert "it holds no run" in (tmp_path / "run.log").read_text()
@@ -184,8 +192,9 @@ def test_what_the_chief_refuses_ends_all_workers(tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["letter.txt"]
 
 
-def test_a_preempted_worker_takes_the_others_along_and_loses_nothing(tmp_path):
-    workers = start_two(tmp_path / "run")
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_preempted_worker_takes_the_others_along_and_loses_nothing(tmp_path, backend):
+    workers = start_two(tmp_path / "run", backend)
     with ending(*workers):
         assert until(lambda: checkpoints(tmp_path / "run"), workers[0])
         workers[1].send_signal(signal.SIGTERM)

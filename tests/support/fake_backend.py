@@ -27,6 +27,8 @@ class FakeBackend:
 
     global_batch_size = BATCH
     exhausted = False
+    strategies = ("one_device",)
+    waited_seconds = None
 
     def __init__(self, processes: Processes | None = None, errors: Iterable[float] | None = None):
         self.processes = processes or OneProcess()
@@ -41,10 +43,6 @@ class FakeBackend:
     @staticmethod
     def connect(**_) -> Processes:
         return OneProcess()
-
-    @staticmethod
-    def unsupported(**_) -> list[str]:
-        return []
 
     def start(self, first_iteration: int, *, steps_per_execution: int):
         self._iteration = first_iteration

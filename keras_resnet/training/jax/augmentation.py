@@ -15,14 +15,23 @@ if TYPE_CHECKING:
 
 
 def pad_crop(images: jax.Array, draws: jax.Array, padding: int) -> jax.Array:
-    """Pads with zeros and crops back to the size, at a random position; see `fixed_size.pad_crop`."""
+    """Pads with zeros and crops back to the size, at a random position; see `fixed_size.pad_crop`.
+
+    A choice among the shifts of all images reads memory in order; a gather of pixels would take a TPU 30 times as long.
+    """
     import jax.numpy as jnp
 
-    batch, height, width, _ = images.shape
+    _, height, width, _ = images.shape
+    shifts = 2 * padding + 1
+    start = (draws * jnp.float32(shifts)).astype(jnp.int32)[:, :, None, None, None]
     padded = jnp.pad(images, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
-    start = (draws * jnp.float32(2 * padding + 1)).astype(jnp.int32)
-    rows, columns = start[:, :1] + jnp.arange(height), start[:, 1:] + jnp.arange(width)
-    return padded[jnp.arange(batch)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    rows = padded[:, :height]
+    for shift in range(1, shifts):
+        rows = jnp.where(start[:, 0] == shift, padded[:, shift : shift + height], rows)
+    columns = rows[:, :, :width]
+    for shift in range(1, shifts):
+        columns = jnp.where(start[:, 1] == shift, rows[:, :, shift : shift + width], columns)
+    return columns
 
 
 def flip(images: jax.Array, draws: jax.Array) -> jax.Array:

@@ -1,118 +1,166 @@
-"""Many iterations in one call on JAX: the images stay in the memory of the device.
+"""Many iterations in one call, on every device.
 
-What goes over is, for each iteration, which images it has and the numbers that augment them.
+The host is asked for nothing in between: either one program runs all iterations of a call, or one program after the
+other is given to the devices, which work meanwhile.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-from keras import ops
 
-from keras_resnet.optimization import losses
+from keras_resnet.models.layers.replicas import AXIS
+from keras_resnet.training.backend import MultiStep
+from keras_resnet.training.jax.mesh import in_replicas, placed
+from keras_resnet.training.jax.replica import Replica
+from keras_resnet.training.jax.variables import Layout, Values, Variables
+
+if TYPE_CHECKING:
+    import jax
+
+Read = Callable[[Any, Any], tuple["jax.Array", "jax.Array"]]
+"""From what the devices hold and a part of an iteration to the replica's images uint8 [batch, height, width, channels]
+and labels int32 [batch]."""
 
 
-def multi_step(
-    network: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    images: np.ndarray,
-    labels: np.ndarray,
-    augment: Callable,
+def has_fast_loops(mesh: jax.sharding.Mesh) -> bool:
+    """Whether a program may loop over iterations: convolutions in a loop of XLA's are slow on a CPU."""
+    return mesh.devices.flat[0].platform != "cpu"
+
+
+def one_program(
+    replica: Replica,
+    variables: Variables,
+    read: Read,
+    held: Any,
+    batches: Iterator[Any],
     *,
-    global_batch_size: int,
     steps_per_execution: int,
-    loss: Callable = losses.cross_entropy,
-    global_clipnorm: float | None = None,
-) -> Callable:
-    """The function that runs as many iterations as it is given learning rates; on one device.
-
-    What a recipe calls float32 is computed in float32: a GPU of NVIDIA would round the factors of convolutions to 11
-    bits (TF32), a TPU to 8 (bfloat16).
+) -> MultiStep:
+    """The function that runs as many iterations as it is given learning rates, all of them in one program.
 
     Args:
-        network: From images to logits.
-        optimizer: Only its `update_step` is used.
-        images: uint8 [size, height, width, channels].
-        labels: int [size].
-        augment: From images uint8 [batch, height, width, channels] and draws float32 [batch, n] to such images.
-        global_batch_size: Images in an iteration.
+        replica: What every device does.
+        variables: What is trained.
+        read: Where the images of a part are.
+        held: Arrays that all devices hold.
+        batches: For each iteration, arrays of NumPy [parts, images, …].
         steps_per_execution: The most iterations in a call, which is compiled once for any number of them.
-        loss: From logits float32 [batch, classes] and labels int32 [batch] to the loss of each image, float32 [batch].
-        global_clipnorm: The largest norm of the gradient over all weights.
-
-    Returns:
-        Function of (iterator over pairs of indices int [batch] and draws float32 [batch, n], learning rates float [k])
-        that returns the losses float32 [k] and the numbers of misclassified images int32 [k].
     """
     import jax
     import jax.numpy as jnp
+    from jax.sharding import PartitionSpec
 
-    groups = (network.trainable_variables, network.non_trainable_variables, optimizer.variables)
-    held = jax.device_put((images, labels.astype(np.int32)))
+    layout = variables.layout
 
-    def loss_of(trainable, state, images, labels):
-        logits, state = network.stateless_call(trainable, state, images, training=True)
-        return ops.sum(loss(logits, labels)) / global_batch_size, (logits, state)
+    def iterations(values: Values, held: Any, batches: Any, rates: jax.Array, steps: jax.Array) -> tuple:
+        def one(k: jax.Array, carry: tuple) -> tuple:
+            values, losses, misclassified = carry
+            batch = jax.tree.map(lambda rows: rows[k], batches)
+            values, *more = replica.iteration(values, batch, rates[k], lambda part: read(held, part), unroll=False)
+            return values, losses.at[k].set(more[0]), misclassified.at[k].set(more[1])
 
-    def iteration(values, images, labels, rate):
-        trainable, state, slots = values
-        (mean, (logits, state)), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable, state, images, labels)
-        gradients = _clipped(gradients, global_clipnorm) if global_clipnorm else gradients
-        trainable, slots = _update(network, optimizer, trainable, slots, gradients, rate)
-        return (trainable, state, slots), mean, jnp.count_nonzero(losses.misclassified(logits, labels))
+        empty = jnp.zeros(len(rates)), jnp.zeros(len(rates), jnp.int32)
+        values, *results = jax.lax.fori_loop(0, steps, one, (layout.of_replica(values), *empty))
+        return layout.to_rows(values), *results
 
-    @functools.partial(jax.jit, donate_argnums=0)
-    def run(values, held, indices, draws, rates, steps):
-        images, labels = held
+    everywhere, divided = PartitionSpec(), PartitionSpec(None, None, AXIS)
+    inputs = (layout.specs, everywhere, divided, everywhere, everywhere)
+    outputs = (layout.specs, everywhere, everywhere)
+    run = jax.jit(in_replicas(iterations, variables.mesh, inputs, outputs), donate_argnums=0)
 
-        def one(k, carry):
-            values, means, misclassified = carry
-            augmented = augment(images[indices[k]], draws[k])
-            values, mean, count = iteration(values, augmented, labels[indices[k]], rates[k])
-            return values, means.at[k].set(mean), misclassified.at[k].set(count)
+    def rows(*iterations: np.ndarray) -> jax.Array:
+        return placed(_filled(np.stack(iterations), steps_per_execution), variables.mesh, *divided)
 
-        empty = jnp.zeros(steps_per_execution), jnp.zeros(steps_per_execution, jnp.int32)
-        with jax.default_matmul_precision("float32"):
-            return jax.lax.fori_loop(0, steps, one, (values, *empty))
-
-    def call(batches: Iterator[tuple[np.ndarray, np.ndarray]], rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def call(rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         steps = len(rates)
-        indices, draws = zip(*itertools.islice(batches, steps), strict=True)
-        rows = [_filled(np.asarray(part), steps_per_execution) for part in (indices, draws, rates)]
-        values = tuple([variable.value for variable in group] for group in groups)
-        values, means, misclassified = run(values, held, *rows, steps)
-        for variables, new in zip(groups, values, strict=True):
-            for variable, value in zip(variables, new, strict=True):
-                variable.assign(value)
-        return np.asarray(means)[:steps], np.asarray(misclassified)[:steps]
+        given = jax.tree.map(rows, *(next(batches) for _ in range(steps)))
+        filled = _filled(rates.astype("float32"), steps_per_execution)
+        variables.values, *results = run(variables.values, held, given, filled, np.int32(steps))
+        variables.show()
+        losses, misclassified = (np.array(result)[:steps] for result in results)
+        return losses, misclassified
 
     return call
 
 
-def _clipped(gradients, largest):
-    """The gradients, scaled down to a norm over all of them."""
-    norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
-    return [gradient * (largest / ops.maximum(norm, largest)) for gradient in gradients]
+def step(replica: Replica, layout: Layout, mesh: jax.sharding.Mesh, read: Read) -> Callable:
+    """The compiled function of one iteration, on every device of a mesh, which takes the memory of its values.
+
+    Args:
+        replica: What every device does.
+        layout: Of the values.
+        mesh: The devices; to compile for them, they need not be here.
+        read: Where the images of a part are.
+
+    Returns:
+        Function of (values; what all devices hold; a list of the parts of the iteration, arrays [images, …]; the
+        learning rate) that returns (values, loss, number of misclassified images).
+    """
+    import jax
+    import jax.numpy as jnp
+    from jax.sharding import PartitionSpec
+
+    unroll = not has_fast_loops(mesh)
+
+    def iteration(values: Values, held: Any, parts: list, rate: jax.Array) -> tuple:
+        batches = jax.tree.map(lambda *rows: jnp.stack(rows), *parts)
+        values, *results = replica.iteration(
+            layout.of_replica(values), batches, rate, lambda part: read(held, part), unroll=unroll
+        )
+        return layout.to_rows(values), *results
+
+    everywhere, divided = PartitionSpec(), PartitionSpec(AXIS)
+    inputs = (layout.specs, everywhere, divided, everywhere)
+    outputs = (layout.specs, everywhere, everywhere)
+    return jax.jit(in_replicas(iteration, mesh, inputs, outputs), donate_argnums=0)
 
 
-def _update(network, optimizer, trainable, slots, gradients, rate):
-    """The weights and the optimizer's variables after an iteration."""
-    weights = network.trainable_variables
-    now = [*zip(weights, trainable, strict=True), *zip(optimizer.variables, slots, strict=True)]
-    with keras.StatelessScope(state_mapping=now) as scope:
-        optimizer.learning_rate.assign(rate)
-        optimizer.iterations.assign_add(1)
-        for variable, gradient in zip(weights, gradients, strict=True):
-            optimizer.update_step(gradient, variable, rate)
-    return tuple([scope.get_current_value(v) for v in group] for group in (weights, optimizer.variables))
+def one_by_one(
+    replica: Replica,
+    variables: Variables,
+    read: Read,
+    held: Any,
+    batches: Iterator[Any],
+    *,
+    ahead: int,
+    started: Callable[[jax.Array], None] = lambda loss: None,
+) -> MultiStep:
+    """The function that runs as many iterations as it is given learning rates, a program for each.
+
+    Args:
+        replica: What every device does.
+        variables: What is trained.
+        read: Where the images of a part are.
+        held: Arrays that all devices hold.
+        batches: For each iteration, its parts, arrays on the devices [images, …].
+        ahead: The most iterations that the devices are given before they have done them.
+        started: Told of each iteration, once it is given to the devices, by the loss that it will have.
+    """
+    import jax
+
+    run = step(replica, variables.layout, variables.mesh, read)
+
+    def call(rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        results = []
+        for done, rate in enumerate(rates.astype("float32")):
+            if done >= ahead:
+                jax.block_until_ready(results[done - ahead])
+            parts = next(batches)
+            variables.values, *result = run(variables.values, held, parts, rate)
+            started(result[0])
+            results.append(result)
+        variables.show()
+        losses, misclassified = zip(*jax.device_get(results), strict=True)
+        return np.array(losses, "float32"), np.array(misclassified, "int32")
+
+    return call
 
 
 def _filled(rows: np.ndarray, length: int) -> np.ndarray:
-    """[length, …]: zeros after the rows; float32 or int32, as JAX has them."""
-    filled = np.zeros((length, *rows.shape[1:]), "float32" if rows.dtype.kind == "f" else "int32")
+    """[length, …]: zeros after the rows."""
+    filled = np.zeros((length, *rows.shape[1:]), rows.dtype)
     filled[: len(rows)] = rows
     return filled

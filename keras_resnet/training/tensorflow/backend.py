@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import keras
 import numpy as np
@@ -50,6 +49,9 @@ class TensorFlowBackend:
         ValueError: if the replicas do not divide the batch.
     """
 
+    strategies = tuple(strategies.STRATEGIES)
+    waited_seconds = None
+
     def __init__(
         self,
         processes: StrategyProcesses,
@@ -88,11 +90,6 @@ class TensorFlowBackend:
     @staticmethod
     def connect(*, strategy: str, replicas: int | None, global_batch_size: int, timeout: float) -> StrategyProcesses:
         return StrategyProcesses(strategies.STRATEGIES[strategy](replicas, global_batch_size, timeout))
-
-    @staticmethod
-    def unsupported(**_: Any) -> list[str]:
-        """Nothing."""
-        return []
 
     @property
     def exhausted(self) -> bool:

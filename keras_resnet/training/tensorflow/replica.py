@@ -8,12 +8,10 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.optimization import losses
+from keras_resnet.training import optimizer_check
 from keras_resnet.training.tensorflow.loss_scale import LossScale
 from keras_resnet.training.tensorflow.moving_average import Average
 from keras_resnet.training.variable_names import by_path
-
-OWN = ("clipnorm", "clipvalue", "global_clipnorm", "use_ema", "gradient_accumulation_steps", "weight_decay")
-"""What Keras's optimizers do to gradients and weights beside their update, before the replicas have been summed."""
 
 
 class Replica:
@@ -48,10 +46,7 @@ class Replica:
         average: Average | None = None,
         xla: bool = False,
     ):
-        if own := [name for name in OWN if getattr(optimizer, name, None)]:
-            raise ValueError(
-                f"`optimizer` must leave {', '.join(own)} to the training, which knows of all replicas: set it to None"
-            )
+        optimizer_check.check(optimizer)
         self.model = model
         self.optimizer = optimizer
         self.global_batch_size = global_batch_size
