@@ -31,8 +31,7 @@ def lines(flight: Flight) -> list[str]:
     if flight.largest is not None:
         total = flight.largest * chips.devices * flight.accumulation
         found.append(_line("largest batch", f"{flight.largest:,} images a {devices}, `global_batch_size`={total:,}"))
-    measured = "" if flight.host_speed is None else f"; {flight.host_speed:,.0f} were measured"
-    found.append(_line("input", f"{flight.demand:,.0f} images/s for each host{measured}"))
+    found.append(_line("input", _input(flight)))
     found.append(_line("all of it", f"{flight.iterations:,} iterations in {_duration(flight.seconds)} of training"))
     return [*found, *(_line("verdict" if not k else "", text) for k, text in enumerate(verdict(flight)))]
 
@@ -45,7 +44,7 @@ def _program(name: str, program: Program, flight: Flight) -> list[str]:
     return [
         "",
         f"{name}, for each device:",
-        _line("memory", f"{_memory(program.memory)} of {allowed:g} GiB"),
+        _line("memory", f"{_memory(program.memory)}; a device allows {allowed:g} GiB"),
         _line(
             "an image", f"{program.flops / flight.batch / 1e9:.3g} GFLOP, {program.bytes / flight.batch / 1e6:.3g} MB"
         ),
@@ -66,6 +65,13 @@ def _program(name: str, program: Program, flight: Flight) -> list[str]:
     ]
 
 
+def _input(flight: Flight) -> str:
+    if flight.held:
+        return f"none: the devices hold the data set, {_size(flight.held)}"
+    measured = "" if flight.host_speed is None else f"; {flight.host_speed:,.0f} were measured"
+    return f"{flight.demand:,.0f} images/s for each host{measured}"
+
+
 def _line(label: str, text: str) -> str:
     return f"  {label:{LABEL}}{text}"
 
@@ -77,7 +83,11 @@ def _speed(seconds: float, flight: Flight) -> str:
 
 def _memory(memory: Memory) -> str:
     parts = {"arguments": memory.arguments, "temporaries": memory.temporaries, "code": memory.code}
-    return f"{memory.total / 2**30:.2f} ({', '.join(f'{name} {size / 2**30:.2f}' for name, size in parts.items())})"
+    return f"{_size(memory.total)} ({', '.join(f'{name} {_size(size)}' for name, size in parts.items())})"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
 
 
 def _collectives(program: Program, flight: Flight) -> str:
@@ -85,15 +95,16 @@ def _collectives(program: Program, flight: Flight) -> str:
         return "left out: TensorFlow puts them in when it starts"
     if not program.collectives:
         return "none"
-    each = [f"{one.count} {one.kind} of {one.dtype}, {one.bytes / 1e6:.3g} MB" for one in program.collectives]
+    each = [f"{one.count} {one.kind} of {one.dtype}, {_size(one.bytes)}" for one in program.collectives]
     return "; ".join(each)
 
 
 def _padding(padding: Padding) -> str:
-    if padding.padded_bytes <= padding.bytes:
-        return "none"
+    wasted = padding.padded_bytes - padding.bytes
+    if wasted < 2**20:
+        return "below 1 MiB"
     name, size, padded = padding.worst[0]
-    return f"{padding.factor:.2f} times, of which most in {name}, {padded / size:.2f} times"
+    return f"{_size(wasted)} ({padding.factor:.2f} times), most in {name} ({padded / size:.2f} times)"
 
 
 def _ms(seconds: float) -> str:
@@ -125,6 +136,7 @@ def values(flight: Flight) -> dict[str, Any]:
         "largest_images_per_device": flight.largest,
         "training": _values(flight.training, roofline(flight.training, chips), flight),
         "evaluation": flight.evaluation and _values(flight.evaluation, roofline(flight.evaluation, chips), flight),
+        "held_bytes": flight.held,
         "host_images_per_second": {"needed": flight.demand, "measured": flight.host_speed},
         "training_seconds": flight.seconds,
         "verdict": verdict(flight),

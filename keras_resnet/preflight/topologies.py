@@ -57,8 +57,8 @@ def mesh(chips: Slice, axis: str) -> Mesh:
     counted, expected = len(described), chips.devices
     if counted != expected:
         raise ValueError(
-            f"`topology` must be a slice that libtpu {version()} knows as this package does. Received: topology="
-            f"{chips.name!r}, of which it has {counted} devices instead of {expected}. Install another version of libtpu"
+            f"`topology` must be a slice of {expected} devices. Received: topology={chips.name!r}, of which libtpu "
+            f"{version()} has {counted}. Install another version of libtpu"
         )
     return Mesh(np.array(described), (axis,))
 
@@ -80,8 +80,8 @@ def devices(chips: Slice) -> list[Any]:
             )
         except (jax.errors.JaxRuntimeError, RuntimeError) as error:
             raise ValueError(
-                f"`topology` must be a slice that libtpu {version()} knows. Received: topology={chips.name!r}, to which it "
-                f"says: {first_line(error)}. Install another version of libtpu, or choose another slice"
+                f"`topology` must be a slice that libtpu {version()} knows. Received: topology={chips.name!r}, to "
+                f"which it says: {first_line(error)}. Install another version of libtpu, or choose another slice"
             ) from error
     return list(described.devices)
 
@@ -101,7 +101,7 @@ def first_line(error: object) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps what libraries write on standard error below Python, and shows it if they end in another error than ours."""
+    """Keeps what libraries write on standard error below Python, and shows it after an error that is not ours."""
     notes: list[str] = []
     try:
         with native_stderr.captured() as notes:

@@ -15,8 +15,8 @@ AMPLE = 1.2
 """Images that come in the time of one that is wanted, from which on nothing needs to be changed."""
 HEAVY = 0.15
 """The share of the time in collectives from which on they are worth a word."""
-WASTEFUL = 1.1
-"""Bytes in memory for each byte of the images from which on they are worth a word."""
+WASTEFUL = 0.1
+"""The share of padding in the memory traffic from which on it is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Flight:
         largest: Images of a device at a time that fit at the most; None if they were not searched.
         host_speed: Images a second that a host brings, as measured; None if that is not known.
         collective: Whether the program holds the collectives of all devices; otherwise it is that of a device alone.
+        held: Bytes of a data set that the devices hold; 0 if hosts read the images.
     """
 
     recipe: str
@@ -50,6 +51,7 @@ class Flight:
     largest: int | None = None
     host_speed: float | None = None
     collective: bool = True
+    held: int = 0
 
     @property
     def bound(self) -> Roofline:
@@ -84,7 +86,7 @@ class Flight:
     @property
     def memory_share(self) -> float:
         """Of what a program may use of a device."""
-        return self.training.memory.total / (self.chips.generation.allowed_memory * 2**30)
+        return (self.training.memory.total + self.held) / (self.chips.generation.allowed_memory * 2**30)
 
 
 def verdict(flight: Flight) -> list[str]:
@@ -99,19 +101,21 @@ def verdict(flight: Flight) -> list[str]:
 
 
 def _feed(flight: Flight) -> str | None:
-    speed, demand = flight.host_speed, flight.demand
+    speed, demand, hosts = flight.host_speed, flight.demand, flight.chips.hosts
+    if flight.held:
+        return None
     if speed is None:
         return (
-            f"each of {_count(flight.chips.hosts, 'host')} must bring {demand:,.0f} images/s: measure one there with "
+            f"{'the host' if hosts == 1 else f'each of {hosts} hosts'} must bring {demand:,.0f} images/s: measure one there with "
             "recipes/benchmark.py input, and give what it says of the whole input as `host_images_per_second`"
         )
     if speed >= AMPLE * demand:
         return None
-    times = AMPLE * demand / speed
+    times = math.ceil(10 * AMPLE * demand / speed) / 10
     waits = f", and the chips wait {100 * (1 - speed / demand):.0f}% of the time" if speed < demand else ""
     return (
         f"input-bound: a host brings {speed:,.0f} images/s and must bring {demand:,.0f}{waits}. Give each "
-        f"{math.ceil(times * 10) / 10:g} times the cores, or decoded images in memory (cache='decoded'), or take fewer chips"
+        f"{times:g} times the cores, or keep decoded images in memory (`cache`='decoded'), or take fewer chips"
     )
 
 
@@ -119,8 +123,8 @@ def _precision(flight: Flight) -> str | None:
     if flight.training.passes == 1:
         return None
     return (
-        f"products of float32 take {flight.training.passes} passes of bfloat16: `precision`='mixed_bfloat16' computes them "
-        "in one, with half the traffic"
+        f"products of float32 take {flight.training.passes} passes of bfloat16: `precision`='mixed_bfloat16' computes "
+        "them in one, with half the traffic"
     )
 
 
@@ -139,8 +143,8 @@ def _small_batch(flight: Flight) -> str | None:
         return None
     fills = LANES * flight.chips.devices * flight.accumulation
     return (
-        f"{flight.batch} images a device do not fill the {LANES} lanes of a tile: a `global_batch_size` of {fills:,} would, "
-        "with the learning rate to match, and so would fewer chips"
+        f"{flight.batch} images a device do not fill the {LANES} lanes of a tile: a `global_batch_size` of {fills:,} "
+        "would, with a learning rate to match, and so would fewer chips"
     )
 
 
@@ -167,11 +171,12 @@ def _accumulation(flight: Flight) -> str | None:
 
 
 def _padding(flight: Flight) -> str | None:
-    factor = flight.training.made.factor
-    if factor < 1.5 * WASTEFUL:
+    made = flight.training.made
+    wasted = made.padded_bytes - made.bytes
+    if wasted < WASTEFUL * flight.training.bytes:
         return None
     return (
-        f"padding makes what the operations write {factor:.1f} times as large: layers of few channels do not fill the "
+        f"padding makes what the operations write {made.factor:.1f} times as large: layers of few channels do not fill the "
         f"tiles of a TPU, which suit networks whose channels are multiples of {LANES}"
     )
 

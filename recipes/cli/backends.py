@@ -28,6 +28,7 @@ PROGRAMS: dict[str, tuple[str, ...] | None] = {
     "model_card": None,
     "precise_bn": TENSORFLOW,
     "predict": NETWORKS,
+    "preflight": ("jax", "tensorflow"),
     "prepare_imagenet": None,
     "report": None,
     "reproduce": None,

@@ -10,7 +10,6 @@ from keras import ops
 
 from keras_resnet.models.layers.replicas import AXIS
 from keras_resnet.optimization import losses
-from keras_resnet.training.jax.multi_step import _clipped, _update
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -47,7 +46,6 @@ def lower_training(
     replicas = mesh.devices.size
     images = replicas * per_replica_batch_size
 
-    # The engine's own step takes the place of this function: it has the same arguments and results.
     def step(trainable, state, slots, images_, labels, rate):
         def loss_of(trainable):
             logits, new = network.stateless_call(trainable, [each[0] for each in state], images_, training=True)
@@ -56,8 +54,10 @@ def lower_training(
         (mean, (logits, new)), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable)
         count = jnp.count_nonzero(losses.misclassified(logits, labels)).astype("float32")
         gradients, mean, count = jax.lax.psum((gradients, mean, count), AXIS)
-        gradients = _clipped(gradients, global_clipnorm) if global_clipnorm else gradients
-        trainable, slots = _update(network, optimizer, trainable, slots, gradients, rate)
+        if global_clipnorm:
+            norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
+            gradients = [each * (global_clipnorm / ops.maximum(norm, global_clipnorm)) for each in gradients]
+        trainable, slots = _updated(network, optimizer, trainable, slots, gradients, rate)
         return trainable, [each[None] for each in new], slots, mean, count
 
     everywhere, divided = PartitionSpec(), PartitionSpec(AXIS)
@@ -108,6 +108,18 @@ def lower_evaluation(
         jax.ShapeDtypeStruct((images,), "int32"),
     )
     return _lower(measure, mesh, (everywhere, everywhere, divided, divided), everywhere, arguments)
+
+
+def _updated(network, optimizer, trainable, slots, gradients, rate):
+    """The weights and the optimizer's variables after an iteration."""
+    weights = network.trainable_variables
+    now = [*zip(weights, trainable, strict=True), *zip(optimizer.variables, slots, strict=True)]
+    with keras.StatelessScope(state_mapping=now) as scope:
+        optimizer.learning_rate.assign(rate)
+        optimizer.iterations.assign_add(1)
+        for variable, gradient in zip(weights, gradients, strict=True):
+            optimizer.update_step(gradient, variable, rate)
+    return tuple([scope.get_current_value(each) for each in group] for group in (weights, optimizer.variables))
 
 
 def _like(variables: Sequence[keras.Variable], replicas: int | None = None) -> list[Any]:
