@@ -106,8 +106,8 @@ def _feed(flight: Flight) -> str | None:
         return None
     if speed is None:
         return (
-            f"{'the host' if hosts == 1 else f'each of {hosts} hosts'} must bring {demand:,.0f} images/s: measure one there with "
-            "recipes/benchmark.py input, and give what it says of the whole input as `host_images_per_second`"
+            f"{'the host' if hosts == 1 else f'each of {hosts} hosts'} must bring {demand:,.0f} images/s: measure one "
+            "there with recipes/benchmark.py input, and give the speed of the whole input as `host_images_per_second`"
         )
     if speed >= AMPLE * demand:
         return None
@@ -176,8 +176,8 @@ def _padding(flight: Flight) -> str | None:
     if wasted < WASTEFUL * flight.training.bytes:
         return None
     return (
-        f"padding makes what the operations write {made.factor:.1f} times as large: layers of few channels do not fill the "
-        f"tiles of a TPU, which suit networks whose channels are multiples of {LANES}"
+        f"padding makes what the operations write {made.factor:.1f} times as large: layers of few channels do not fill "
+        f"the tiles of a TPU, which suit networks whose channels are multiples of {LANES}"
     )
 
 
