@@ -225,7 +225,7 @@ def preflight(
         largest=largest,
         host_speed=host_speed,
         collective=keras.backend.backend() == "jax",
-        held=held_bytes(recipe) if keras.backend.backend() == "jax" else 0,
+        data_set_bytes=held_bytes(recipe) if keras.backend.backend() == "jax" else 0,
     )
 
 

@@ -66,8 +66,8 @@ def _program(name: str, program: Program, flight: Flight) -> list[str]:
 
 
 def _input(flight: Flight) -> str:
-    if flight.held:
-        return f"none: the devices hold the data set, {_size(flight.held)}"
+    if flight.data_set_bytes:
+        return f"none: the devices hold the data set, {_size(flight.data_set_bytes)}"
     measured = "" if flight.host_speed is None else f"; {flight.host_speed:,.0f} were measured"
     return f"{flight.demand:,.0f} images/s for each host{measured}"
 
@@ -136,7 +136,7 @@ def values(flight: Flight) -> dict[str, Any]:
         "largest_images_per_device": flight.largest,
         "training": _values(flight.training, roofline(flight.training, chips), flight),
         "evaluation": flight.evaluation and _values(flight.evaluation, roofline(flight.evaluation, chips), flight),
-        "held_bytes": flight.held,
+        "data_set_bytes": flight.data_set_bytes,
         "host_images_per_second": {"needed": flight.demand, "measured": flight.host_speed},
         "training_seconds": flight.seconds,
         "verdict": verdict(flight),

@@ -36,7 +36,7 @@ class Flight:
         largest: Images of a device at a time that fit at the most; None if they were not searched.
         host_speed: Images a second that a host brings, as measured; None if that is not known.
         collective: Whether the program holds the collectives of all devices; otherwise it is that of a device alone.
-        held: Bytes of a data set that the devices hold; 0 if hosts read the images.
+        data_set_bytes: Of a data set that the devices hold; 0 if hosts read the images.
     """
 
     recipe: str
@@ -51,7 +51,7 @@ class Flight:
     largest: int | None = None
     host_speed: float | None = None
     collective: bool = True
-    held: int = 0
+    data_set_bytes: int = 0
 
     @property
     def bound(self) -> Roofline:
@@ -86,7 +86,7 @@ class Flight:
     @property
     def memory_share(self) -> float:
         """Of what a program may use of a device."""
-        return (self.training.memory.total + self.held) / (self.chips.generation.allowed_memory * 2**30)
+        return (self.training.memory.total + self.data_set_bytes) / (self.chips.generation.allowed_memory * 2**30)
 
 
 def verdict(flight: Flight) -> list[str]:
@@ -102,7 +102,7 @@ def verdict(flight: Flight) -> list[str]:
 
 def _feed(flight: Flight) -> str | None:
     speed, demand, hosts = flight.host_speed, flight.demand, flight.chips.hosts
-    if flight.held:
+    if flight.data_set_bytes:
         return None
     if speed is None:
         return (
