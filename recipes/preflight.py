@@ -72,12 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recipe, run = recipe_line.find(name)
         options = recipe_line.override(Options, recipe, run, words, name)
         recipe = recipe_line.changed(recipe, options)
+        chips = tpus.slice_of(options.topology, chips_per_host=options.chips_per_host)
     except (ValueError, OSError) as error:
         refusal.refuse(error, command_line.flags_by_argument(Options, words))
     choose_backend(options.engine)
 
     def work(options: Options) -> int:
-        return fly(recipe, options)
+        return fly(recipe, chips, options)
 
     return program.answer(work, options, flags=FLAGS, extras=("recipes", "preflight"))
 
@@ -87,13 +88,12 @@ def choose_backend(engine: str) -> None:
     os.environ |= {"KERAS_BACKEND": engine, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
-def fly(recipe: Recipe, options: Options) -> int:
+def fly(recipe: Recipe, chips: tpus.Slice, options: Options) -> int:
     """Compiles, prints and writes; returns the exit status.
 
     Raises:
         ValueError, OSError: if something is refused, or if it does not fit.
     """
-    chips = tpus.slice_of(options.topology, chips_per_host=options.chips_per_host)
     if options.json is not None:
         outputs.check_file(options.json, overwrite=options.overwrite, argument="json", suffixes=(".json",))
     topologies.require()

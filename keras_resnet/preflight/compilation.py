@@ -52,6 +52,7 @@ def compiled(lower: Callable[[], Lowered]) -> Program:
 
     Raises:
         DoesNotFitError: if it does not fit the memory of a device.
+        ValueError: if the compiler fails for another reason.
     """
     import jax
 
@@ -60,6 +61,7 @@ def compiled(lower: Callable[[], Lowered]) -> Program:
         try:
             return program.read(lowered.compile())
         except jax.errors.JaxRuntimeError as error:
-            if EXHAUSTED not in str(error):
-                raise
-            raise DoesNotFitError(str(error)) from error
+            if EXHAUSTED in str(error):
+                raise DoesNotFitError(str(error)) from error
+            said = topologies.first_line(error)
+            raise ValueError(f"libtpu {topologies.version()} cannot compile this. It says: {said}") from error

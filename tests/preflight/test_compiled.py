@@ -50,6 +50,11 @@ def test_a_slice_has_the_hosts_that_the_table_says(on_jax):
 
 
 @needs_compiler
+def test_the_jax_backend_needs_no_tensorflow(on_jax):
+    assert not on_jax["tensorflow"]
+
+
+@needs_compiler
 def test_gradients_are_summed_once(on_jax):
     for name in ("v4-8", "v5e:4x4", "v5e:2x2"):
         collectives = on_jax[name]["training"]["collectives"]

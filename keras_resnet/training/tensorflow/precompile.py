@@ -36,7 +36,9 @@ MAIN = re.compile(
     r"func\.func (?:public )?@main\((?P<arguments>.*?)\) -> \((?P<results>.*?)\) (?:attributes .*)?\{", re.S
 )
 COPY = re.compile(r"mhlo\.copy (%\S+) : (tensor<[^>]*>)")
-"""A copy of a variable, which StableHLO has no operation for: TensorFlow calls the text so all the same."""
+"""A copy of a variable, for which StableHLO has no operation: what TensorFlow calls StableHLO has it all the same."""
+RESHAPE = r"stablehlo.reshape \1 : (\2) -> \2"
+"""To the same shape, which the compiler leaves out."""
 
 
 def lower_training(
@@ -61,7 +63,7 @@ def lower_training(
         global_clipnorm: The largest norm of the gradient over all weights.
 
     Raises:
-        RuntimeError: if TensorFlow and JAX no longer fit together here.
+        ValueError: if TensorFlow and JAX no longer fit together here.
     """
     images = per_replica_batch_size * mesh.devices.size
     replica = Replica(network, optimizer, global_batch_size=images, loss=loss, global_clipnorm=global_clipnorm)
@@ -91,7 +93,7 @@ def lower_evaluation(
         image_shape: (height, width, channels).
 
     Raises:
-        RuntimeError: if TensorFlow and JAX no longer fit together here.
+        ValueError: if TensorFlow and JAX no longer fit together here.
     """
 
     def measure(images, labels):
@@ -113,7 +115,7 @@ def _lowered(function: Callable, specs: Sequence[tf.TensorSpec], mesh: Mesh) -> 
         text = compiled.experimental_get_compiler_ir(*specs)(stage="stablehlo")
         return as_jax(text, mesh, given=len(specs))
     except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
-        raise RuntimeError(
+        raise ValueError(
             f"TensorFlow {tf.__version__} and the JAX that is installed do not fit together in "
             f"training/tensorflow/precompile.py: {type(error).__name__}: {error}. The training on the JAX backend does "
             "not need this"
@@ -137,7 +139,7 @@ def as_jax(text: str, mesh: Mesh, given: int) -> jax.stages.Lowered:
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
     from jaxlib.mlir.dialects import stablehlo
 
-    text = COPY.sub(r"stablehlo.reshape \1 : (\2) -> \2", text)
+    text = COPY.sub(RESHAPE, text)
     main = MAIN.search(text)
     if main is None:
         raise ValueError("the program has no function main")
