@@ -74,7 +74,7 @@ def lower_training(
         return mean, tf.cast(misclassified, tf.int32)
 
     specs = (*_batch(per_replica_batch_size, image_shape), tf.TensorSpec([], tf.float32))
-    return _lowered(step, specs, mesh)
+    return _lowered(step, specs, mesh, donated=True)
 
 
 def lower_evaluation(
@@ -101,19 +101,19 @@ def lower_evaluation(
         wrong = [tf.math.count_nonzero(losses.misclassified(logits, labels, k), dtype=tf.int32) for k in (1, 5)]
         return tf.reduce_sum(losses.cross_entropy(logits, labels)), *wrong
 
-    return _lowered(measure, _batch(per_replica_batch_size, image_shape), mesh)
+    return _lowered(measure, _batch(per_replica_batch_size, image_shape), mesh, donated=False)
 
 
 def _batch(images: int, image_shape: Sequence[int]) -> tuple[tf.TensorSpec, tf.TensorSpec]:
     return tf.TensorSpec([images, *image_shape], tf.uint8), tf.TensorSpec([images], tf.int32)
 
 
-def _lowered(function: Callable, specs: Sequence[tf.TensorSpec], mesh: Mesh) -> jax.stages.Lowered:
-    """A function of TensorFlow for the first device of a mesh of JAX; its variables become donated arguments."""
+def _lowered(function: Callable, specs: Sequence[tf.TensorSpec], mesh: Mesh, *, donated: bool) -> jax.stages.Lowered:
+    """A function of TensorFlow for the first device of a mesh of JAX; its variables become arguments."""
     compiled = tf.function(function, jit_compile=True, autograph=False)
     try:
         text = compiled.experimental_get_compiler_ir(*specs)(stage="stablehlo")
-        return as_jax(text, mesh, given=len(specs))
+        return as_jax(text, mesh, given=len(specs), donated=donated)
     except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"TensorFlow {tf.__version__} and the JAX that is installed do not fit together in "
@@ -122,7 +122,7 @@ def _lowered(function: Callable, specs: Sequence[tf.TensorSpec], mesh: Mesh) -> 
         ) from error
 
 
-def as_jax(text: str, mesh: Mesh, given: int) -> jax.stages.Lowered:
+def as_jax(text: str, mesh: Mesh, *, given: int, donated: bool) -> jax.stages.Lowered:
     """A program in StableHLO, lowered by JAX for the first device of a mesh.
 
     `jax.export` calls programs that it has exported: here one of a function with the same arguments and results, in
@@ -132,6 +132,7 @@ def as_jax(text: str, mesh: Mesh, given: int) -> jax.stages.Lowered:
         text: Of the program.
         mesh: Of JAX.
         given: Arguments that come first; those after them are variables.
+        donated: Whether new values take the places of the variables.
     """
     import jax
     import numpy as np
@@ -152,8 +153,8 @@ def as_jax(text: str, mesh: Mesh, given: int) -> jax.stages.Lowered:
     program = stablehlo.serialize_portable_artifact_str(text, stablehlo.get_current_version())
     exported = dataclasses.replace(alike, mlir_module_serialized=program)
     here = NamedSharding(Mesh(np.array(mesh.devices.flat[:1]), mesh.axis_names), PartitionSpec())
-    donated = tuple(range(given, len(arguments)))
-    return jax.jit(exported.call, in_shardings=here, out_shardings=here, donate_argnums=donated).lower(*arguments)
+    replaced = tuple(range(given, len(arguments))) if donated else ()
+    return jax.jit(exported.call, in_shardings=here, out_shardings=here, donate_argnums=replaced).lower(*arguments)
 
 
 def _types(text: str) -> list[Any]:

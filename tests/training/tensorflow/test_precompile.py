@@ -33,7 +33,7 @@ def test_what_has_moved_is_named(network, monkeypatch, error):
 
 def test_the_program_has_the_signature_that_is_looked_for(network, monkeypatch):
     programs = []
-    monkeypatch.setattr(precompile, "as_jax", lambda text, mesh, given: programs.append((text, given)))
+    monkeypatch.setattr(precompile, "as_jax", lambda text, mesh, given, donated: programs.append((text, given)))
     lower(network)
     ((text, given),) = programs
     arguments = re.findall(r"tensor<([^>]*)>", precompile.MAIN.search(text)["arguments"])
