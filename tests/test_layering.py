@@ -44,6 +44,7 @@ HOUSE = (
     Room("reporting", STANDARD_LIBRARY),
     Room("inference"),
     Room("export"),
+    Room("preflight", STANDARD_LIBRARY),
     Room("training"),
     Room("analysis"),
     Room("evaluation"),

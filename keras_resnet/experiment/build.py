@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 
-from keras_resnet.config.recipe import ModelConfig, Recipe
+from keras_resnet.config.recipe import Recipe
 from keras_resnet.config.run import Run
 from keras_resnet.data import statistics
 from keras_resnet.data.datasets import loading
 from keras_resnet.data.datasets.loading import Data
-from keras_resnet.models import input_normalization
+from keras_resnet.experiment.network import build_optimizer, dtype_policy, normalized_network
 from keras_resnet.models.residual_network import ResidualNetwork
-from keras_resnet.models.resnet import BUILDERS
-from keras_resnet.optimization.optimizers import OPTIMIZERS
 from keras_resnet.optimization.schedules import SCHEDULES, Schedule
 from keras_resnet.training.backend import TrainingImages
 from keras_resnet.training.variable_names import differs_between_replicas
+
+__all__ = [
+    "build_network",
+    "build_optimizer",
+    "build_schedule",
+    "dtype_policy",
+    "load_data",
+    "portable",
+    "training_images",
+]
 
 
 def load_data(recipe: Recipe, run: Run, tell: loading.Tell = lambda line: None) -> Data:
@@ -47,37 +53,9 @@ def build_network(recipe: Recipe, data: Data) -> ResidualNetwork:
     """
     keras.utils.set_random_seed(recipe.training.seed)
     mean, deviation = statistics.mean_and_deviation(data.train, recipe.data.normalization)
-    with dtype_policy(recipe.training.precision):
-        image = keras.Input(data.image_shape, dtype="uint8", name="image")
-        return BUILDERS[recipe.model.family](
-            recipe.model.depth,
-            input_tensor=input_normalization.layer(mean, deviation)(image),
-            classes=len(data.class_names),
-            classifier_activation=None,
-            **network_options(recipe.model),
-        )
-
-
-def network_options(model: ModelConfig) -> dict[str, Any]:
-    """The keyword-only arguments of the builder that a model's configuration has."""
-    options = {name: value for name, value in vars(model).items() if name not in ("family", "depth")}
-    if model.family == "imagenet":
-        del options["block"]
-    return options
-
-
-def build_optimizer(recipe: Recipe, network: keras.Model) -> keras.optimizers.Optimizer:
-    """The optimizer, with its variables."""
-    settings = recipe.optimizer
-    optimizer = OPTIMIZERS[settings.name](
-        learning_rate=recipe.schedule.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
-        coupled_weight_decay=settings.weight_decay,
-        trust_coefficient=settings.trust_coefficient,
+    return normalized_network(
+        recipe, image_shape=data.image_shape, classes=len(data.class_names), mean=mean, deviation=deviation
     )
-    optimizer.build(network.trainable_variables)
-    return optimizer
 
 
 def build_schedule(recipe: Recipe) -> Schedule:
@@ -89,17 +67,6 @@ def build_schedule(recipe: Recipe) -> Schedule:
         "warmup_iterations": settings.scaled_warmup_iterations,
     }
     return SCHEDULES[settings.name](**(vars(settings) | scaled))
-
-
-@contextlib.contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """Sets Keras's dtype policy for the layers that are made inside."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def portable(recipe: Recipe, data: Data, values: Mapping[str, np.ndarray]) -> ResidualNetwork:

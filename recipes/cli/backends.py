@@ -28,6 +28,7 @@ PROGRAMS: dict[str, tuple[str, ...] | None] = {
     "model_card": None,
     "precise_bn": TENSORFLOW,
     "predict": NETWORKS,
+    "preflight": None,
     "prepare_imagenet": None,
     "report": None,
     "reproduce": None,
@@ -35,7 +36,8 @@ PROGRAMS: dict[str, tuple[str, ...] | None] = {
     "train": TRAINING,
     "tune": TRAINING,
 }
-"""Backends by the file of the program; None where Keras computes nothing, or with TensorFlow whatever is set."""
+"""Backends by the file of the program; None where Keras computes nothing, or with a backend that
+the program chooses itself, whatever is set."""
 
 
 def check(program: str) -> None:

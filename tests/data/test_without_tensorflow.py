@@ -17,8 +17,9 @@ import loaded_images
 from keras_resnet.data.tfrecords.imagenet_files import DATASET_INFO
 
 PROGRAM = """
+import absent
+absent.hide("tensorflow", "tensorflow_datasets")
 import sys
-sys.modules.update(tensorflow=None, tensorflow_datasets=None)
 import json, pathlib
 import loaded_images
 print(json.dumps(loaded_images.summary(pathlib.Path(sys.argv[1]))))

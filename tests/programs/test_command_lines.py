@@ -35,6 +35,7 @@ REFUSALS = {
     "model_card": (["/missing"], "must be the directory of a run"),
     "precise_bn": (["/missing"], "There is no directory /missing"),
     "predict": (["/missing", "/picture"], "There is no file or directory /missing"),
+    "preflight": (["digits-resnet8", "--topology", "v5e:3x3"], "(--topology)"),
     "prepare_imagenet": (["/missing"], "two directories are needed"),
     "report": (["/missing"], "There is no file or directory /missing"),
     "reproduce": (["tabel6"], "Did you mean 'table6'?"),

@@ -1,0 +1,1 @@
+"""What a training would do on a TPU, from its compiler, without one."""
