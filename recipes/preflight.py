@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work(options: Options) -> int:
         return fly(recipe, chips, options)
 
-    return program.answer(work, options, flags=FLAGS, extras=("recipes", "preflight"))
+    return program.answer(work, options, flags=FLAGS, extras=("recipes", "tpu"))
 
 
 def choose_backend(engine: str) -> None:
