@@ -173,8 +173,11 @@ class Connections:
         return largest
 
     def when_lost(self, action: Callable[[str], None]) -> None:
-        """Sets what to do, in a thread of its own, once a worker is gone."""
-        self._when_lost = action
+        """Sets what to do, in a thread of its own, once a worker is gone; at once if one is."""
+        with self._changed:
+            self._when_lost, lost = action, self.lost
+        if lost is not None:
+            threading.Thread(target=action, args=[lost], daemon=True).start()
 
     def is_lost_within(self, seconds: float) -> bool:
         """Whether a worker is known to be gone, now or some seconds later."""
@@ -233,13 +236,13 @@ class Connections:
         with self._changed:
             if self.lost is not None:
                 return
-            self.lost = text
+            self.lost, action = text, self._when_lost
             self._changed.notify_all()
         if not self.index:
             for other in self._sockets:
                 with contextlib.suppress(OSError, WorkerLostError):
                     self._tell(other, LOST, text.encode())
-        self._when_lost(text)
+        action(text)
 
     def _beat(self) -> None:
         while self.lost is None:
