@@ -95,8 +95,15 @@ def worker(address: tuple[str, int], index: int, count: int, *, timeout: float) 
             continue
         try:
             _send(connection, HELLO, json.dumps({"index": index, "count": count}).encode())
-            connection.settimeout(timeout + SILENCE)
+            connection.settimeout(max(left, PAUSE))
             kind, content = _receive(connection)
+            if kind == BEAT:
+                connection.settimeout(timeout + SILENCE)
+                kind, content = _receive(connection)
+        except TimeoutError:
+            reason = "no answer: another program has its port"
+            connection.close()
+            continue
         except OSError as error:  # a proxy that accepts for a worker that is not there, or one that has ended
             reason = error.strerror or str(error)
             connection.close()
@@ -283,6 +290,8 @@ def _admit(connection: socket.socket, joined: dict[int, socket.socket], count: i
         with contextlib.suppress(OSError), connection:
             _send(connection, REFUSED, f"worker 0 refuses worker {index}: {why}".encode())
         return
+    with contextlib.suppress(OSError):
+        _send(connection, BEAT, b"")
     joined[index] = connection
 
 
