@@ -57,7 +57,7 @@ def made(kind: type[Backend], images: TrainingImages, devices: int = 1, accumula
         keras.utils.set_random_seed(1)
         pixels = keras.Input((SIZE, SIZE, 3), dtype="uint8")
         x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 128, offset=-1, dtype="float32")(pixels))
-        return keras.Model(pixels, keras.layers.Dense(CLASSES)(BatchNormalization()(x)))
+        return keras.Model(pixels, keras.layers.Dense(CLASSES, name="predictions")(BatchNormalization(name="bn")(x)))
 
     strategy = {"strategy": "mirrored", "replicas": devices} if devices > 1 else {"strategy": "one_device"}
     processes = kind.connect(**{"replicas": None, "global_batch_size": BATCH, "timeout": 1.0} | strategy)

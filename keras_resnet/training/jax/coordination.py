@@ -31,6 +31,9 @@ CALLED_WITHIN = 20.0
 LINGERS = 30.0
 """Seconds after the end of process 0, in which the others end; see `processes.LEAVES_WITHIN`."""
 
+_services: list[subprocess.Popen] = []
+"""What this process has started: each ends when its pipe does."""
+
 
 def check() -> None:
     """Refuses a version of JAX that joins processes in another way.
@@ -56,8 +59,10 @@ def start(processes: int) -> int:
     service = subprocess.Popen(command, **pipes, start_new_session=True)
     assert service.stdout is not None
     if (said := service.stdout.readline()) != READY:
-        why = said.decode(errors="replace").strip() or f"it ended with status {service.wait()}"
+        service.communicate()
+        why = said.decode(errors="replace").strip() or f"it ended with status {service.returncode}"
         raise OSError(f"JAX's service for several processes does not start: {why}")
+    _services.append(service)
     return port
 
 

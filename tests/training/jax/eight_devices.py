@@ -107,6 +107,28 @@ def eight_devices_train_residual_networks_as_tensorflow() -> None:
     _as_tensorflow("resnet8", resnet8)
 
 
+def an_iteration_goes_down_the_mean_loss_of_its_images() -> None:
+    """By the rate times the gradient, which nothing clips here; the scale of the loss changes nothing."""
+    for scales in (False, True):
+        made = backend(4, accumulation=1, normalization_batch_size=GLOBAL_BATCH_SIZE, scale_loss=scales)
+        network, split, before = made.network, made.images.split, made.read()
+        [part], [draws] = next(held_images.choices(made.images, GLOBAL_BATCH_SIZE, 1, 0))
+        held = split.images.reshape(split.size, -1), split.labels.astype("int32")
+        pixels, labels = held_images.reading(made.images)(held, (part, draws))
+        state = [variable.value for variable in network.non_trainable_variables]
+
+        def mean_loss(trainable, network=network, state=state, pixels=pixels, labels=labels):
+            logits, _ = network.stateless_call(trainable, state, pixels, training=True)
+            return losses.cross_entropy(logits, labels).mean()
+
+        gradients = jax.jit(jax.grad(mean_loss))([variable.value for variable in network.trainable_variables])
+        train(made, 1, 0.1)
+        after = made.read()
+        for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
+            name = f"model/{variable.path}"
+            np.testing.assert_allclose(after[name], before[name] - 0.1 * gradient, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
 def images_that_are_fed_train_as_those_that_are_held() -> None:
     """To the bit; and the time that the devices wait for them is measured."""
     held, fed = backend(4, **OPTIONS), backend(4, **OPTIONS)
