@@ -191,14 +191,14 @@ def error_of(said: str) -> str:
 
 
 def test_processes_with_different_recipes_are_refused(programs, tmp_path):
-    workers = two(programs, (DIGITS, (*DIGITS, "--optimizer.momentum", "0.8", "--run.checkpoint-every", "6")))
+    workers = two(programs, (DIGITS, (*DIGITS, "--optimizer.momentum", "0.8", "--run.iterations-per-call", "7")))
     (first, of_first), (second, of_second) = (worker.ended() for worker in workers)
     assert (first, second) == (2, 2), of_first + of_second
     assert error_of(of_first).endswith(
         "all workers must have the recipe and the run of worker 0. Another says what differs"
     )
     assert "this worker must have the recipe and the run of worker 0. What differs:" in error_of(of_second)
-    assert "optimizer.momentum: 0.9 -> 0.8" in of_second and "checkpoint_every: 5 -> 6" in of_second
+    assert "optimizer.momentum: 0.9 -> 0.8" in of_second and "iterations_per_call: 50 -> 7" in of_second
     assert not (tmp_path / "run").exists() and not (tmp_path / "other").exists()
 
 
@@ -328,7 +328,10 @@ def test_a_port_that_another_program_has_is_named_on_both_sides(programs):
             ("--training.global-batch-size", "33"),
             "must be a multiple of the 2 replicas. Received: global_batch_size=33",
         ),
-        (("--training.normalization-batch-size", "24"), "must be a divisor of the 32 images that a replica has"),
+        (
+            ("--training.global-batch-size", "48", "--training.normalization-batch-size", "16"),
+            "`normalization_batch_size` must be a divisor of the 24 images that a replica has at a time",
+        ),
         (("--run.replicas", "3"), "must be at most the 2 devices that JAX has here. Received: replicas=3"),
     ],
 )
@@ -369,7 +372,15 @@ def test_a_signal_to_all_processes_that_read_images_ends_them_all(programs, tmp_
 
 
 def test_other_devices_continue_a_run_and_say_so(programs, tmp_path):
-    words = (*DIGITS, "--schedule.iterations", "60")
+    words = (
+        "digits-resnet8",
+        "--schedule.scale",
+        "0.1",
+        "--run.checkpoint-every",
+        "5",
+        "--run.iterations-per-call",
+        "5",
+    )
     first = programs.start("run", *words, "--run.strategy", "mirrored", "--run.replicas", "2")
     until_checkpoint(first, tmp_path / "run")
     first.process.terminate()
@@ -378,7 +389,7 @@ def test_other_devices_continue_a_run_and_say_so(programs, tmp_path):
     status, said = programs.start("run", *words, "--run.resume").ended()
     assert status == 0, said
     assert "the number of replicas was 2 and is 1: a result as good, but not the same bits" in said
-    assert json.loads((tmp_path / "run" / "result.json").read_text())["iterations"] == 60
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["iterations"] == 200
 
 
 def test_the_service_of_jax_ends_soon_after_the_program(tmp_path):

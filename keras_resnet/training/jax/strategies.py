@@ -7,9 +7,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from keras_resnet.models.layers.replicas import AXIS
 from keras_resnet.training.jax import clusters, connections, coordination, processes
 from keras_resnet.training.jax.clusters import Place
-from keras_resnet.training.jax.mesh import mesh_of
+from keras_resnet.training.jax.mesh import in_replicas, mesh_of, placed
 from keras_resnet.training.jax.processes import MeshProcesses
 
 if TYPE_CHECKING:
@@ -129,6 +132,7 @@ def _joined(place: Place, timeout: float) -> MeshProcesses:
 def _mesh_of_all(joined: connections.Connections) -> jax.sharding.Mesh:
     """The mesh over the devices of all processes, as many of each."""
     import jax
+    from jax.sharding import PartitionSpec
 
     here = jax.local_device_count()
     fewest, most = joined.maximum([-here, here])
@@ -137,4 +141,9 @@ def _mesh_of_all(joined: connections.Connections) -> jax.sharding.Mesh:
             f"all workers must have as many devices. Worker {joined.index} has {here}; one has {-fewest:.0f}, one "
             f"{most:.0f}. Show as many to each, by CUDA_VISIBLE_DEVICES for instance"
         )
-    return mesh_of(jax.devices())
+    mesh = mesh_of(jax.devices())
+    # The first sum over processes fails unless all begin it within 30 s. Here they have just met; later, one may be
+    # busy with its images or its compiler.
+    total = jax.jit(in_replicas(lambda ones: jax.lax.psum(ones, AXIS), mesh, PartitionSpec(AXIS), PartitionSpec()))
+    jax.block_until_ready(total(placed(np.ones(mesh.size, "int32"), mesh, AXIS)))
+    return mesh

@@ -29,6 +29,7 @@ from keras_resnet.training.jax import held_images, loss_scale, multi_step, strat
 from keras_resnet.training.jax.backend import JaxBackend
 from keras_resnet.training.jax.mesh import in_replicas, placed
 from keras_resnet.training.jax.processes import MeshProcesses
+from keras_resnet.training.jax.replica import SEED, Replica
 from small_trainings import GLOBAL_BATCH_SIZE, resnet8, shallow
 
 ITERATIONS = 50
@@ -119,10 +120,13 @@ def an_iteration_goes_down_the_mean_loss_of_its_images() -> None:
 
         def mean_loss(trainable, network=network, state=state, pixels=pixels, labels=labels):
             logits, _ = network.stateless_call(trainable, state, pixels, training=True)
-            return losses.cross_entropy(logits, labels).mean()
+            return losses.cross_entropy(logits, labels).mean(), logits
 
-        gradients = jax.jit(jax.grad(mean_loss))([variable.value for variable in network.trainable_variables])
-        train(made, 1, 0.1)
+        step = jax.jit(jax.value_and_grad(mean_loss, has_aux=True))
+        (loss, logits), gradients = step([variable.value for variable in network.trainable_variables])
+        [received], [misclassified] = made.start(0, steps_per_execution=1)(np.full(1, 0.1, "float32"))
+        np.testing.assert_allclose(received, loss, rtol=1e-5)
+        assert misclassified == np.count_nonzero(np.array(logits).argmax(-1) != labels)
         after = made.read()
         for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
             name = f"model/{variable.path}"
@@ -130,11 +134,11 @@ def an_iteration_goes_down_the_mean_loss_of_its_images() -> None:
 
 
 def images_that_are_fed_train_as_those_that_are_held() -> None:
-    """To the bit; and the time that the devices wait for them is measured."""
+    """To the bit, from any iteration; and the time that the devices wait for them is measured."""
     held, fed = backend(4, **OPTIONS), backend(4, **OPTIONS)
-    expected = train(held, 8)
+    expected = train(held, 8, first=5)
     with mock.patch.object(held_images, "fit", return_value=False):
-        np.testing.assert_array_equal(train(fed, 8), expected)
+        np.testing.assert_array_equal(train(fed, 8, first=5), expected)
     assert held.waited_seconds == 0 < fed.waited_seconds
 
 
@@ -260,6 +264,11 @@ def random_layers_draw_for_each_replica() -> None:
     logits, seeds = jax.jit(in_replicas(masks, made.mesh, (variables.layout.specs,), (rows, rows)))(variables.values)
     assert len(np.unique(np.array(logits).round(5), axis=0)) == 4
     assert len(np.unique(np.array(seeds), axis=0)) == 1
+    with mock.patch.object(Replica, "_with_own_seeds", lambda self, state, sign: list(state)):
+        common = train(backend(4, network), 1)
+    assert train(made, 1) != common
+    [seeds] = [value for name, value in made.variables.values.items() if name.endswith(SEED)]
+    assert len({np.array(shard.data).tobytes() for shard in seeds.addressable_shards}) == 1
 
 
 def a_batch_that_devices_do_not_divide_is_refused() -> None:
