@@ -143,11 +143,13 @@ def images_that_are_fed_train_as_those_that_are_held() -> None:
 
 
 def one_program_for_a_call_trains_as_one_for_each_iteration() -> None:
-    expected, made = train(backend(2, **OPTIONS), 6), backend(2, **OPTIONS)
+    """Each iteration at a rate of its own."""
+    rates = np.linspace(RATE, 10 * RATE, 6, dtype="float32")
+    expected = backend(2, **OPTIONS).start(0, steps_per_execution=6)(rates)[0]
+    made = backend(2, **OPTIONS)
     with mock.patch.object(multi_step, "has_fast_loops", return_value=True):
         run = made.start(0, steps_per_execution=4)
-    received = [run(np.full(count, RATE, "float32"))[0] for count in (4, 2)]
-    np.testing.assert_allclose(np.concatenate(received), expected, rtol=1e-6)
+    np.testing.assert_allclose(np.concatenate([run(rates[:4])[0], run(rates[4:])[0]]), expected, rtol=1e-6)
 
 
 def an_overflow_on_one_device_changes_only_what_is_counted(parts: int = 1) -> None:
