@@ -393,7 +393,7 @@ def test_other_devices_continue_a_run_and_say_so(programs, tmp_path):
 
 
 def test_the_service_of_jax_ends_soon_after_the_program(tmp_path):
-    program = "import sys; from keras_resnet.training.jax import coordination; coordination.LINGERS = 0.0; "
+    program = "import sys; from keras_resnet.training.jax import coordination; "
     program += "print(coordination.start(2), flush=True); sys.stdin.read()"
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = os.environ | {"PYTHONPATH": paths, MARK: str(tmp_path)}
@@ -402,7 +402,7 @@ def test_the_service_of_jax_ends_soon_after_the_program(tmp_path):
     )
     port = int(process.stdout.readline())
     process.kill()
-    process.wait()
+    process.communicate()
     deadline = time.monotonic() + coordination.LINGERS + 10
     while time.monotonic() < deadline:
         with socket.socket() as caller:

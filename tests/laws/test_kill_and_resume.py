@@ -60,7 +60,7 @@ def ending(*processes: subprocess.Popen) -> Iterator[None]:
             process.wait()
 
 
-def until(happens: Callable[[], object], process: subprocess.Popen, seconds: float = 120) -> bool:
+def until(happens: Callable[[], object], process: subprocess.Popen, seconds: float = 300) -> bool:
     """Waits for something; returns whether it happened before the process ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -213,7 +213,7 @@ def the_network_shows_the_mean_after_each_call() -> None:
     run = made.start(0, steps_per_execution=2)
     run(np.full(2, 0.1, "float32"))
     shown = [(variable, np.array(variable.value), variable.value) for variable in made.network.variables]
-    values = made.read()
+    values, arrays = made.read(), [v for name, v in made.variables.values.items() if "kernel" in name]
     for variable, value, _ in shown:
         expected = values[f"model/{variable.path}"]
         np.testing.assert_allclose(value, expected.mean(0) if "moving_" in variable.path else expected, rtol=1e-6)
@@ -221,6 +221,7 @@ def the_network_shows_the_mean_after_each_call() -> None:
     for _, value, array in shown:
         np.testing.assert_array_equal(array, value)
     assert any((np.array(variable.value) != value).any() for variable, value, _ in shown)
+    assert arrays and all(array.is_deleted() for array in arrays), "a call takes the memory of the values"
 
 
 def replicas_of_another_number_get_the_mean() -> None:
