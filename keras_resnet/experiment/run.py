@@ -81,13 +81,13 @@ def train(
     """
     directory = RunDirectory(run.directory_for(recipe))
     backend = backends.choose(recipe, run)
-    processes = backend.connect(
-        strategy=run.strategy,
-        replicas=run.replicas,
-        global_batch_size=recipe.training.global_batch_size,
-        timeout=run.join_timeout,
-    )
     try:
+        processes = backend.connect(
+            strategy=run.strategy,
+            replicas=run.replicas,
+            global_batch_size=recipe.training.global_batch_size,
+            timeout=run.join_timeout,
+        )
         with processes.naming_lost_workers():
             check_same(recipe, run, processes)
             if is_finished(directory, recipe, run, processes, tell):

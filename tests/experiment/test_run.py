@@ -250,6 +250,40 @@ def test_all_workers_have_the_images_of_the_chief_or_none_begins(digits, tmp_pat
     assert bool(refusals) == one_differs
 
 
+OTHER = replace(RECIPE, optimizer=replace(RECIPE.optimizer, momentum=0.8))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "listed"),
+    [
+        (RECIPE, {"strategy": "multi_process", "join_timeout": 1.0, "cache": "encoded", "keep_checkpoints": 9}, []),
+        (OTHER, {}, ["optimizer.momentum: 0.9 -> 0.8"]),
+        (RECIPE, {"iterations_per_call": 7}, ["iterations_per_call: 20 -> 7"]),
+        (RECIPE, {"checkpoint_every": 6}, ["checkpoint_every: 10 -> 6"]),
+        (OTHER, {"resume": True}, ["optimizer.momentum: 0.9 -> 0.8", "resume: False -> True"]),
+        (RECIPE, {"resume": True, "accept_changes": True}, ["resume: False -> True", "accept_changes: False -> True"]),
+    ],
+)
+def test_all_workers_have_the_recipe_and_the_run_of_the_chief_or_none_begins(tmp_path, recipe, changes, listed):
+    of_chief = replace(run(tmp_path), iterations_per_call=20, checkpoint_every=10)
+    sent, refusals = [], []
+    for is_chief, words in ((True, (RECIPE, of_chief)), (False, (recipe, replace(of_chief, **changes)))):
+        try:
+            experiment.check_same(*words, OneOfThree(is_chief, sent, bool(listed)))
+        except ValueError as error:
+            refusals.append(str(error).splitlines())
+    assert sent == []
+    if listed:
+        assert refusals == [
+            ["all workers must have the recipe and the run of worker 0. Another says what differs"],
+            [
+                "this worker must have the recipe and the run of worker 0. What differs:",
+                *(f"  {change}" for change in listed),
+            ],
+        ]
+    assert bool(refusals) == bool(listed)
+
+
 @pytest.mark.slow
 def test_a_directory_that_another_process_trains_in_is_left_alone(tmp_path, monkeypatch):
     """Also where both began at once, before there was a recipe in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -40,9 +41,12 @@ def files(directory: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_the_run_and_room_continues_it(tmp_path):
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_full_disk_ends_the_run_and_room_continues_it(tmp_path, backend):
     """The first checkpoint does not fit."""
-    full = train(tmp_path / "run", largest_file=200_000)
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    full = train(tmp_path / "run", largest_file=200_000, KERAS_BACKEND=backend)
     assert full.returncode == 1
     [line] = [line for line in full.stdout.splitlines() if line.startswith("error: ")]
     assert f"the checkpoint of iteration 20 cannot be written to {tmp_path / 'run' / 'checkpoints'}: " in line
@@ -50,7 +54,7 @@ def test_a_full_disk_ends_the_run_and_room_continues_it(tmp_path):
     assert line.endswith("continue with `resume=True` (--run.resume)")
     assert "Traceback" not in full.stderr
     assert not [name for name in files(tmp_path / "run") if "ckpt" in name]
-    again = train(tmp_path / "run", "--run.resume")
+    again = train(tmp_path / "run", "--run.resume", KERAS_BACKEND=backend)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "run" / "result.json").exists()
 

@@ -95,8 +95,15 @@ def worker(address: tuple[str, int], index: int, count: int, *, timeout: float) 
             continue
         try:
             _send(connection, HELLO, json.dumps({"index": index, "count": count}).encode())
-            connection.settimeout(timeout + SILENCE)
+            connection.settimeout(max(left, PAUSE))
             kind, content = _receive(connection)
+            if kind == BEAT:
+                connection.settimeout(timeout + SILENCE)
+                kind, content = _receive(connection)
+        except TimeoutError:
+            reason = "no answer: another program has its port"
+            connection.close()
+            continue
         except OSError as error:  # a proxy that accepts for a worker that is not there, or one that has ended
             reason = error.strerror or str(error)
             connection.close()
@@ -173,8 +180,11 @@ class Connections:
         return largest
 
     def when_lost(self, action: Callable[[str], None]) -> None:
-        """Sets what to do, in a thread of its own, once a worker is gone."""
-        self._when_lost = action
+        """Sets what to do, in a thread of its own, once a worker is gone; at once if one is."""
+        with self._changed:
+            self._when_lost, lost = action, self.lost
+        if lost is not None:
+            threading.Thread(target=action, args=[lost], daemon=True).start()
 
     def is_lost_within(self, seconds: float) -> bool:
         """Whether a worker is known to be gone, now or some seconds later."""
@@ -233,13 +243,13 @@ class Connections:
         with self._changed:
             if self.lost is not None:
                 return
-            self.lost = text
+            self.lost, action = text, self._when_lost
             self._changed.notify_all()
         if not self.index:
             for other in self._sockets:
                 with contextlib.suppress(OSError, WorkerLostError):
                     self._tell(other, LOST, text.encode())
-        self._when_lost(text)
+        action(text)
 
     def _beat(self) -> None:
         while self.lost is None:
@@ -280,6 +290,8 @@ def _admit(connection: socket.socket, joined: dict[int, socket.socket], count: i
         with contextlib.suppress(OSError), connection:
             _send(connection, REFUSED, f"worker 0 refuses worker {index}: {why}".encode())
         return
+    with contextlib.suppress(OSError):
+        _send(connection, BEAT, b"")
     joined[index] = connection
 
 

@@ -26,6 +26,10 @@ LEAVES_WITHIN = 20.0
 """Seconds after the loss of a process; a device that waits for it any longer will wait for ever."""
 
 
+JOINS_WITHIN = 2.0
+"""The same before there are devices, when an error of this process's own is on its way at most."""
+
+
 class MeshProcesses:
     """The processes of a mesh; see `Processes`.
 
@@ -95,7 +99,31 @@ class MeshProcesses:
     def _leave(self, lost: str) -> None:
         """Ends this process if it does not do so by itself: nothing can call a thread back that waits for a device."""
         if self._depth and not self._left.wait(LEAVES_WITHIN):
-            text = f"error: {lost}. To continue from the last checkpoint, start all workers again with `resume=True`\n"
-            sys.stderr.write(text)
-            sys.stderr.flush()
-            os._exit(STATUSES[signal.SIGTERM])
+            _end(lost)
+
+
+@contextlib.contextmanager
+def joining(connections: Connections) -> Iterator[None]:
+    """Ends this process if another one is lost while JAX makes all of them known to one another.
+
+    JAX would wait for minutes, and then abort.
+
+    Raises:
+        Exception: what came through, after the others were told that this process is gone.
+    """
+    joined = threading.Event()
+    connections.when_lost(lambda lost: None if joined.wait(JOINS_WITHIN) else _end(lost))
+    try:
+        yield
+    except BaseException:
+        connections.close(failed=True)
+        raise
+    finally:
+        joined.set()
+
+
+def _end(lost: str) -> None:
+    text = f"error: {lost}. To continue from the last checkpoint, start all workers again with `resume=True`\n"
+    sys.stderr.write(text)
+    sys.stderr.flush()
+    os._exit(STATUSES[signal.SIGTERM])

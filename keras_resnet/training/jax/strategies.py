@@ -5,11 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from keras_resnet.training.jax import clusters, connections, coordination
+import numpy as np
+
+from keras_resnet.models.layers.replicas import AXIS
+from keras_resnet.training.jax import clusters, connections, coordination, processes
 from keras_resnet.training.jax.clusters import Place
-from keras_resnet.training.jax.mesh import mesh_of
+from keras_resnet.training.jax.mesh import in_replicas, mesh_of, placed
 from keras_resnet.training.jax.processes import MeshProcesses
+
+if TYPE_CHECKING:
+    import jax
 
 
 def one_device() -> MeshProcesses:
@@ -65,13 +72,13 @@ def tpu(timeout: float = 300.0, environment: Mapping[str, str] = os.environ) -> 
     import jax
 
     place = clusters.of_tpu(environment)
-    processes = _joined(place, timeout) if place and place.count > 1 else None
+    slice_ = _joined(place, timeout) if place and place.count > 1 else None
     if jax.default_backend() != "tpu":
         raise ValueError(
             "The strategy 'tpu' needs a TPU: run it on every host of a TPU slice, with the libtpu wheel. JAX has "
             f"{jax.default_backend()} here"
         )
-    return processes or mirrored()
+    return slice_ or mirrored()
 
 
 def detect(environment: Mapping[str, str] = os.environ) -> str:
@@ -100,20 +107,43 @@ STRATEGIES: dict[str, Callable[[int | None, float], MeshProcesses]] = {
 
 
 def _joined(place: Place, timeout: float) -> MeshProcesses:
-    """The devices of all processes, once they have met."""
-    import jax
+    """The devices of all processes, once they have met.
 
+    Raises:
+        ValueError: if processes have different numbers of devices, or JAX joins them in another way.
+        TimeoutError: if a process did not join; names it.
+        OSError: if JAX's service does not start, or cannot be reached.
+        WorkerLostError: if a process is gone before all have devices.
+    """
+    coordination.check()
     if place.index:
-        joined, address = connections.worker(place.address, place.index, place.count, timeout=timeout)
+        joined, port = connections.worker(place.address, place.index, place.count, timeout=timeout)
     else:
 
         def begin() -> bytes:
-            return f"{_bracketed(place.address[0])}:{coordination.start(place.count)}".encode()
+            return str(coordination.start(place.count)).encode()
 
-        joined, address = connections.chief(place.address[1], place.count, timeout=timeout, begin=begin)
-    coordination.join(address.decode(), place.index, place.count)
-    return MeshProcesses(mesh_of(jax.devices()), joined, place.count)
+        joined, port = connections.chief(place.address[1], place.count, timeout=timeout, begin=begin)
+    with processes.joining(joined):
+        coordination.join((place.address[0], int(port)), place.index, place.count)
+        return MeshProcesses(_mesh_of_all(joined), joined, place.count)
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _mesh_of_all(joined: connections.Connections) -> jax.sharding.Mesh:
+    """The mesh over the devices of all processes, as many of each."""
+    import jax
+    from jax.sharding import PartitionSpec
+
+    here = jax.local_device_count()
+    fewest, most = joined.maximum([-here, here])
+    if -fewest != most:
+        raise ValueError(
+            f"all workers must have as many devices. Worker {joined.index} has {here}; one has {-fewest:.0f}, one "
+            f"{most:.0f}. Show as many to each, by CUDA_VISIBLE_DEVICES for instance"
+        )
+    mesh = mesh_of(jax.devices())
+    # The first sum over processes fails unless all begin it within 30 s. Here they have just met; later, one may be
+    # busy with its images or its compiler.
+    total = jax.jit(in_replicas(lambda ones: jax.lax.psum(ones, AXIS), mesh, PartitionSpec(AXIS), PartitionSpec()))
+    jax.block_until_ready(total(placed(np.ones(mesh.size, "int32"), mesh, AXIS)))
+    return mesh

@@ -29,6 +29,7 @@ from keras_resnet.training.jax import held_images, loss_scale, multi_step, strat
 from keras_resnet.training.jax.backend import JaxBackend
 from keras_resnet.training.jax.mesh import in_replicas, placed
 from keras_resnet.training.jax.processes import MeshProcesses
+from keras_resnet.training.jax.replica import SEED, Replica
 from small_trainings import GLOBAL_BATCH_SIZE, resnet8, shallow
 
 ITERATIONS = 50
@@ -107,21 +108,48 @@ def eight_devices_train_residual_networks_as_tensorflow() -> None:
     _as_tensorflow("resnet8", resnet8)
 
 
+def an_iteration_goes_down_the_mean_loss_of_its_images() -> None:
+    """By the rate times the gradient, which nothing clips here; the scale of the loss changes nothing."""
+    for scales in (False, True):
+        made = backend(4, accumulation=1, normalization_batch_size=GLOBAL_BATCH_SIZE, scale_loss=scales)
+        network, split, before = made.network, made.images.split, made.read()
+        [part], [draws] = next(held_images.choices(made.images, GLOBAL_BATCH_SIZE, 1, 0))
+        held = split.images.reshape(split.size, -1), split.labels.astype("int32")
+        pixels, labels = held_images.reading(made.images)(held, (part, draws))
+        state = [variable.value for variable in network.non_trainable_variables]
+
+        def mean_loss(trainable, network=network, state=state, pixels=pixels, labels=labels):
+            logits, _ = network.stateless_call(trainable, state, pixels, training=True)
+            return losses.cross_entropy(logits, labels).mean(), logits
+
+        step = jax.jit(jax.value_and_grad(mean_loss, has_aux=True))
+        (loss, logits), gradients = step([variable.value for variable in network.trainable_variables])
+        [received], [misclassified] = made.start(0, steps_per_execution=1)(np.full(1, 0.1, "float32"))
+        np.testing.assert_allclose(received, loss, rtol=1e-5)
+        assert misclassified == np.count_nonzero(np.array(logits).argmax(-1) != labels)
+        after = made.read()
+        for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
+            name = f"model/{variable.path}"
+            np.testing.assert_allclose(after[name], before[name] - 0.1 * gradient, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
 def images_that_are_fed_train_as_those_that_are_held() -> None:
-    """To the bit; and the time that the devices wait for them is measured."""
+    """To the bit, from any iteration; and the time that the devices wait for them is measured."""
     held, fed = backend(4, **OPTIONS), backend(4, **OPTIONS)
-    expected = train(held, 8)
+    expected = train(held, 8, first=5)
     with mock.patch.object(held_images, "fit", return_value=False):
-        np.testing.assert_array_equal(train(fed, 8), expected)
+        np.testing.assert_array_equal(train(fed, 8, first=5), expected)
     assert held.waited_seconds == 0 < fed.waited_seconds
 
 
 def one_program_for_a_call_trains_as_one_for_each_iteration() -> None:
-    expected, made = train(backend(2, **OPTIONS), 6), backend(2, **OPTIONS)
+    """Each iteration at a rate of its own."""
+    rates = np.linspace(RATE, 10 * RATE, 6, dtype="float32")
+    expected = backend(2, **OPTIONS).start(0, steps_per_execution=6)(rates)[0]
+    made = backend(2, **OPTIONS)
     with mock.patch.object(multi_step, "has_fast_loops", return_value=True):
         run = made.start(0, steps_per_execution=4)
-    received = [run(np.full(count, RATE, "float32"))[0] for count in (4, 2)]
-    np.testing.assert_allclose(np.concatenate(received), expected, rtol=1e-6)
+    np.testing.assert_allclose(np.concatenate([run(rates[:4])[0], run(rates[4:])[0]]), expected, rtol=1e-6)
 
 
 def an_overflow_on_one_device_changes_only_what_is_counted(parts: int = 1) -> None:
@@ -185,7 +213,7 @@ def the_network_shows_the_mean_after_each_call() -> None:
     run = made.start(0, steps_per_execution=2)
     run(np.full(2, 0.1, "float32"))
     shown = [(variable, np.array(variable.value), variable.value) for variable in made.network.variables]
-    values = made.read()
+    values, arrays = made.read(), [v for name, v in made.variables.values.items() if "kernel" in name]
     for variable, value, _ in shown:
         expected = values[f"model/{variable.path}"]
         np.testing.assert_allclose(value, expected.mean(0) if "moving_" in variable.path else expected, rtol=1e-6)
@@ -193,6 +221,7 @@ def the_network_shows_the_mean_after_each_call() -> None:
     for _, value, array in shown:
         np.testing.assert_array_equal(array, value)
     assert any((np.array(variable.value) != value).any() for variable, value, _ in shown)
+    assert arrays and all(array.is_deleted() for array in arrays), "a call takes the memory of the values"
 
 
 def replicas_of_another_number_get_the_mean() -> None:
@@ -238,6 +267,11 @@ def random_layers_draw_for_each_replica() -> None:
     logits, seeds = jax.jit(in_replicas(masks, made.mesh, (variables.layout.specs,), (rows, rows)))(variables.values)
     assert len(np.unique(np.array(logits).round(5), axis=0)) == 4
     assert len(np.unique(np.array(seeds), axis=0)) == 1
+    with mock.patch.object(Replica, "_with_own_seeds", lambda self, state, sign: list(state)):
+        common = train(backend(4, network), 1)
+    assert train(made, 1) != common
+    [seeds] = [value for name, value in made.variables.values.items() if name.endswith(SEED)]
+    assert len({np.array(shard.data).tobytes() for shard in seeds.addressable_shards}) == 1
 
 
 def a_batch_that_devices_do_not_divide_is_refused() -> None:

@@ -98,6 +98,29 @@ def test_one_that_is_killed_is_named_by_the_other_in_seconds(killed):
         assert time.monotonic() - began < processes.LEAVES_WITHIN
 
 
+LATE = """
+import sys, time
+sys.path.insert(0, {folder!r})
+import two_processes
+told = two_processes.told
+def late(processes):
+    answer = told(processes)
+    time.sleep(35 * processes.is_chief)
+    return answer
+two_processes.told = late
+two_processes.main(*sys.argv[1:])
+"""
+
+
+@needs_jax
+@pytest.mark.slow
+def test_one_that_is_busy_for_long_is_waited_for(tmp_path):
+    """JAX gives processes 30 s to begin their first sum; images and the compiler may take longer."""
+    (program := tmp_path / "late.py").write_text(LATE.format(folder=str(PROGRAM.parent)))
+    with started("shallow", 2, program=program) as workers:
+        assert len({json.loads(ended(worker))["error"] for worker in workers}) == 1
+
+
 class Wires:
     """What stands for the connections to other processes."""
 
