@@ -80,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work(options: Options) -> int:
         return fly(recipe, chips, options)
 
-    return program.answer(work, options, flags=FLAGS, extras=("recipes", "tpu"))
+    extras = ("recipes", "tpu", *(("tensorflow",) if options.engine == "tensorflow" else ()))
+    return program.answer(work, options, flags=FLAGS, extras=extras)
 
 
 def choose_backend(engine: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 import keras
@@ -25,6 +26,7 @@ __all__ = [
     "dtype_policy",
     "load_data",
     "portable",
+    "seed",
     "training_images",
 ]
 
@@ -51,11 +53,24 @@ def build_network(recipe: Recipe, data: Data) -> ResidualNetwork:
 
     What is saved therefore needs no preprocessing, and cannot be given the wrong one.
     """
-    keras.utils.set_random_seed(recipe.training.seed)
+    seed(recipe.training.seed)
     mean, deviation = statistics.mean_and_deviation(data.train, recipe.data.normalization)
     return normalized_network(
         recipe, image_shape=data.image_shape, classes=len(data.class_names), mean=mean, deviation=deviation
     )
+
+
+def seed(number: int) -> None:
+    """Has the initial values of layers that are made next, and what random layers draw, follow from a number.
+
+    Keras takes the seeds of layers from Python's generator. Its own function does more, but loads TensorFlow wherever
+    that is installed.
+    """
+    if keras.backend.backend() == "tensorflow":
+        keras.utils.set_random_seed(number)
+    else:
+        random.seed(number)
+        np.random.seed(number)
 
 
 def build_schedule(recipe: Recipe) -> Schedule:

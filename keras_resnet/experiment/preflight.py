@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_resnet.config.recipe import Recipe
+from keras_resnet.data.splits import ArraySplit
 from keras_resnet.experiment.network import build_optimizer, normalized_network
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.facts.tpus import Slice
@@ -25,6 +25,7 @@ from keras_resnet.preflight.largest import largest_batch
 from keras_resnet.preflight.program import Program
 from keras_resnet.preflight.verdict import Flight
 from keras_resnet.training import batch_sizes
+from keras_resnet.training.backend import TrainingImages
 
 Tell = Callable[[str], None]
 """Takes a line for the person who waits."""
@@ -68,10 +69,14 @@ def class_count(recipe: Recipe, classes: int | None) -> int:
     return known or classes or 0
 
 
-def held_bytes(recipe: Recipe) -> int:
-    """Of a data set of small images, which the devices hold on the JAX backend; 0 for any other."""
+def held_images(recipe: Recipe) -> TrainingImages | None:
+    """The training images that the devices hold, those of small data sets on the JAX backend; here all are black."""
     data = DATASETS[recipe.data.dataset]
-    return (data.train or 0) * math.prod(data.image_shape) if data.image_shape else 0
+    if keras.backend.backend() != "jax" or not data.image_shape or not data.train:
+        return None
+    size = data.train - recipe.data.holdout
+    split = ArraySplit(np.broadcast_to(np.uint8(0), (size, *data.image_shape)), np.broadcast_to(np.int64(0), (size,)))
+    return TrainingImages(split, recipe.data.augmentation, recipe.data.padding, recipe.training.seed)
 
 
 @dataclass(frozen=True)
@@ -119,12 +124,13 @@ class Steps:
         return ENGINES[keras.backend.backend()]()
 
     def training(self, batch: int) -> Program:
-        """An iteration of so many images a device.
+        """An iteration of so many images a device at a time.
 
         Raises:
             DoesNotFitError: if the memory of a device is too small.
         """
-        smoothing = self.recipe.training.label_smoothing
+        training, optimizer = self.recipe.training, self.recipe.optimizer
+        held = held_images(self.recipe)
         lower = functools.partial(
             self.engine.lower_training,
             self.network,
@@ -132,10 +138,14 @@ class Steps:
             self.mesh,
             per_replica_batch_size=batch,
             image_shape=image_shape(self.recipe),
-            loss=functools.partial(losses.cross_entropy, smoothing=smoothing),
-            global_clipnorm=self.recipe.optimizer.global_clipnorm,
+            accumulation=training.accumulation,
+            loss=functools.partial(losses.cross_entropy, smoothing=training.label_smoothing),
+            global_clipnorm=optimizer.global_clipnorm,
+            ema_momentum=optimizer.ema_momentum,
+            scale_loss=training.precision == "mixed_float16",
+            **({"held": held} if held else {}),
         )
-        return compiled(lower)
+        return compiled(lower).of_parts(training.accumulation)
 
     def evaluation(self, batch: int) -> Program:
         """A batch of the evaluation, of so many images a device.
@@ -225,7 +235,7 @@ def preflight(
         largest=largest,
         host_speed=host_speed,
         collective=keras.backend.backend() == "jax",
-        data_set_bytes=held_bytes(recipe) if keras.backend.backend() == "jax" else 0,
+        data_set_bytes=held.split.images.nbytes if (held := held_images(recipe)) else 0,
     )
 
 

@@ -266,7 +266,8 @@ def _shape(generation: Generation, shape: Shape, topology: str) -> Shape:
     ordered = tuple(sorted(full)) if generation.flat else (*sorted(full[:2]), *full[2:])
     hints = (ordered, tuple(sorted(full)))
     hint = next((f"Did you mean {spelled(generation, other)}?" for other in hints if generation.has(other)), "")
-    more = "" if generation.flat else f", or other multiples of {CUBE} chips along each axis"
+    most = f"{generation.chips_per_pod:,} chips at the most"
+    more = "" if generation.flat else f", or other multiples of {CUBE} chips along each axis, {most}"
     _refuse(topology, f"one of {', '.join(_names(generation))}{more}", hint)
 
 

@@ -12,9 +12,9 @@ import keras
 
 from keras_resnet.facts.network_spec import NetworkSpec
 from keras_resnet.models import weights_by_name
-from keras_resnet.models.joint_normalization import normalizing_products
 from keras_resnet.models.layers import Rematerialized
 from keras_resnet.models.rematerialization import rematerializing
+from keras_resnet.models.training_graph import training_graph
 from keras_resnet.models.weights_by_name import HOLDERS
 from keras_resnet.weights import metadata
 from keras_resnet.weights.metadata import WeightsMetadata
@@ -51,9 +51,9 @@ class ResidualNetwork(keras.Model):
         layers = tuple(self.layers)
         # Functions, because Keras would take layers and models for more layers of this one.
         self._listed: Callable | None = lambda: layers
-        joint = normalizing_products(self) if keras.backend.backend() == "jax" else self
-        self._rematerializing: Callable | None = rematerializing(joint).__call__ if remat else None
-        self._training: Callable | None = joint.__call__ if joint is not self else None
+        trained = training_graph(self) if keras.backend.backend() == "jax" else self
+        self._rematerializing: Callable | None = rematerializing(trained).__call__ if remat else None
+        self._training: Callable | None = trained.__call__ if trained is not self else None
         if remat:
             self.supports_jit = Rematerialized.supports_xla()
 

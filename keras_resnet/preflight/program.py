@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keras_resnet.preflight import hlo
@@ -24,6 +24,7 @@ NO_DATA = ("get-tuple-element", "tuple", "bitcast", "constant", "copy-start", "c
 """Instructions that put nothing new into memory."""
 SIX_PASSES = "operand_precision={highest"
 """What a product of float32 has that is computed as six of bfloat16."""
+BODY = re.compile(r"\bbody=%([^\s,)]+)")
 OPERAND = re.compile(r"%([^\s,)]+)")
 
 
@@ -56,6 +57,8 @@ class Collective:
     bytes: int
     """That each device brings."""
     asynchronous: bool
+    looped: bool = False
+    """Whether they are in the body of a loop, where they are counted once."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,27 @@ class Program:
     """Of what the operations put into the chip's memory."""
     passes: int = 1
     """Products of bfloat16 that most convolutions and matrix products take: 6 in float32."""
+
+    def of_parts(self, parts: int) -> Program:
+        """The program as it would be if compilers counted the rounds of a loop.
+
+        Args:
+            parts: Of an iteration, the first of which is followed by a loop over the others, counted as one of them.
+        """
+        if parts <= 2:
+            return self
+        times = parts / 2
+        looped = (
+            replace(each, count=each.count * (parts - 1), bytes=each.bytes * (parts - 1)) if each.looped else each
+            for each in self.collectives
+        )
+        return replace(
+            self,
+            flops=self.flops * times,
+            bytes=self.bytes * times,
+            cycles=round(self.cycles * times),
+            collectives=tuple(looped),
+        )
 
 
 def read(compiled: Any) -> Program:
@@ -132,12 +156,11 @@ def parsed(text: str, memory: Memory, cost: Mapping[str, float]) -> Program:
 
 
 def collectives(lines: Iterable[Instruction]) -> tuple[Collective, ...]:
-    """The collectives, by kind and type; the largest first.
-
-    One of a loop's body counts once.
-    """
-    counts: Counter[tuple[str, str, bool]] = Counter()
-    sizes: Counter[tuple[str, str, bool]] = Counter()
+    """The collectives, by kind, type and place; the largest first."""
+    counts: Counter[tuple[str, str, bool, bool]] = Counter()
+    sizes: Counter[tuple[str, str, bool, bool]] = Counter()
+    lines = list(lines)
+    bodies = {found[1] for line in lines if line.opcode == "while" and (found := BODY.search(line.rest))}
     for line in lines:
         kind = line.opcode.removesuffix("-start")
         if kind not in COLLECTIVES:
@@ -145,10 +168,15 @@ def collectives(lines: Iterable[Instruction]) -> tuple[Collective, ...]:
         brought = list(hlo.arrays(line.result))
         if line.opcode != kind and len(brought) > 1:
             brought = brought[: len(brought) // 2]  # a start gives its operands as well
-        key = (kind, "+".join(sorted({array.dtype for array in brought})), line.opcode != kind)
+        key = (
+            kind,
+            "+".join(sorted({array.dtype for array in brought})),
+            line.opcode != kind,
+            line.computation in bodies,
+        )
         counts[key] += 1
         sizes[key] += sum(array.bytes for array in brought)
-    found = [Collective(kind, dtype, counts[key], sizes[key], later) for key in counts for kind, dtype, later in [key]]
+    found = [Collective(*key[:2], counts[key], sizes[key], *key[2:]) for key in counts]
     return tuple(sorted(found, key=lambda each: -each.bytes))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from keras_resnet.facts.tpus import Slice
 from keras_resnet.preflight.program import Memory, Padding, Program
-from keras_resnet.preflight.roofline import Roofline, roofline
+from keras_resnet.preflight.roofline import roofline
 from keras_resnet.preflight.verdict import Flight, verdict
 
 SCHEMA = 1
@@ -23,10 +24,10 @@ def lines(flight: Flight) -> list[str]:
     found = [
         f"{flight.recipe} on {chips.name}: {chips.chips} chips in {hosts}; {flight.batch} images a {devices}{parts}, "
         f"{flight.precision}, on the {flight.engine} backend",
-        *_program("training", flight.training, flight),
+        *_program("training", flight.training, flight, flight.batch * flight.accumulation),
     ]
     if flight.evaluation:
-        found += _program("evaluation", flight.evaluation, flight)
+        found += _program("evaluation", flight.evaluation, flight, flight.batch)
     found.append("")
     if flight.largest is not None:
         total = flight.largest * chips.devices * flight.accumulation
@@ -36,8 +37,8 @@ def lines(flight: Flight) -> list[str]:
     return [*found, *(_line("verdict" if not k else "", text) for k, text in enumerate(verdict(flight)))]
 
 
-def _program(name: str, program: Program, flight: Flight) -> list[str]:
-    """The lines of a program."""
+def _program(name: str, program: Program, flight: Flight, images: int) -> list[str]:
+    """The lines of a program of so many images of a device."""
     chips, bound = flight.chips, roofline(program, flight.chips)
     allowed = chips.generation.allowed_memory
     clock = chips.generation.clock
@@ -45,20 +46,22 @@ def _program(name: str, program: Program, flight: Flight) -> list[str]:
         "",
         f"{name}, for each device:",
         _line("memory", f"{_memory(program.memory)}; a device allows {allowed:g} GiB"),
-        _line(
-            "an image", f"{program.flops / flight.batch / 1e9:.3g} GFLOP, {program.bytes / flight.batch / 1e6:.3g} MB"
-        ),
+        _line("an image", f"{program.flops / images / 1e9:.3g} GFLOP, {program.bytes / images / 1e6:.3g} MB"),
         _line(
             "time",
             f"{_ms(bound.operations)} of operations"
             + (f" ({program.passes} passes)" if program.passes > 1 else "")
             + f", {_ms(bound.memory)} of memory traffic, {_ms(bound.collectives)} of collectives",
         ),
-        _line("", f"at least {_ms(bound.seconds)}, bound by {bound.limit}: {_speed(bound.seconds, flight)}"),
+        _line("", f"at least {_ms(bound.seconds)}, bound by {bound.limit}: {_speed(images / bound.seconds, flight)}"),
         _line(
             "schedule",
             f"{program.cycles / 1e6:.4g} million cycles"
-            + (f" at {clock} GHz: {_speed(bound.expected, flight)}" if clock else "; the clock is not published"),
+            + (
+                f" at {clock} GHz: {_speed(images / bound.expected, flight)}"
+                if clock
+                else "; the clock is not published"
+            ),
         ),
         _line("collectives", _collectives(program, flight)),
         _line("padding", f"arguments {_padding(program.held)}; results in memory {_padding(program.made)}"),
@@ -76,9 +79,10 @@ def _line(label: str, text: str) -> str:
     return f"  {label:{LABEL}}{text}"
 
 
-def _speed(seconds: float, flight: Flight) -> str:
-    one, all_ = flight.batch / seconds * flight.chips.generation.devices_per_chip, flight.images / seconds
-    return f"{one:,.0f} images/s a chip, {all_:,.0f} in all"
+def _speed(device: float, flight: Flight) -> str:
+    """Images a second of a device, of a chip and of all."""
+    chips = flight.chips
+    return f"{device * chips.generation.devices_per_chip:,.0f} images/s a chip, {device * chips.devices:,.0f} in all"
 
 
 def _memory(memory: Memory) -> str:
@@ -134,8 +138,8 @@ def values(flight: Flight) -> dict[str, Any]:
         "images_per_device": flight.batch,
         "accumulation": flight.accumulation,
         "largest_images_per_device": flight.largest,
-        "training": _values(flight.training, roofline(flight.training, chips), flight),
-        "evaluation": flight.evaluation and _values(flight.evaluation, roofline(flight.evaluation, chips), flight),
+        "training": _values(flight.training, flight.batch * flight.accumulation, chips),
+        "evaluation": flight.evaluation and _values(flight.evaluation, flight.batch, chips),
         "data_set_bytes": flight.data_set_bytes,
         "host_images_per_second": {"needed": flight.demand, "measured": flight.host_speed},
         "training_seconds": flight.seconds,
@@ -143,13 +147,15 @@ def values(flight: Flight) -> dict[str, Any]:
     }
 
 
-def _values(program: Program, bound: Roofline, flight: Flight) -> dict[str, Any]:
+def _values(program: Program, images: int, chips: Slice) -> dict[str, Any]:
+    """Of a program of so many images of a device."""
+    bound, everywhere = roofline(program, chips), images * chips.devices
     return {
         **asdict(program),
         "memory": {**asdict(program.memory), "total": program.memory.total},
-        "flops_per_image": program.flops / flight.batch,
-        "bytes_per_image": program.bytes / flight.batch,
+        "flops_per_image": program.flops / images,
+        "bytes_per_image": program.bytes / images,
         "seconds": {**asdict(bound), "bound": bound.seconds, "expected": bound.expected},
         "limit": bound.limit,
-        "images_per_second": {"bound": flight.images / bound.seconds, "expected": flight.images / bound.expected},
+        "images_per_second": {"bound": everywhere / bound.seconds, "expected": everywhere / bound.expected},
     }

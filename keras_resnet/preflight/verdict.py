@@ -31,12 +31,12 @@ class Flight:
         accumulation: Such batches in an iteration.
         iterations: Of the whole training.
         precision: Of the activations.
-        training: The program of an iteration of one batch.
+        training: The program of an iteration.
         evaluation: The program of a batch of the evaluation; None if it was not compiled.
         largest: Images of a device at a time that fit at the most; None if they were not searched.
         host_speed: Images a second that a host brings, as measured; None if that is not known.
         collective: Whether the program holds the collectives of all devices; otherwise it is that of a device alone.
-        data_set_bytes: Of a data set that the devices hold; 0 if hosts read the images.
+        data_set_bytes: Of a data set that the devices hold, part of the program's; 0 if hosts read the images.
     """
 
     recipe: str
@@ -55,13 +55,13 @@ class Flight:
 
     @property
     def bound(self) -> Roofline:
-        """Of a batch of the training."""
+        """Of an iteration."""
         return roofline(self.training, self.chips)
 
     @property
     def images(self) -> int:
-        """Of all devices at a time."""
-        return self.batch * self.chips.devices
+        """Of all devices in an iteration."""
+        return self.batch * self.accumulation * self.chips.devices
 
     @property
     def speed(self) -> float:
@@ -81,12 +81,12 @@ class Flight:
     @property
     def seconds(self) -> float:
         """Of the iterations of the whole training."""
-        return self.iterations * self.accumulation * self.bound.expected
+        return self.iterations * self.bound.expected
 
     @property
     def memory_share(self) -> float:
         """Of what a program may use of a device."""
-        return (self.training.memory.total + self.data_set_bytes) / (self.chips.generation.allowed_memory * 2**30)
+        return self.training.memory.total / (self.chips.generation.allowed_memory * 2**30)
 
 
 def verdict(flight: Flight) -> list[str]:

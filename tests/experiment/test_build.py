@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -38,6 +39,19 @@ def digits() -> Data:
 
 def test_tables_have_a_row_for_every_word_of_a_recipe():
     assert tuple(resnet.BUILDERS) == get_args(recipe.Family)
+
+
+def test_a_seed_gives_what_keras_gives_and_loads_tensorflow_for_itself_alone(monkeypatch):
+    def drawn() -> list:
+        values = keras.initializers.HeNormal()((3, 4))
+        return [keras.ops.convert_to_numpy(values).tolist(), np.random.random(), random.random()]
+
+    build.seed(7)
+    expected = drawn()
+    monkeypatch.setattr(build.keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(build.keras.utils, "set_random_seed", None)
+    build.seed(7)
+    assert drawn() == expected
 
 
 FEW = ["cifar10-resnet20", "imagenet-resnet50", "folder-resnet18"]

@@ -50,8 +50,15 @@ def test_the_images_of_a_recipe_are_known_without_reading_them():
     assert preflight.image_shape(IMAGENET) == (224, 224, 3)
     assert preflight.class_count(IMAGENET, None) == 1000
     assert preflight.class_count(FOLDER, 7) == 7
-    assert preflight.held_bytes(DIGITS) == 1437 * 64
-    assert preflight.held_bytes(IMAGENET) == 0
+
+
+def test_devices_hold_small_images_on_jax(monkeypatch):
+    assert preflight.held_images(DIGITS) is None
+    monkeypatch.setattr(preflight.keras.backend, "backend", lambda: "jax")
+    apart = replace(DIGITS, data=replace(DIGITS.data, holdout=137))
+    assert preflight.held_images(DIGITS).split.images.shape == (1437, 8, 8, 1)
+    assert preflight.held_images(apart).split.images.nbytes == 1300 * 64
+    assert preflight.held_images(IMAGENET) is None
 
 
 def test_classes_must_be_known():

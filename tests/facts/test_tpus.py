@@ -45,7 +45,7 @@ REFUSED = {
     "v5p-7": "cores, of which a chip of v5p has two",
     "v4-4096": "A larger slice has a shape",
     "v5p:3x4x4": "or other multiples of 4 chips along each axis",
-    "v4:64x64x64": "or other multiples of 4 chips",
+    "v4:64x64x64": "or other multiples of 4 chips along each axis, 4,096 chips at the most",
 }
 
 

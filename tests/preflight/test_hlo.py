@@ -75,6 +75,24 @@ def test_collectives_have_the_bytes_that_a_device_brings():
     )
 
 
+def test_a_loop_is_counted_once_and_the_parts_are_made_of_it():
+    body = """
+%body.1 (state: f32[4]) -> f32[4] {
+  ROOT %sum.1 = f32[4]{0:T(128)} all-reduce(%state), channel_id=4
+}
+
+ENTRY %main"""
+    loop = "  %w = f32[4]{0:T(128)} while(%start), condition=%more, body=%body.1, backend_config={}\n  %psum.7 = f32[3"
+    text = TEXT.replace("\nENTRY %main", body).replace("  %psum.7 = f32[3", loop)
+    counted = program.parsed(text, parsed().memory, {"flops": 10.0, "bytes accessed": 20.0})
+    assert program.Collective("all-reduce", "f32", 1, 16, False, looped=True) in counted.collectives
+    assert counted.of_parts(2) is counted
+    whole = counted.of_parts(5)
+    assert (whole.flops, whole.bytes, whole.cycles) == (25.0, 50.0, round(2.5 * counted.cycles))
+    assert program.Collective("all-reduce", "f32", 4, 64, False, looped=True) in whole.collectives
+    assert parsed().collectives[0] in whole.collectives
+
+
 def test_padding_is_that_of_the_arguments_and_of_results_in_the_memory_of_the_chip():
     found = parsed()
     assert found.held.padded_bytes == found.memory.arguments, "what the compiler counts"

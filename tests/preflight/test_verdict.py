@@ -45,11 +45,18 @@ def test_there_may_be_nothing_to_change(make_flight):
     assert rest == ["nothing to change"]
 
 
-def test_a_data_set_on_the_devices_needs_no_host_but_memory(make_flight):
+def test_a_data_set_on_the_devices_needs_no_host(make_flight):
     flight = make_flight(host_speed=None, data_set_bytes=2**30)
     assert "must bring" not in "\n".join(verdict(flight))
-    assert flight.memory_share > make_flight().memory_share
     assert any("the devices hold the data set, 1.00 GiB" in line for line in report.lines(flight))
+
+
+def test_an_iteration_has_all_parts(make_flight):
+    one, four = make_flight(), make_flight(accumulation=4)
+    assert four.images == 4 * one.images
+    assert four.speed == pytest.approx(4 * one.speed)  # of the same program
+    assert four.seconds == one.seconds
+    assert "6 GFLOP, 92.5 MB" in "\n".join(report.lines(four))
 
 
 def test_the_demand_on_a_host_is_its_share(make_flight):

@@ -64,7 +64,9 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
     monkeypatch.setattr(topologies, "require", missing)
     assert run("--topology", "v5e:2x2") == 2
     error = capsys.readouterr().err
-    assert "libtpu is not installed. To install all that this needs: pip install" in error and "tpu]" in error
+    assert (
+        "libtpu is not installed. To install all that this needs: pip install" in error and "tpu,tensorflow]" in error
+    )
 
 
 def test_it_prints_and_writes_what_was_found(flown, tmp_path, capsys):

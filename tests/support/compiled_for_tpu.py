@@ -17,6 +17,8 @@ from keras_resnet.preflight.compilation import DoesNotFitError, compiled
 from keras_resnet.preflight.program import Program
 
 SHAPE = (8, 8, 3)
+PARTS = {"accumulation": 2, "global_clipnorm": 1.0, "ema_momentum": 0.9, "scale_loss": True}
+"""All that an iteration can have."""
 
 
 def network() -> keras.Model:
@@ -47,7 +49,7 @@ def main() -> None:
         mesh = topologies.mesh(tpus.slice_of(name), AXIS)
 
         def training(batch: int, mesh=mesh) -> Program:
-            options = {"per_replica_batch_size": batch, "image_shape": SHAPE, "global_clipnorm": 1.0}
+            options = {"per_replica_batch_size": batch, "image_shape": SHAPE, **PARTS}
             return compiled(lambda: engine.lower_training(model, optimizer, mesh, **options))
 
         def evaluation(batch: int, mesh=mesh) -> Program:

@@ -1,15 +1,22 @@
-"""The training and the evaluation of one iteration, lowered for devices that need not be there."""
+"""The training and the evaluation of one iteration, lowered for devices that need not be there.
+
+What is lowered is what trains and evaluates: `multi_step.step` of a `Replica`, and `evaluator.measuring`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
-from keras import ops
 
+from keras_resnet.facts.augmentation import draws
 from keras_resnet.models.layers.replicas import AXIS
 from keras_resnet.optimization import losses
+from keras_resnet.training.backend import TrainingImages
+from keras_resnet.training.jax import evaluator, held_images, multi_step
+from keras_resnet.training.jax.replica import Replica
+from keras_resnet.training.jax.variables import Layout
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -23,55 +30,55 @@ def lower_training(
     *,
     per_replica_batch_size: int,
     image_shape: tuple[int, int, int],
+    accumulation: int = 1,
     loss: Callable = losses.cross_entropy,
     global_clipnorm: float | None = None,
+    ema_momentum: float | None = None,
+    scale_loss: bool = False,
+    held: TrainingImages | None = None,
 ) -> Lowered:
     """One iteration of a training: what a loop over iterations runs, and costs, again and again.
 
-    A loop is left out, as compilers count its body once, whatever the number of its rounds.
+    The loop over iterations is left out, as compilers count its body once, whatever the number of its rounds.
 
     Args:
         network: From images to logits.
         optimizer: Built.
         mesh: Of one axis, `AXIS`.
-        per_replica_batch_size: Images of a device.
+        per_replica_batch_size: Images of a device at a time.
         image_shape: (height, width, channels).
+        accumulation: Parts of an iteration; those from the second on are a loop.
         loss: From logits float32 [batch, classes] and labels int32 [batch] to the loss of each image, float32 [batch].
         global_clipnorm: The largest norm of the gradient over all weights.
+        ema_momentum: Momentum of the moving average; None: no average.
+        scale_loss: Whether the loss is scaled, for float16.
+        held: Images that the devices hold, of which only shapes are read; None: hosts send batches.
     """
     import jax
-    import jax.numpy as jnp
-    from jax.sharding import PartitionSpec
 
-    replicas = mesh.devices.size
-    images = replicas * per_replica_batch_size
-
-    def step(trainable, state, slots, images_, labels, rate):
-        def loss_of(trainable):
-            logits, new = network.stateless_call(trainable, [each[0] for each in state], images_, training=True)
-            return ops.sum(loss(logits, labels)) / images, (logits, new)
-
-        (mean, (logits, new)), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable)
-        count = jnp.count_nonzero(losses.misclassified(logits, labels)).astype("float32")
-        gradients, mean, count = jax.lax.psum((gradients, mean, count), AXIS)
-        if global_clipnorm:
-            norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
-            gradients = [each * (global_clipnorm / ops.maximum(norm, global_clipnorm)) for each in gradients]
-        trainable, slots = _updated(network, optimizer, trainable, slots, gradients, rate)
-        return trainable, [each[None] for each in new], slots, mean, count
-
-    everywhere, divided = PartitionSpec(), PartitionSpec(AXIS)
-    kinds = (everywhere, divided, everywhere, divided, divided, everywhere)
-    results = (everywhere, divided, everywhere, everywhere, everywhere)
-    arguments = (
-        _like(network.trainable_variables),
-        _like(network.non_trainable_variables, replicas),  # each replica has its own moving statistics
-        _like(optimizer.variables),
-        jax.ShapeDtypeStruct((images, *image_shape), "uint8"),
-        jax.ShapeDtypeStruct((images,), "int32"),
-        jax.ShapeDtypeStruct((), "float32"),
+    images = mesh.size * per_replica_batch_size
+    replica = Replica(
+        network,
+        optimizer,
+        global_batch_size=images * accumulation,
+        loss=loss,
+        global_clipnorm=global_clipnorm,
+        ema_momentum=ema_momentum,
+        scale_loss=scale_loss,
     )
-    return _lower(step, mesh, kinds, results, arguments, donated=(0, 1, 2))
+    layout = Layout(network, optimizer, averages=ema_momentum is not None, scales_loss=scale_loss)
+    if held is None:
+        read, everything = lambda everything, part: part, ()
+        part = _batch(mesh, images, image_shape)
+    else:
+        read = held_images.reading(held)
+        size, pixels = held.split.size, image_shape[0] * image_shape[1] * image_shape[2]
+        everything = (_array(mesh, (size, pixels), "uint8"), _array(mesh, (size,), "int32"))
+        numbers = (images, draws(held.augmentation))
+        part = (_array(mesh, (images,), "int32", AXIS), _array(mesh, numbers, "float32", AXIS))
+    step = multi_step.step(replica, layout, mesh, read)
+    rate = jax.ShapeDtypeStruct((), "float32")
+    return step.lower(layout.abstract(mesh), everything, [part] * accumulation, rate)
 
 
 def lower_evaluation(
@@ -89,56 +96,19 @@ def lower_evaluation(
         per_replica_batch_size: Images of a device.
         image_shape: (height, width, channels).
     """
-    import jax
-    from jax.sharding import PartitionSpec
-
-    images = mesh.devices.size * per_replica_batch_size
-
-    def measure(trainable, state, images_, labels):
-        logits, _ = network.stateless_call(trainable, state, images_, training=False)
-        wrong = [ops.count_nonzero(losses.misclassified(logits, labels, k)) for k in (1, 5)]
-        sums = [ops.count_nonzero(labels >= 0), ops.sum(losses.cross_entropy(logits, labels)), *wrong]
-        return jax.lax.psum([ops.cast(each, "float32") for each in sums], AXIS)
-
-    everywhere, divided = PartitionSpec(), PartitionSpec(AXIS)
-    arguments = (
-        _like(network.trainable_variables),
-        _like(network.non_trainable_variables),
-        jax.ShapeDtypeStruct((images, *image_shape), "uint8"),
-        jax.ShapeDtypeStruct((images,), "int32"),
-    )
-    return _lower(measure, mesh, (everywhere, everywhere, divided, divided), everywhere, arguments)
+    layout = Layout(network)
+    measure = evaluator.measuring(network, layout, mesh)
+    return measure.lower(layout.abstract(mesh), *_batch(mesh, mesh.size * per_replica_batch_size, image_shape))
 
 
-def _updated(network, optimizer, trainable, slots, gradients, rate):
-    """The weights and the optimizer's variables after an iteration."""
-    weights = network.trainable_variables
-    now = [*zip(weights, trainable, strict=True), *zip(optimizer.variables, slots, strict=True)]
-    with keras.StatelessScope(state_mapping=now) as scope:
-        optimizer.learning_rate.assign(rate)
-        optimizer.iterations.assign_add(1)
-        for variable, gradient in zip(weights, gradients, strict=True):
-            optimizer.update_step(gradient, variable, rate)
-    return tuple([scope.get_current_value(each) for each in group] for group in (weights, optimizer.variables))
+def _batch(mesh: Mesh, images: int, image_shape: tuple[int, int, int]) -> tuple[Any, Any]:
+    """A batch of all devices as hosts send it."""
+    return _array(mesh, (images, *image_shape), "uint8", AXIS), _array(mesh, (images,), "int32", AXIS)
 
 
-def _like(variables: Sequence[keras.Variable], replicas: int | None = None) -> list[Any]:
-    """The shapes and types of variables; with a first axis for the replicas."""
+def _array(mesh: Mesh, shape: tuple[int, ...], dtype: str, *axes: str) -> Any:
+    """The shape and type of an array, and how the devices share it."""
     import jax
 
-    more = () if replicas is None else (replicas,)
-    return [jax.ShapeDtypeStruct((*more, *variable.shape), variable.dtype) for variable in variables]
-
-
-def _lower(function: Callable, mesh: Mesh, kinds, results, arguments, donated: tuple[int, ...] = ()) -> Lowered:
-    """A function that every device runs on its part of the arguments; float32 is computed in float32."""
-    import jax
-    from jax.sharding import NamedSharding
-
-    def place(spec):
-        return jax.tree.map(lambda each: NamedSharding(mesh, each), spec)
-
-    each = jax.shard_map(function, mesh=mesh, in_specs=kinds, out_specs=results, check_vma=False)
-    with jax.default_matmul_precision("float32"):
-        jitted = jax.jit(each, in_shardings=place(kinds), out_shardings=place(results), donate_argnums=donated)
-        return jitted.lower(*arguments)
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)

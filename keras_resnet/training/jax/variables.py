@@ -27,7 +27,7 @@ class Layout:
 
     Args:
         network: Whose variables are values.
-        optimizer: The same.
+        optimizer: The same; None where only the network's are wanted.
         averages: Whether each variable of the network has a moving average.
         scales_loss: Whether there is a scale of the loss.
 
@@ -40,12 +40,12 @@ class Layout:
     def __init__(
         self,
         network: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: keras.optimizers.Optimizer | None = None,
         *,
         averages: bool = False,
         scales_loss: bool = False,
     ):
-        parts = {"model": by_path(network.variables), "optimizer": by_path(optimizer.variables)}
+        parts = {"model": by_path(network.variables), "optimizer": by_path(optimizer.variables if optimizer else ())}
         common, apart = variable_names.named(parts)
         self.keras = common | apart
         of_network = [name for name in self.keras if name.startswith(moving_average.MODEL)] if averages else []

@@ -15,6 +15,8 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.optimization import losses
+from keras_resnet.training.tensorflow.loss_scale import LossScale
+from keras_resnet.training.tensorflow.moving_average import Average
 from keras_resnet.training.tensorflow.replica import Replica
 
 if TYPE_CHECKING:
@@ -48,10 +50,15 @@ def lower_training(
     *,
     per_replica_batch_size: int,
     image_shape: tuple[int, int, int],
+    accumulation: int = 1,
     loss: Callable = losses.cross_entropy,
     global_clipnorm: float | None = None,
+    ema_momentum: float | None = None,
+    scale_loss: bool = False,
 ) -> jax.stages.Lowered:
     """One iteration of a replica, without the sums over all replicas, which TensorFlow puts in when a training starts.
+
+    Of an iteration's parts two are lowered at the most, as many as compilers count of a loop behind the first.
 
     Args:
         network: From images to logits.
@@ -59,21 +66,41 @@ def lower_training(
         mesh: Of JAX; its first device is compiled for, the number of the others divides the loss.
         per_replica_batch_size: Images of a replica.
         image_shape: (height, width, channels).
+        accumulation: Parts of an iteration.
         loss: From logits float32 [batch, classes] and labels int32 [batch] to the loss of each image, float32 [batch].
         global_clipnorm: The largest norm of the gradient over all weights.
+        ema_momentum: Momentum of the moving average; None: no average.
+        scale_loss: Whether the loss is scaled, for float16.
 
     Raises:
         ValueError: if TensorFlow and JAX no longer fit together here.
     """
-    images = per_replica_batch_size * mesh.devices.size
-    replica = Replica(network, optimizer, global_batch_size=images, loss=loss, global_clipnorm=global_clipnorm)
+    replica = Replica(
+        network,
+        optimizer,
+        global_batch_size=per_replica_batch_size * mesh.devices.size * accumulation,
+        loss=loss,
+        global_clipnorm=global_clipnorm,
+        loss_scale=LossScale() if scale_loss else None,
+        average=None if ema_momentum is None else Average(network, ema_momentum),
+    )
 
-    def step(images_, labels, rate):
-        mean, misclassified, gradients = replica.gradients(images_, labels)
-        replica.update(gradients, rate)
+    def step(rate, *batches):
+        optimizer.learning_rate.assign(rate)
+        optimizer.iterations.assign_add(1)
+        before = replica.statistics()
+        mean, misclassified, gradients = replica.gradients(*batches[:2])
+        for first in range(2, len(batches), 2):
+            more_mean, more_misclassified, more = replica.gradients(*batches[first : first + 2])
+            mean, misclassified = mean + more_mean, misclassified + more_misclassified
+            gradients = [total + gradient for total, gradient in zip(gradients, more, strict=True)]
+        finite = replica.update(gradients, rate, before)
+        if replica.loss_scale:
+            replica.loss_scale.adjust(finite)
         return mean, tf.cast(misclassified, tf.int32)
 
-    specs = (*_batch(per_replica_batch_size, image_shape), tf.TensorSpec([], tf.float32))
+    parts = min(accumulation, 2)
+    specs = (tf.TensorSpec([], tf.float32), *_batch(per_replica_batch_size, image_shape) * parts)
     return _lowered(step, specs, mesh, donated=True)
 
 
