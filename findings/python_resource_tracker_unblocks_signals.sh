@@ -3,7 +3,8 @@
 # What happens: the first `SharedMemory`, and the first process or lock of a "spawn" or "forkserver" context, starts Python's
 #   resource tracker, which blocks SIGINT and SIGTERM while it starts and then unblocks both, whether or not they were blocked
 #   before. A signal that waited is delivered there and then, in the middle of that call.
-# Versions: CPython 3.11.7, 3.12.1 and 3.13.0 on Linux.
+# Versions: CPython 3.11.7, 3.12.1 and 3.13.0 on Linux; this runs the `python3` that is there, and needs no package.
+#   CPython's issue 127586 was closed with a change that keeps the mask, in later versions.
 # Source: Lib/multiprocessing/resource_tracker.py, `ensure_running`, which does not keep the mask that it replaces.
 # Consequence: a training that holds SIGTERM back while it writes a checkpoint, or that lets one thread of its own take signals
 #   by `sigwait`, loses its mask when a data loader starts workers. Start the tracker first
