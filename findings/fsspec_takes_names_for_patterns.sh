@@ -7,8 +7,7 @@
 #   take names. The local file system has its own `rm` and `mv`, which take names too, so that a test on it shows nothing.
 # Versions: fsspec 2026.9.0. The memory file system has these methods from `AbstractFileSystem`.
 # Source: fsspec/spec.py, `expand_path`, which is called by `rm`, `mv` (through `copy`) and `cat`; fsspec/asyn.py, on which the
-#   file systems of object stores are built, has the same. Issue 838 of fsspec is open about
-#   names with brackets that are not found.
+#   file systems of object stores are built, has the same. fsspec's issue 838 is open about such names that are not found.
 # Consequence: code that rotates checkpoints under names made of users' words removes other files. Call the methods that end in
 #   `_file`, or refuse such names; `glob.escape` helps `rm` and `cat`, while `mv` of it makes a folder of the new name.
 set -euo pipefail
