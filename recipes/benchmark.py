@@ -1,6 +1,6 @@
 """Measure the speed of the input, or of training a CIFAR network on noise.
 
-    python recipes/benchmark.py input [RECIPE] --run.data-directory DIR [--images 1024] [--rounds 5] [flags of train.py]
+    python recipes/benchmark.py input [RECIPE] --run.data-directory DIR [--images 1024] [--json FILE] [train.py's flags]
     python recipes/benchmark.py training [DEPTH] [--batch-size 128] [--precision mixed_bfloat16] [--rounds 5]
     python recipes/benchmark.py strategies [DEPTH] [--batch-size 128] [--precision mixed_bfloat16] [--rounds 5]
     python recipes/benchmark.py start [DEPTH] [--batch-size 128] [--precision mixed_bfloat16]
@@ -8,8 +8,11 @@
 input: images per second of reading, decoding, augmenting and all together, beside what the recipe's network consumes,
     and a verdict; beside a DataLoader with PIL, and decoders alone, where torch, simplejpeg, Pillow or OpenCV is there.
 training: images per second, interleaved with the same network with Keras's own batch normalization, and the ratio.
-strategies: the same of this machine's devices together (mirrored: its GPUs, or its CPU divided), and of one device.
+strategies: the same of this machine's devices together (mirrored: its GPUs; with TensorFlow, or its CPU divided), and
+    of one device.
 start: seconds from the start of the program to the end of the first iteration, and the memory that it took.
+
+KERAS_BACKEND=jax measures JAX, and of the input its own: by grain.
 """
 
 from __future__ import annotations
@@ -17,17 +20,20 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from benchmarks import input_speed
+from benchmarks import input_speed, noise
 from benchmarks.interleaved import Task, compare, in_own_process
 from cli import command_line, program, startup
 from cli.options import Options as AnyOptions
 from keras_resnet.facts import architectures
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,35 +89,35 @@ def measure(options: Options, began: float) -> int:
 
 
 def prepare(options: Options) -> None:
-    """Loads TensorFlow."""
+    """Loads the backend."""
     with startup.loading():
         import keras
 
     keras.config.set_dtype_policy(options.precision)
 
 
+def network(options: Options) -> keras.Model:
+    """The network that is measured."""
+    from keras_resnet.models import resnet
+
+    return resnet.CifarResNet(options.depth, classifier_activation=None)
+
+
 def train_on(strategy: str, options: Options) -> Task:
     """Trains on the devices of a strategy; for a process of its own, where a CPU can be divided."""
     prepare(options)
-    from keras_resnet.models import resnet
-    from keras_resnet.training.tensorflow import strategies
-
-    devices = strategies.STRATEGIES[strategy](None, options.batch_size, 0.0)
-    with devices.scope():
-        network = resnet.CifarResNet(options.depth, classifier_activation=None)
-        return trainer(network, devices, options, options.iterations)
+    return trainer(lambda: network(options), strategy, options, options.iterations)
 
 
 def time_start(options: Options, began: float) -> None:
     """Prints when the network was built and its first iteration done."""
-    from keras_resnet.models import resnet
-    from keras_resnet.training.tensorflow.strategies import one_device
 
-    strategy = one_device()
-    with strategy.scope():
-        network = resnet.CifarResNet(options.depth, classifier_activation=None)
+    def build() -> keras.Model:
+        built = network(options)
         print(f"built after {time.perf_counter() - began:.1f} s", flush=True)
-        train = trainer(network, strategy, options, iterations=1)
+        return built
+
+    train = trainer(build, "one_device", options, iterations=1)
     train()
     print(f"first iteration done after {time.perf_counter() - began:.1f} s", flush=True)
     again = time.perf_counter()
@@ -124,50 +130,38 @@ def with_baseline(options: Options) -> dict[str, Task]:
     """The network, and the same with Keras's batch normalization."""
     import keras
 
-    from keras_resnet.models import layers, resnet
-    from keras_resnet.training.tensorflow.strategies import one_device
+    from keras_resnet.models import layers
 
-    def with_keras_normalization(layer):
+    def with_keras_normalization(layer: keras.Layer) -> keras.Layer:
         kind = keras.layers.BatchNormalization if isinstance(layer, layers.BatchNormalization) else type(layer)
         return kind.from_config(layer.get_config())
 
-    strategy = one_device()
-    with strategy.scope():
-        ours = resnet.CifarResNet(options.depth, classifier_activation=None)
-        theirs = keras.models.clone_model(ours, clone_function=with_keras_normalization)
-        return {
-            "keras_resnet": trainer(ours, strategy, options, options.iterations),
-            "with keras.layers.BatchNormalization": trainer(theirs, strategy, options, options.iterations),
-        }
+    def theirs() -> keras.Model:
+        return keras.models.clone_model(network(options), clone_function=with_keras_normalization)
+
+    return {
+        "keras_resnet": trainer(lambda: network(options), "one_device", options, options.iterations),
+        "with keras.layers.BatchNormalization": trainer(theirs, "one_device", options, options.iterations),
+    }
 
 
-def trainer(model, strategy, options: Options, iterations: int) -> Task:
-    """Trains a model for some iterations on noise."""
-    import tensorflow as tf
+def trainer(build: Callable[[], keras.Model], strategy: str, options: Options, iterations: int) -> Task:
+    """Trains a CIFAR network for some iterations on noise, on the devices of a strategy."""
+    import keras
 
+    from keras_resnet.experiment.backends import BACKENDS
     from keras_resnet.optimization.optimizers import SGD
-    from keras_resnet.training.tensorflow import strategies
-    from keras_resnet.training.tensorflow.multi_step import multi_step
-    from keras_resnet.training.tensorflow.replica import Replica
 
-    def make(replicas: int, **_: int) -> tf.data.Dataset:
-        size = options.batch_size // replicas
-        images = tf.random.stateless_uniform([size, 32, 32, 3], [0, 0], maxval=255.0)
-        labels = tf.random.stateless_uniform([size], [0, 1], maxval=10, dtype=tf.int32)
-        return tf.data.Dataset.from_tensors((images, labels)).repeat()
+    kind, size = BACKENDS[keras.backend.backend()](), options.batch_size
+    processes = kind.connect(strategy=strategy, replicas=None, global_batch_size=size, timeout=0.0)
 
-    optimizer = SGD(0.01)
-    optimizer.build(model.trainable_variables)
-    batches = iter(strategies.batches(strategy, make))
-    replica = Replica(model, optimizer, global_batch_size=options.batch_size)
-    run = multi_step(replica, strategy=strategy, steps_per_execution=iterations)
-    rates = tf.fill([iterations], 0.01)
+    def optimizer(model: keras.Model) -> keras.optimizers.Optimizer:
+        made = SGD(0.01)
+        made.build(model.trainable_variables)
+        return made
 
-    def train() -> int:
-        run(batches, rates)[0].numpy()
-        return options.batch_size * iterations
-
-    return train
+    backend = kind(processes, build, optimizer, noise.images(size, (32, 32, 3), 10), global_batch_size=size)
+    return noise.training(backend, size, iterations=iterations)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def evaluate(options: Options) -> int:
         scored = score(models, view, data, split.size)
         plan.predictions.unlink(missing_ok=True)
         if options.predictions:
-            files.write(plan.predictions, table_of(scored, getattr(split, "paths", ())), outputs.remedy())
+            files.write(plan.predictions, table_of(scored, split.image_files), outputs.remedy())
         measured = result(plan, options, networks, data, view, scored)
         results.write(plan.result, measured, results.EVALUATION, outputs.remedy())
     except (ValueError, OSError, RuntimeError) as error:
@@ -87,14 +87,15 @@ def score(models: list, view: EvaluationView, data: Data, images: int) -> Scored
         ValueError: naming damaged images.
         RuntimeError: if the device has too little memory, or other images were counted.
     """
+    from keras_resnet.data import roads
     from keras_resnet.data.datasets.loading import naming_damaged_images
     from keras_resnet.evaluation import scoring
     from keras_resnet.models import compiled
 
     progress = ImageProgress(images)
     try:
-        with naming_damaged_images(data, startup.tell):
-            return scoring.score(models, view.batches, images, progress)
+        with naming_damaged_images(data, startup.tell), roads.closing(view.batches) as batches:
+            return scoring.score(models, batches, images, progress)
     except Exception as error:
         if not compiled.out_of_memory(error):
             raise

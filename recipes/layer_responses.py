@@ -147,8 +147,9 @@ def first_images(data: Data, count: int, batch_size: int) -> Iterator[np.ndarray
 
     split = data.test or data.validation
     split = split.part(0, min(count, split.size))
-    with loading.naming_damaged_images(data):
-        for pixels, labels in roads.current().evaluation_batches(split, batch_size=batch_size):
+    made = roads.closing(roads.current().evaluation_batches(split, batch_size=batch_size))
+    with loading.naming_damaged_images(data), made as batches:
+        for pixels, labels in batches:
             yield np.asarray(pixels)[np.asarray(labels) >= 0]  # the others only fill up the last batch
 
 

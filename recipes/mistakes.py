@@ -127,18 +127,17 @@ def classify(trained: TrainedNetwork, data: Data, options: Options) -> Classifie
 
     split = data.splits[options.split]
     print(f"{split.size:,} {options.split} images ({split.view}) …", flush=True)
-    with loading.naming_damaged_images(data):
-        batches = roads.current().evaluation_batches(split, batch_size=options.batch_size)
+    made = roads.closing(roads.current().evaluation_batches(split, batch_size=options.batch_size))
+    with loading.naming_damaged_images(data), made as batches:
         return confusion.classify(trained.network, batches, split.size)
 
 
 def listed(found: Classified, split: Split) -> list[Mistake]:
     """The images that are mistaken, the surest mistake first."""
-    files = getattr(split, "paths", None)
     return [
         Mistake(
             int(index),
-            files[index] if files else str(index),
+            split.image_files[index] if split.image_files else str(index),
             int(found.labels[index]),
             int(found.predicted[index]),
             float(found.scores[index]),
@@ -220,7 +219,8 @@ def pixels(split: Split, indices: Sequence[int]) -> list[np.ndarray]:
 
     found = []
     for index in map(int, indices):
-        [(images, _)] = roads.current().evaluation_batches(split.part(index, index + 1), batch_size=1)
+        with roads.closing(roads.current().evaluation_batches(split.part(index, index + 1), batch_size=1)) as batches:
+            [(images, _)] = batches
         found.append(np.asarray(images)[0])
     return found
 

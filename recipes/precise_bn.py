@@ -13,8 +13,7 @@ Exit status: 0 done; 2 refused, and nothing was changed; 130 Ctrl-C.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,13 +30,10 @@ from keras_resnet.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from keras_resnet.data.datasets.loading import Data
-    from keras_resnet.data.splits import Split
     from keras_resnet.evaluation.error_rates import ErrorRates
+    from keras_resnet.training.backend import Backend
 
     Measured = dict[str, ErrorRates]
-
-EVALUATED_AT_ONCE = 100
-"""Images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +87,8 @@ def together(recipe: Recipe, directory: RunDirectory, options: Options) -> Recip
         or last_start(directory).get("per_replica_batch_size", training.global_batch_size // training.accumulation)
     )
     one_group = replace(training, global_batch_size=size, accumulation=1, normalization_batch_size=None)
-    return replace(recipe, training=one_group)
+    # The network is the one that was measured: an average of its weights, if the training had one.
+    return replace(recipe, training=one_group, optimizer=replace(recipe.optimizer, ema_momentum=None))
 
 
 def last_start(directory: RunDirectory) -> dict[str, Any]:
@@ -106,46 +103,34 @@ def recompute(directory: RunDirectory, recipe: Recipe, options: Options, output:
     Raises:
         ValueError, OSError: if the images or the network are not there, or if the statistics are not finite.
     """
-    # TensorFlow takes seconds to load: everything that can be refused without it has been by now.
+    # A backend takes seconds to load: everything that can be refused without it has been by now.
     with startup.loading():
-        from keras_resnet.experiment import build
+        from keras_resnet.experiment import backends, build
         from keras_resnet.inference import trained_network
-        from keras_resnet.training.tensorflow import strategies
     from keras_resnet.data.datasets.loading import naming_damaged_images
-    from keras_resnet.training.tensorflow.precise_batch_norm import set_precise_statistics, statistics_batches
 
-    strategy = strategies.one_device()
-    place = options.data_directory or data_directory_of(str(directory.path))
-    data = build.load_data(recipe, Run(data_directory=place), startup.tell)
-    with strategy.scope():
-        network = trained_network.load(directory.path).network
-    measure = measuring(network, data, strategy)
+    run = Run(data_directory=options.data_directory or data_directory_of(str(directory.path)))
+    kind = backends.choose(recipe, run)
+    size = recipe.training.global_batch_size
+    processes = kind.connect(strategy=run.strategy, replicas=None, global_batch_size=size, timeout=run.join_timeout)
+    data = build.load_data(recipe, run, startup.tell)
+    network = trained_network.load(directory.path).network
     with naming_damaged_images(data, startup.tell):
-        before = measure()
-        images = build.training_images(recipe, data)
-        batches = statistics_batches(
-            images, options.images, strategy, global_batch_size=recipe.training.global_batch_size
+        backend = backends.make(
+            kind, processes, recipe, run, data, network=lambda: trained_network.load(directory.path).network
         )
-        set_precise_statistics(network, batches, strategy)
-        after = measure()
+        before = measured(backend, data)
+        backend.recompute_statistics(options.images)
+        after = measured(backend, data)
+    build.assign(network, backend.read())
     with files.naming_file(output, outputs.remedy()), files.replacing(output) as whole:
         network.save(whole)
     return before, after
 
 
-def measuring(network: Any, data: Data, strategy: Any) -> Callable[[], Measured]:
-    """The function that measures a network, as it is, on every split that it was not trained on."""
-    from keras_resnet.data.tensorflow.batches import evaluation_batches
-    from keras_resnet.training.tensorflow import strategies
-    from keras_resnet.training.tensorflow.evaluator import evaluator
-
-    evaluate = evaluator(network, strategy)
-
-    def measure_split(split: Split) -> ErrorRates:
-        make = functools.partial(evaluation_batches, split, batch_size=EVALUATED_AT_ONCE)
-        return evaluate(strategies.batches(strategy, make), split.size)
-
-    return lambda: {name: measure_split(split) for name, split in data.splits.items() if name != "train"}
+def measured(backend: Backend, data: Data) -> Measured:
+    """The errors of the network, as it is, on every split that it was not trained on."""
+    return {name: backend.evaluate(split) for name, split in data.splits.items() if name != "train"}
 
 
 if __name__ == "__main__":

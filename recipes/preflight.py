@@ -1,7 +1,7 @@
 """Compile a recipe for a slice of TPUs, without one, and say whether it fits, how fast it can be, and what to change.
 
     python recipes/preflight.py RECIPE --topology v5e:4x4 [--largest-batch] [--training.global-batch-size 4096] …
-    python recipes/preflight.py imagenet-resnet50 --topology v4-32 --host-images-per-second 1650 --json preflight.json
+    python recipes/preflight.py imagenet-resnet50 --topology v4-32 --host-input input.json --json preflight.json
 
 RECIPE is a name from the catalog, a recipe.json, or the directory of a run; flags change it, as in train.py. --topology
 is a generation (v4, v5e, v5p, v6e, tpu7x) and its chips along each axis, or an accelerator type: v5litepod-16, v6e-8,
@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from benchmarks import input_file
 from cli import command_line, program, recipe_line, refusal, startup
+from keras_resnet import validation
 from keras_resnet.facts import tpus
 from keras_resnet.host import files, outputs
 from keras_resnet.preflight import report, topologies
@@ -50,6 +52,8 @@ class Options(recipe_line.Overrides):
     """Of somebody's own pictures, which are not read."""
     host_images_per_second: float | None = None
     """What benchmark.py input has measured for the whole input on such a host."""
+    host_input: Path | None = None
+    """The file in which benchmark.py input --json has written it, instead."""
     json: Path | None = None
     """A file for all that was found, in JSON."""
     overwrite: bool = False
@@ -58,6 +62,8 @@ class Options(recipe_line.Overrides):
     def _check(self) -> None:
         self._at_least(1, "classes", "chips_per_host")
         self._at_least(0, "host_images_per_second")
+        if self.host_input is not None and self.host_images_per_second is not None:
+            validation.refuse("host_input", "None beside `host_images_per_second`", str(self.host_input))
 
 
 FLAGS = command_line.flags_by_argument(Options)
@@ -97,6 +103,9 @@ def fly(recipe: Recipe, chips: tpus.Slice, options: Options) -> int:
     """
     if options.json is not None:
         outputs.check_file(options.json, overwrite=options.overwrite, argument="json", suffixes=(".json",))
+    host_speed = options.host_images_per_second
+    if options.host_input is not None:
+        host_speed = input_file.speed(options.host_input)
     topologies.require()
     with loading(options.engine):
         from keras_resnet.experiment.preflight import preflight
@@ -106,7 +115,7 @@ def fly(recipe: Recipe, chips: tpus.Slice, options: Options) -> int:
         classes=options.classes,
         search=options.largest_batch,
         evaluation=options.evaluation,
-        host_speed=options.host_images_per_second,
+        host_speed=host_speed,
         tell=startup.tell,
     )
     print("\n".join(refusal.with_flags(line, FLAGS) for line in report.lines(flight)))

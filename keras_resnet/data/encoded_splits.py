@@ -125,6 +125,11 @@ class FileSplit(EncodedSplit):
     cache: str | None = None
     orientations: np.ndarray | None = None
 
+    @property
+    def image_files(self) -> tuple[str, ...]:
+        """The file of each image."""
+        return self.paths
+
     def part(self, start: int, stop: int) -> FileSplit:
         """The files from `start` to before `stop`."""
         orientations = None if self.orientations is None else self.orientations[start:stop]

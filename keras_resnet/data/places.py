@@ -5,7 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+
+class Published(NamedTuple):
+    """The names under which a data set was published: an archive, and the folder in it."""
+
+    folder: str
+    archive: str
+
+
+PUBLISHED = {
+    "cifar10": Published("cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
+    "cifar100": Published("cifar-100-binary", "cifar-100-binary.tar.gz"),
+}
+"""In their binary version."""
 REMOTE = ("imagenet",)
 """The data sets that are also read from gs:// and the like."""
 
@@ -47,11 +61,34 @@ def find_version(name: str, directory: Path | None) -> Path:
     versions = [path.parent for path in (directory / name).glob("*.*.*/dataset_info.json")]
     if not versions:
         command = f"tfds.builder('{name}', data_dir='{directory}').download_and_prepare()"
+        archive = f"put {PUBLISHED[name].archive} there as it was published, or\n" if name in PUBLISHED else "\n"
         raise FileNotFoundError(
-            f"{name} is not in {directory}. Choose another `data_directory`. To get it there:\n"
+            f"{name} is not in {directory}. Choose another `data_directory`. To get it there: {archive}"
             f'  python -c "import tensorflow_datasets as tfds; {command}"'
         )
     return max(versions, key=lambda path: [int(number) for number in path.name.split(".")])
+
+
+def find_cifar(name: str, directory: Path | None) -> Path:
+    """The directory of the newest version of CIFAR of tensorflow-datasets; without one, what was published of it.
+
+    Args:
+        name: A key of `PUBLISHED`.
+        directory: Holds it, or is the published folder. Defaults to that of tensorflow-datasets.
+
+    Raises:
+        FileNotFoundError: if there is neither.
+    """
+    directory, published = directory or of_tensorflow_datasets(), PUBLISHED[name]
+    there = [directory / published.folder, directory / published.archive]
+    if directory.name in published:
+        there.append(directory)
+    try:
+        return find_version(name, directory)
+    except FileNotFoundError:
+        if found := next((place for place in there if place.exists()), None):
+            return found
+        raise
 
 
 def _nothing(name: str, directory: Path | None) -> None:
@@ -70,8 +107,8 @@ CONTENTS = {"imagenet": "the directory of ImageNet's files", "folder": "a direct
 
 REQUIREMENTS: dict[str, Callable[[str, Path | None], object]] = {
     "digits": _nothing,
-    "cifar10": find_version,
-    "cifar100": find_version,
+    "cifar10": find_cifar,
+    "cifar100": find_cifar,
     "imagenet": _directory,
     "folder": _directory,
 }

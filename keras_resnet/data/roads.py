@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from types import ModuleType
+from typing import TypeVar
 
 from keras_resnet.data.encoded_splits import DamagedImageError
+
+Batches = TypeVar("Batches", bound=Iterable)
 
 ROADS = {
     "tensorflow": "keras_resnet.data.tensorflow",
@@ -31,6 +37,11 @@ def current(module: str = "batches") -> ModuleType:
     if name not in ROADS:
         raise ValueError(f"The backend of Keras must be one of {', '.join(ROADS)} to read images. It is {name}")
     return importlib.import_module(f"{ROADS[name]}.{module}")
+
+
+def closing(batches: Batches) -> AbstractContextManager[Batches]:
+    """The batches of a road for a `with` statement, at whose end nothing goes on making them."""
+    return contextlib.closing(batches) if hasattr(batches, "close") else contextlib.nullcontext(batches)
 
 
 def damage() -> tuple[type[Exception], ...]:

@@ -22,10 +22,12 @@ class Split(ABC):
     Attributes:
         labels: int64 [size].
         kind: Of the images, which decides the operations of an augmentation that suit them.
+        image_files: The file of each image; empty where images have none of their own.
     """
 
     labels: np.ndarray
     kind: Images
+    image_files: tuple[str, ...] = ()
 
     @cached_property
     def kept(self) -> dict[str, Any]:

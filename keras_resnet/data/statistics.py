@@ -70,4 +70,5 @@ def _batches(split: Split) -> Iterator[np.ndarray]:
     if isinstance(split, ArraySplit):
         yield from (split.images[start : start + BATCH] for start in range(0, split.size, BATCH))
     else:
-        yield from (np.asarray(images) for images, _ in roads.current().evaluation_batches(split, batch_size=BATCH))
+        with roads.closing(roads.current().evaluation_batches(split, batch_size=BATCH)) as batches:
+            yield from (np.asarray(images) for images, _ in batches)

@@ -27,8 +27,9 @@ class EvaluationView:
     """The images of a test on a split, and the model that scores them.
 
     Attributes:
-        batches: One pass over the split. Elements (images, labels int32 [batch]): `images` is a tuple with, for each
-            scale, uint8 [batch, crops, height, width, channels]. A label of -1 marks what only fills up a batch.
+        batches: One pass over the split, to be closed by `roads.closing`. Elements (images, labels int32 [batch]):
+            `images` is a tuple with, for each scale, uint8 [batch, crops, height, width, channels]. A label of -1 marks
+            what only fills up a batch.
         prepare: From a network, of uint8 images to logits, to the model of those images: its logits are [batch,
             classes], or [batch, rows, columns, classes].
         protocol: The test in words and numbers, fit for JSON.
@@ -50,6 +51,11 @@ class OneScale:
 
     def __iter__(self) -> Iterator[Any]:
         return (((self.arrange(images),), labels) for images, labels in self.batches)
+
+    def close(self) -> None:
+        """Ends what goes on making the batches, if anything does."""
+        with roads.closing(self.batches):
+            pass
 
 
 def center(split: Split, *, batch_size: int = 100) -> EvaluationView:

@@ -12,7 +12,7 @@ from keras_resnet.config.run import Run
 from keras_resnet.data.datasets.loading import Data
 from keras_resnet.experiment import build
 from keras_resnet.optimization import losses
-from keras_resnet.training.backend import Backend, Processes
+from keras_resnet.training.backend import Backend, Processes, TrainingImages
 
 
 def _tensorflow() -> type[Backend]:
@@ -61,7 +61,16 @@ def choose(recipe: Recipe, run: Run, name: str | None = None) -> type[Backend]:
     return backend
 
 
-def make(backend: type[Backend], processes: Processes, recipe: Recipe, run: Run, data: Data) -> Backend:
+def make(
+    backend: type[Backend],
+    processes: Processes,
+    recipe: Recipe,
+    run: Run,
+    data: Data,
+    *,
+    network: Callable[[], keras.Model] | None = None,
+    images: TrainingImages | None = None,
+) -> Backend:
     """The backend with everything that a recipe trains.
 
     Args:
@@ -70,12 +79,14 @@ def make(backend: type[Backend], processes: Processes, recipe: Recipe, run: Run,
         recipe: What may change the result.
         run: What may not.
         data: The images of the recipe.
+        network: Builds the network. Defaults to that of the recipe, with random weights.
+        images: To train on. Defaults to those of `data`, in the recipe's order and with its augmentation.
     """
     return backend(
         processes,
-        functools.partial(build.build_network, recipe, data),
+        network or functools.partial(build.build_network, recipe, data),
         functools.partial(build.build_optimizer, recipe),
-        build.training_images(recipe, data),
+        images or build.training_images(recipe, data),
         loss=functools.partial(losses.cross_entropy, smoothing=recipe.training.label_smoothing),
         global_batch_size=recipe.training.global_batch_size,
         global_clipnorm=recipe.optimizer.global_clipnorm,

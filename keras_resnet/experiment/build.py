@@ -20,6 +20,7 @@ from keras_resnet.training.backend import TrainingImages
 from keras_resnet.training.variable_names import differs_between_replicas
 
 __all__ = [
+    "assign",
     "build_network",
     "build_optimizer",
     "build_schedule",
@@ -93,7 +94,12 @@ def portable(recipe: Recipe, data: Data, values: Mapping[str, np.ndarray]) -> Re
         values: What `Backend.read` gave.
     """
     copy = build_network(recipe, data)
-    for variable in copy.variables:
+    assign(copy, values)
+    return copy
+
+
+def assign(network: ResidualNetwork, values: Mapping[str, np.ndarray]) -> None:
+    """Gives a network outside of all strategies what `Backend.read` gave of the same network."""
+    for variable in network.variables:
         value = values[f"model/{variable.path}"]
         variable.assign(value.mean(axis=0) if differs_between_replicas(variable) else value)
-    return copy

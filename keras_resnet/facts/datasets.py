@@ -57,8 +57,24 @@ DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
         Dataset("digits", 10, (8, 8, 1), 1437, 360, DIGITS_CLASSES, "scikit-learn, `load_digits`: no download"),
-        Dataset("cifar10", 10, (32, 32, 3), 50_000, 10_000, CIFAR10_CLASSES, "tensorflow-datasets, `cifar10`"),
-        Dataset("cifar100", 100, (32, 32, 3), 50_000, 10_000, CIFAR100_CLASSES, "tensorflow-datasets, `cifar100`"),
+        Dataset(
+            "cifar10",
+            10,
+            (32, 32, 3),
+            50_000,
+            10_000,
+            CIFAR10_CLASSES,
+            "tensorflow-datasets, `cifar10`, or the published archive",
+        ),
+        Dataset(
+            "cifar100",
+            100,
+            (32, 32, 3),
+            50_000,
+            10_000,
+            CIFAR100_CLASSES,
+            "tensorflow-datasets, `cifar100`, or the published archive",
+        ),
         Dataset(
             "imagenet",
             1000,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import sys
@@ -77,8 +78,9 @@ def next_commands(directory: RunDirectory) -> list[str]:
     beside = {
         "predict": f"{place} PICTURES",
         "evaluate": f"{place} --view center",
-        "export": f"{place} --format saved-model --output {exported}",
     }
+    if importlib.util.find_spec("tensorflow"):
+        beside["export"] = f"{place} --format saved-model --output {exported}"
     programs = [f"{program} {words}" for name, words in beside.items() if (program := _beside(name))]
     return [
         *programs,

@@ -1,6 +1,6 @@
 """Measure how fast images come from the disk to the network, stage by stage, and whether the network waits for them.
 
-    python recipes/benchmark.py input [RECIPE] --run.data-directory DIR [--images 1024] [--rounds 5] [flags of train.py]
+    python recipes/benchmark.py input [RECIPE] --run.data-directory DIR [--images 1024] [--json FILE] [train.py's flags]
 
 --run.cache keeps the images in memory, encoded or decoded. Measurements are interleaved, on the training images of
 RECIPE (imagenet-resnet50 unless said), --images of them in each of --rounds.
@@ -8,28 +8,32 @@ RECIPE (imagenet-resnet50 unless said), --images of them in each of --rounds.
 
 from __future__ import annotations
 
+import importlib
 import math
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import input_file, noise
 from benchmarks.baselines import baselines
 from benchmarks.interleaved import Task, measure, ratio
 from cli import command_line, program, recipe_line, refusal, startup
 from keras_resnet import validation
+from keras_resnet.host import files, outputs
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from keras_resnet.config.recipe import Recipe
     from keras_resnet.config.run import Run
     from keras_resnet.data.datasets.loading import Data
     from keras_resnet.data.encoded_splits import EncodedSplit, FileSplit
     from keras_resnet.data.splits import Split
+    from keras_resnet.training.backend import Backend, Processes
 
+ROADS = {"tensorflow": "benchmarks.tensorflow_input", "jax": "benchmarks.grain_input"}
+"""The modules that measure the input as a backend of Keras has it."""
 WHOLE, NETWORK = "the whole input", "the network"
 SAME_VIEW = "keras_resnet, the same view of the same files"
 FILES = 1000
@@ -58,6 +62,10 @@ class Options(recipe_line.Overrides):
     """Images in a round."""
     rounds: int = 5
     """Measurements of each; one more comes before, uncounted."""
+    json: Path | None = None
+    """A file for what was measured, in JSON; preflight.py --host-input takes it."""
+    overwrite: bool = False
+    """Replace that file if it is there already."""
 
     def _check(self) -> None:
         self._at_least(1, "images", "rounds")
@@ -81,141 +89,86 @@ def main(arguments: Sequence[str]) -> int:
     except (ValueError, OSError) as error:
         refusal.refuse(error, command_line.flags_by_argument(Options, words))
     recipe = recipe_line.changed(recipe, options)
-    return program.answer(
-        lambda options: report(recipe, options.run, options.images, options.rounds), options, flags=FLAGS
-    )
+    return program.answer(lambda options: report(recipe, options), options, flags=FLAGS)
 
 
-def report(recipe: Recipe, run: Run, images: int, rounds: int) -> int:
-    """Measures, prints; returns the exit status.
+def report(recipe: Recipe, options: Options) -> int:
+    """Measures, prints, writes; returns the exit status.
 
     Raises:
         ValueError, OSError: if the data are not there, damaged, or do not fit.
     """
+    run, images, rounds = options.run, options.images, options.rounds
+    if options.json is not None:
+        outputs.check_file(options.json, overwrite=options.overwrite, argument="json", suffixes=(".json",))
     with startup.loading():
+        import keras
+
         from keras_resnet.data.datasets.loading import naming_damaged_images
         from keras_resnet.data.encoded_splits import EncodedSplit
-        from keras_resnet.experiment import build
+        from keras_resnet.experiment import backends, build
         from keras_resnet.host import processors
-        from keras_resnet.training.tensorflow import strategies
 
-    strategy = strategies.STRATEGIES[run.strategy](run.replicas, recipe.training.global_batch_size, run.join_timeout)
+    size = recipe.training.global_batch_size
+    kind = backends.choose(recipe, run)
+    processes = kind.connect(
+        strategy=run.strategy, replicas=run.replicas, global_batch_size=size, timeout=run.join_timeout
+    )
     data = build.load_data(recipe, run, print)
-    split, batch = data.train, min(recipe.training.global_batch_size, images)
+    split, batch = data.train, min(size, images)
     images = images // batch * batch
     cores = processors.count()
     print(f"{recipe.name}: {describe(split)}; {images:,} images in a round, {rounds} rounds, {cores} cores")
 
+    road = importlib.import_module(ROADS[keras.backend.backend()])
     with tempfile.TemporaryDirectory(prefix="keras_resnet-") as folder, naming_damaged_images(data, print):
-        tasks = stages(split, recipe, batch, images)
+        tasks: dict[str, Task] = {}
         compared: dict[str, Task] = {}
+        augmentation = recipe.data.augmentation
         if isinstance(split, EncodedSplit):
-            files = as_files(split, Path(folder))
-            others = baselines(files.paths, size=split.image_size, batch=batch, images=images, cores=cores)
+            tasks |= road.stages(split, augmentation, batch, images)
+            photographs = as_files(split, Path(folder))
+            others = baselines(photographs.paths, size=split.image_size, batch=batch, images=images, cores=cores)
             if others:
                 compared = {
-                    SAME_VIEW: consumer(whole(files, ("random-resized-crop", "flip"), batch, images, 0), images),
+                    SAME_VIEW: road.whole(photographs, ("random-resized-crop", "flip"), batch, images, 0),
                     **others,
                 }
-        with strategy.scope():
-            tasks[NETWORK] = network(recipe, run, data, strategy)
+        tasks[WHOLE] = road.whole(split, augmentation, batch, images, recipe.data.padding)
+        tasks[NETWORK] = network(recipe, run, data, kind, processes)
         speeds = measure(tasks | compared, rounds)
 
     medians = {name: statistics.median(measured) for name, measured in speeds.items()}
     print(table({name: medians[name] for name in tasks}, cores))
     for name in compared:
         print(f"{name:46}{medians[name]:9,.0f} images/s   {ratio(speeds[SAME_VIEW], speeds[name]):.2f}")
-    print("\n".join(verdict({name: medians[name] for name in tasks}, cores=cores, shared=on_cpu(strategy))))
+    said = verdict({name: medians[name] for name in tasks}, cores=cores, shared=on_cpu(processes))
+    print("\n".join(said))
+    if options.json is not None:
+        found = {
+            "recipe": recipe.name,
+            "backend": keras.backend.backend(),
+            "devices": list(processes.devices),
+            "image_shape": list(split.image_shape),
+            "cores": cores,
+            "images": images,
+            "images_per_second": {name: round(speed, 1) for name, speed in medians.items()},
+            input_file.SPEED: round(medians[WHOLE], 1),
+            "verdict": said,
+        }
+        files.write(options.json, files.as_json(found), outputs.remedy("json"))
     return 0
 
 
-def on_cpu(strategy: tf.distribute.Strategy) -> bool:
+def on_cpu(processes: Processes) -> bool:
     """Whether the network computes on the cores that prepare its input."""
-    from keras_resnet.training.tensorflow import strategies
-
-    return "CPU" in strategies.device_names(strategy)[0].upper()
+    return "CPU" in processes.devices[0].upper()
 
 
 def describe(split: Split) -> str:
     """The images in words."""
     height, width, _ = split.image_shape
     return f"{split.size:,} training images, seen as {width}x{height}"
-
-
-def stages(split: Split, recipe: Recipe, batch: int, images: int) -> dict[str, Task]:
-    """The pipeline up to each of its stages, the last being the whole one; all of a stage but its result is dropped."""
-    from keras_resnet.data.encoded_splits import EncodedSplit
-
-    augmentation = recipe.data.augmentation
-    found = {}
-    if isinstance(split, EncodedSplit):
-        for name, stage in steps(split, augmentation).items():
-            found[name] = consumer(staged(split, stage, augmentation, batch, images), images)
-    found[WHOLE] = consumer(whole(split, augmentation, batch, images, recipe.data.padding), images)
-    return found
-
-
-def steps(split: EncodedSplit, augmentation: Sequence[str]) -> dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]:
-    """What is done to one image, each step with all before it, giving no more than a number or a few."""
-    import tensorflow as tf
-
-    from keras_resnet.data.tensorflow.augmentation.encoded import CROPS, augment, cropped
-    from keras_resnet.data.tensorflow.sources import source
-
-    size, images = split.image_size, source(split)
-    found = {"read": lambda index, draws: tf.strings.length(images.fetch(index))}
-    if CROPS.keys() & set(augmentation):
-        found["decode"] = lambda index, draws: images.map_image(
-            lambda image: tf.shape(cropped(image, draws, augmentation, size)), index
-        )
-    found["augment"] = lambda index, draws: images.map_image(
-        lambda image: augment(image, draws, augmentation, size)[0, 0], index
-    )
-    return found
-
-
-def elements(split: Split, augmentation: Sequence[str], images: int) -> tf.data.Dataset:
-    """What images are drawn by, in training's order; an end, so that nothing is prepared that nobody will count."""
-    from keras_resnet.data.tensorflow import order
-    from keras_resnet.facts.augmentation import draws
-
-    return order.stream(split.size, draws(augmentation), seed=0).take(images)
-
-
-def staged(
-    split: EncodedSplit, stage: Callable, augmentation: Sequence[str], batch: int, images: int
-) -> tf.data.Dataset:
-    """Batches of what a stage gives, made as those of the whole pipeline are."""
-    import tensorflow as tf
-
-    from keras_resnet.data import splits
-    from keras_resnet.data.tensorflow import batches
-
-    # Left as it is: AutoGraph would lose what the functions of a stage refer to.
-    stage = tf.autograph.experimental.do_not_convert(stage)
-    drawn = elements(split, augmentation, images)
-    results = drawn.map(stage, num_parallel_calls=2 * splits.PARALLEL_CALLS, deterministic=True)
-    return results.batch(batch).prefetch(2).with_options(batches.options())
-
-
-def whole(split: Split, augmentation: Sequence[str], batch: int, images: int, padding: int) -> tf.data.Dataset:
-    """The pipeline as training has it."""
-    from keras_resnet.data.tensorflow import batches, pipelines
-
-    drawn = elements(split, augmentation, images)
-    made = pipelines.batches(split, drawn, batch, augmentation, padding=padding, drop_remainder=True)
-    return made.prefetch(2).with_options(batches.options())
-
-
-def consumer(dataset: tf.data.Dataset, images: int) -> Task:
-    """Takes all images of a pipeline."""
-
-    def run() -> int:
-        for _ in dataset:
-            pass
-        return images
-
-    return run
 
 
 def as_files(split: EncodedSplit, folder: Path) -> FileSplit:
@@ -229,41 +182,22 @@ def as_files(split: EncodedSplit, folder: Path) -> FileSplit:
     return FileSplit(tuple(map(str, paths)), split.labels[:count], split.image_size)
 
 
-def network(recipe: Recipe, run: Run, data: Data, strategy: tf.distribute.Strategy) -> Task:
-    """Trains the network of a recipe on noise that is on the devices already."""
-    import tensorflow as tf
-
+def network(recipe: Recipe, run: Run, data: Data, kind: type[Backend], processes: Processes) -> Task:
+    """Trains the network of a recipe on noise that is in memory."""
     from keras_resnet.experiment import backends
     from keras_resnet.training import batch_sizes
-    from keras_resnet.training.tensorflow import strategies
-    from keras_resnet.training.tensorflow.backend import TensorFlowBackend
-    from keras_resnet.training.tensorflow.multi_step import multi_step
-    from keras_resnet.training.tensorflow.processes import StrategyProcesses
 
-    settings, replicas = recipe.training, strategy.num_replicas_in_sync
+    settings, replicas = recipe.training, processes.replicas
     share = batch_sizes.per_replica_batch_size(settings.global_batch_size, replicas, settings.accumulation)
-    share = min(share, CPU_BATCH) if on_cpu(strategy) else share
+    share = min(share, CPU_BATCH) if on_cpu(processes) else share
     normalized = settings.normalization_batch_size
     normalized = normalized if normalized and share % normalized == 0 else None
     smaller = replace(settings, global_batch_size=share * replicas, accumulation=1, normalization_batch_size=normalized)
-    smaller_recipe = replace(recipe, training=smaller)
-    backend = backends.make(TensorFlowBackend, StrategyProcesses(strategy), smaller_recipe, run, data)
-
-    def make(**_: int) -> tf.data.Dataset:
-        images = tf.cast(tf.random.stateless_uniform([share, *data.image_shape], [0, 0], maxval=256), tf.uint8)
-        labels = tf.random.stateless_uniform([share], [0, 1], maxval=len(data.class_names), dtype=tf.int32)
-        return tf.data.Dataset.from_tensors((images, labels)).repeat()
-
-    count = 1 if on_cpu(strategy) else 20
-    train = multi_step(backend.replica, strategy=strategy, steps_per_execution=count)
-    noise = iter(strategies.batches(strategy, make))
-    rates = tf.zeros([count])
-
-    def run_once() -> int:
-        train(noise, rates)[0].numpy()
-        return share * replicas * count
-
-    return run_once
+    images = noise.images(share * replicas, data.image_shape, len(data.class_names))
+    backend = backends.make(
+        kind, processes, replace(recipe, training=smaller), run, replace(data, train=images.split), images=images
+    )
+    return noise.training(backend, share * replicas, iterations=1 if on_cpu(processes) else 20)
 
 
 def table(medians: dict[str, float], cores: int) -> str:

@@ -11,22 +11,21 @@ from pathlib import Path
 
 from cli import refusal
 
-TENSORFLOW = ("tensorflow",)
 TRAINING = ("tensorflow", "jax")
 NETWORKS = ("tensorflow", "jax", "torch")
 
 PROGRAMS: dict[str, tuple[str, ...] | None] = {
-    "benchmark": TENSORFLOW,
+    "benchmark": TRAINING,
     "convert": NETWORKS,
     "departures": None,
     "evaluate": NETWORKS,
     "explain": NETWORKS,
     "export": None,
-    "input_speed": TENSORFLOW,
+    "input_speed": TRAINING,
     "layer_responses": NETWORKS,
     "mistakes": NETWORKS,
     "model_card": None,
-    "precise_bn": TENSORFLOW,
+    "precise_bn": TRAINING,
     "predict": NETWORKS,
     "preflight": None,
     "prepare_imagenet": None,

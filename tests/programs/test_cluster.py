@@ -16,17 +16,25 @@ import pytest
 
 from catalog import RECIPES
 from keras_resnet.config.run import Run
+from keras_resnet.facts import tpus
+from keras_resnet.training.jax import clusters
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "recipes" / "cluster"
 FILES = {file.name: file.read_text(encoding="utf-8") for file in sorted(CLUSTER.iterdir()) if file.is_file()}
 SCRIPTS = sorted(CLUSTER.glob("*.s*"))
-MANIFEST = "jobset.yaml"
+MANIFEST, TPU_MANIFEST = "jobset.yaml", "jobset_tpu.yaml"
+STRATEGIES = {
+    "jobset.yaml": {"multi_worker"},
+    "jobset_tpu.yaml": {"tpu"},
+    "slurm.sbatch": {"multi_worker", "multi_process"},
+    "tpu_vm.sh": {"tpu"},
+}
 COMPLETION_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 
 def test_every_file_was_found():
-    assert set(FILES) == {"slurm.sbatch", "tpu_vm.sh", MANIFEST}
+    assert set(FILES) == {"slurm.sbatch", "tpu_vm.sh", MANIFEST, TPU_MANIFEST}
     assert len(SCRIPTS) == 2
 
 
@@ -46,8 +54,8 @@ def test_every_recipe_exists(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_strategies_are_those_of_a_run(name):
-    [strategy] = re.findall(r"--run\.strategy[\s-]+(\w+)", FILES[name])
-    assert Run(strategy=strategy).strategy == {"tpu_vm.sh": "tpu"}.get(name, "multi_worker")
+    found = re.findall(r"(?:--run\.strategy[\s-]+|\bstrategy=)(\w+)", FILES[name])
+    assert {Run(strategy=strategy).strategy for strategy in found} == STRATEGIES[name]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -58,10 +66,15 @@ def test_no_address_is_named(name):
 # Kubernetes
 
 
+@pytest.fixture(scope="module", params=[MANIFEST, TPU_MANIFEST])
+def manifest(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def jobset():
+def jobset(manifest):
     yaml = pytest.importorskip("yaml", reason="PyYAML reads the manifest")
-    return yaml.safe_load(FILES[MANIFEST])
+    return yaml.safe_load(FILES[manifest])
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +102,7 @@ def environment(container, index: int) -> dict[str, str]:
     return known
 
 
+@pytest.mark.parametrize("manifest", [MANIFEST], indirect=True)
 def test_tf_config_tells_every_pod_who_it_is(jobset, job, container):
     for index in range(job["completions"]):
         config = json.loads(environment(container, index)["TF_CONFIG"])
@@ -97,6 +111,7 @@ def test_tf_config_tells_every_pod_who_it_is(jobset, job, container):
         assert len(config["cluster"]["worker"]) == job["parallelism"] == job["completions"]
 
 
+@pytest.mark.parametrize("manifest", [MANIFEST], indirect=True)
 def test_workers_have_the_host_names_that_jobset_gives_them(jobset, job, container):
     [replicated] = jobset["spec"]["replicatedJobs"]
     network, name = jobset["spec"]["network"], jobset["metadata"]["name"]
@@ -110,6 +125,16 @@ def test_workers_have_the_host_names_that_jobset_gives_them(jobset, job, contain
         f"{name}-{replicated['name']}-0-{pod}.{network['subdomain']}:{port['containerPort']}"
         for pod in range(job["parallelism"])
     ]
+
+
+@pytest.mark.parametrize("manifest", [TPU_MANIFEST], indirect=True)
+def test_a_slice_has_a_pod_on_each_of_its_hosts(job, container):
+    assert environment(container, 0) == {"KERAS_BACKEND": "jax"}
+    assert container["ports"] == [{"containerPort": clusters.PORT}]
+    slice_ = tpus.slice_of("v5e:4x4")
+    selector, chips = job["template"]["spec"]["nodeSelector"], container["resources"]["limits"]["google.com/tpu"]
+    assert selector["cloud.google.com/gke-tpu-topology"] == "4x4" and "v5e:4x4" in FILES[TPU_MANIFEST]
+    assert job["completions"] == job["parallelism"] == slice_.hosts and slice_.devices == chips * slice_.hosts
 
 
 def test_a_pod_that_asks_for_another_start_gets_one(jobset, job, container):
@@ -190,6 +215,13 @@ def test_slurm_gets_the_whole_command(slurm):
     )
 
 
+def test_slurm_starts_the_processes_of_jax(slurm, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert slurm.start(0).wait(10) == 0
+    [[_, *words]] = slurm.notes()
+    assert words[words.index("--run.strategy") + 1] == "multi_process"
+
+
 @pytest.mark.parametrize("status", [0, 1, 2, 3, 130, 137])
 def test_slurm_ends_with_the_status_of_the_training(slurm, status):
     assert slurm.start(status).wait(10) == status
@@ -232,23 +264,19 @@ def test_a_tpu_vm_gets_the_whole_command(tmp_path):
     script = tmp_path / "recipes" / "cluster" / "tpu_vm.sh"
     script.parent.mkdir(parents=True)
     script.write_text(FILES["tpu_vm.sh"], encoding="utf-8")
-    taking_notes(tmp_path / ".venv-tpu" / "bin" / "python", tmp_path / "notes", 'echo "$TPU_NAME"; exit 75')
-    environment = {name: value for name, value in os.environ.items() if name != "TPU_NAME"}
+    taking_notes(tmp_path / ".venv-tpu" / "bin" / "python", tmp_path / "notes", 'echo "$KERAS_BACKEND"; exit 75')
     words = ["cifar10-resnet20", "runs/a", "data", "--model.shortcut", "B"]
-    run = subprocess.run(["bash", script, *words], env=environment, capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (75, "local\n")
+    run = subprocess.run(["bash", script, *words], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (75, "jax\n")
     assert (tmp_path / "notes").read_text() == (
         "python|recipes/train.py|cifar10-resnet20|--run.strategy|tpu|--run.directory|runs/a|--run.data-directory|data|"
         "--run.resume|--model.shortcut|B|\n"
     )
 
 
-def test_a_tpu_vm_gets_all_that_the_package_needs_but_another_tensorflow():
+def test_a_tpu_vm_gets_the_extras_of_its_engine():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    needed = f"{setup['options']['install_requires']} {setup['options.extras_require']['recipes']}".split()
-    [first] = re.findall(r"pip install (\"tensorflow-tpu==(?:.*\\\n)*.*)", FILES["tpu_vm.sh"])
-    installed = {word.strip('"') for word in first.replace("\\\n", " ").split()}
-    missing = [requirement for requirement in needed if requirement not in installed]
-    assert [re.match(r"[\w-]+", requirement)[0] for requirement in missing] == ["numpy", "tensorflow"]
-    assert not any(re.match(r"tensorflow(?!-)", word) for word in installed)
+    [extras] = re.findall(r"pip install --editable '\.\[([\w,]+)\]'", FILES["tpu_vm.sh"])
+    assert {"tpu", "recipes"} <= set(extras.split(",")) <= set(setup["options.extras_require"])
+    assert "keras-residual[jax]" in setup["options.extras_require"]["tpu"].split()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import pickle
 import re
+import time
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 import benchmark
+from benchmarks import grain_input, input_file, interleaved
 from benchmarks.baselines import AREA, ASPECT_RATIO, DECODERS, Pictures
 from benchmarks.input_speed import NETWORK, REMEDIES, WHOLE, slowest, table, verdict
 from commands import status
+from split_in_memory import pictures
 
 STAGES = {"read": 8000.0, "decode": 1000.0, "augment": 800.0, WHOLE: 750.0}
 
@@ -116,8 +121,52 @@ def test_real_photographs_are_measured_stage_by_stage(shared_data, capsys):
         assert (name in told) == (find_spec(library) is not None)
 
 
+def test_grain_s_stages_do_to_an_image_what_training_does_and_drop_it(tmp_path):
+    split, words = pictures([(30, 20)] * 8, size=16), ("random-resized-crop", "flip")
+    [*stages] = grain_input.stages(split, words, 4, 8)
+    assert stages == ["read", "decode", "augment"]
+    tasks = {**grain_input.stages(split, words, 4, 8), WHOLE: grain_input.whole(split, words, 4, 8, 0)}
+    for task in tasks.values():
+        with task:
+            assert task() == 8
+    images, labels = next(grain_input._batches(split, words, 4, function=grain_input.Augmented(words, 16)))
+    expected, of_same = next(grain_input._batches(split, words, 4))
+    np.testing.assert_array_equal(images, expected[:, 0, 0, :1])
+    np.testing.assert_array_equal(labels, of_same)
+
+
+@pytest.mark.parametrize(
+    "function", [grain_input.read, grain_input.Decoded(("flip",), 8), grain_input.Augmented((), 8)]
+)
+def test_processes_can_have_grain_s_stages(function):
+    assert pickle.loads(pickle.dumps(function)) == function
+
+
+def test_a_task_that_is_entered_is_timed_afterwards():
+    class Slow(contextlib.AbstractContextManager):
+        entered = left = 0
+
+        def __enter__(self):
+            time.sleep(0.2)
+            self.entered += 1
+
+        def __call__(self):
+            return 10
+
+        def __exit__(self, *_):
+            self.left += 1
+
+    task = Slow()
+    assert interleaved.measure({"slow": task}, 1)["slow"][0] > 1000
+    assert task.entered == task.left == 2
+
+
 @pytest.mark.slow
-def test_images_in_memory_are_measured_as_a_whole(capsys):
-    assert benchmark.main(["input", "digits-resnet8", "--images", "64", "--rounds", "1"]) == 0
+def test_images_in_memory_are_measured_as_a_whole(tmp_path, capsys):
+    assert (
+        benchmark.main([*"input digits-resnet8 --images 64 --rounds 1 --json".split(), str(tmp_path / "input.json")])
+        == 0
+    )
     told = capsys.readouterr().out
     assert WHOLE in told and "decode" not in told.splitlines()[2]
+    assert input_file.speed(tmp_path / "input.json") > 0

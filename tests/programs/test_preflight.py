@@ -9,6 +9,7 @@ import pytest
 
 import commands
 import preflight as program
+from benchmarks import input_file
 from keras_resnet.experiment import preflight
 from keras_resnet.facts import tpus
 from keras_resnet.preflight import topologies
@@ -79,6 +80,28 @@ def test_it_prints_and_writes_what_was_found(flown, tmp_path, capsys):
     assert (found["topology"], found["images_per_device"]) == ("v5e:2x2", 16)
     assert run("--topology", "v5litepod-4", "--json", file) == 2
     assert "is there already" in capsys.readouterr().err
+
+
+def test_the_speed_of_a_host_is_taken_from_the_file_of_the_benchmark(flown, tmp_path, capsys):
+    file = tmp_path / "input.json"
+    file.write_text(json.dumps({input_file.SPEED: 100.0}))
+    assert run("--topology", "v5litepod-4", "--host-input", file) == 0
+    assert "input-bound: a host brings 100 images/s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", f'{{"{input_file.SPEED}": "fast"}}', f'{{"{input_file.SPEED}": 0}}']
+)
+def test_another_file_is_refused(flown, tmp_path, capsys, content):
+    (tmp_path / "input.json").write_text(content)
+    assert run("--topology", "v5e:2x2", "--host-input", tmp_path / "input.json") == 2
+    assert "`host_input` must be a file that recipes/benchmark.py input --json wrote" in capsys.readouterr().err
+
+
+def test_the_speed_of_a_host_is_given_once(tmp_path, capsys):
+    words = ("--host-input", tmp_path / "input.json", "--host-images-per-second", 100)
+    assert run("--topology", "v5e:2x2", *words) == 2
+    assert "`host_input` must be None beside `host_images_per_second`" in capsys.readouterr().err
 
 
 def test_the_engine_is_the_backend(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -75,6 +76,13 @@ def test_what_comes_next_are_the_programs_beside_the_one_that_trained(monkeypatc
     assert commands == expected
     assert logs == "python -m tensorboard.main --logdir 'my run/logs'"
     assert "load_model('my run/model.keras').summary()" in summary
+
+
+def test_an_export_is_not_suggested_without_tensorflow(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["recipes/train.py"])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    commands = console.next_commands(RunDirectory(Path("my run")))
+    assert [line for line in commands if "evaluate.py" in line] and not [line for line in commands if "export" in line]
 
 
 @pytest.mark.parametrize(

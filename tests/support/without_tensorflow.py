@@ -108,6 +108,56 @@ def program(name: str, *words: object) -> None:
     assert status == 0, told.getvalue()
 
 
+def pictures(out: Path) -> Path:
+    """A folder of pictures of two classes, all of one shape."""
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(0)
+    for split, count in (("train", 4), ("validation", 2)):
+        for label in ("cat", "dog"):
+            (out / split / label).mkdir(parents=True)
+            for number in range(count):
+                pixels = noise.integers(0, 256, (20, 16, 3), np.uint8)
+                Image.fromarray(pixels).save(out / split / label / f"{number}.jpg")
+    return out
+
+
+def the_road(run: Path, out: Path) -> None:
+    """The whole of it, from pictures to a report."""
+    import keras
+
+    images, trained = pictures(out / "pictures"), out / "trained"
+    if keras.backend.backend() == "jax":
+        words = "--model.family cifar --model.depth 8 --model.shortcut A --data.image-size 16 --run.cache decoded"
+        words += " --schedule.iterations 2 --schedule.warmup-iterations 0 --training.global-batch-size 4"
+        words += " --training.precise-statistics 4 --run.data-directory"
+        program("train", "folder-resnet18", *words.split(), images, "--run.directory", trained)
+        assert list((trained / "logs").iterdir())
+        program("precise_bn", trained, "--images", 4)
+        assert (trained / "precise.keras").is_file()
+    else:
+        trained = run
+    views = ("center", "10-crop", "multi-scale") if trained != run else ("center",)
+    for view in views:
+        sides = ["--shorter-sides", 16, 20] if view == "multi-scale" else []
+        program("evaluate", trained, "--view", view, *sides, "--predictions", "--output", out / "evaluated")
+    program("predict", trained, images / "train" / "cat")
+    program("explain", trained, images / "train" / "cat" / "0.jpg", "--output", out / "explained")
+    program("mistakes", trained, "--output", out / "mistakes")
+    program("layer_responses", trained, "--output", out / "responses", "--images", 4)
+    program("report", trained, "--output", out / "report.html")
+    program("model_card", trained)
+
+
+def refusals(run: Path, out: Path) -> None:
+    """What needs TensorFlow says so in one line."""
+    with contextlib.redirect_stderr(io.StringIO()) as told:
+        assert importlib.import_module("export").main([str(run), "--output", str(out / "served")]) == 2
+    [line] = told.getvalue().splitlines()
+    assert "needs tensorflow, which is not installed" in line
+
+
 THINGS: dict[str, Callable[[Path, Path], None]] = {
     "the package": the_package,
     "saved networks": saved_networks,
@@ -116,6 +166,8 @@ THINGS: dict[str, Callable[[Path, Path], None]] = {
     "checkpoints": checkpoints,
     "records": records,
     "convert.py": lambda run, out: program("convert", run, "--output", out / "run.weights.h5"),
+    "the road": the_road,
+    "refusals": refusals,
     "departures.py": lambda run, out: program("departures"),
     "model_card.py": lambda run, out: program("model_card", run),
     "report.py": lambda run, out: program("report", run, "--output", out / "report.html"),

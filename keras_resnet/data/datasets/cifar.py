@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 as tensorflow-datasets keeps them on disk, decoded once into memory."""
+"""CIFAR-10 and CIFAR-100 in memory, as tensorflow-datasets keeps them on disk or as they were published."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.data import places
+from keras_resnet.data.datasets import cifar_archives
 from keras_resnet.data.splits import PARALLEL_CALLS, ArraySplit
 from keras_resnet.data.tfrecords import frames, prepared
 from keras_resnet.data.tfrecords.examples import Example
@@ -28,14 +29,18 @@ def load(name: str, directory: Path | None = None) -> tuple[ArraySplit, ArraySpl
 
     Args:
         name: `"cifar10"` or `"cifar100"`.
-        directory: The data directory of tensorflow-datasets, which holds `name`. Defaults to tensorflow-datasets' own.
+        directory: The data directory of tensorflow-datasets, which holds `name`; or that of the published archive or of
+            its folder, where images are in another order. Defaults to tensorflow-datasets' own.
 
     Raises:
         FileNotFoundError: if the data set is not there.
         ValueError: if its files are damaged or hold something else.
     """
-    place = places.find_version(name, directory)
-    train, test = (read(place, split, DATASETS[name].image_shape) for split in ("train", "test"))
+    place = places.find_cifar(name, directory)
+    if place.name in places.PUBLISHED[name]:
+        train, test = cifar_archives.load(name, place)
+    else:
+        train, test = (read(place, split, DATASETS[name].image_shape) for split in ("train", "test"))
     return train, test, DATASETS[name].class_names
 
 

@@ -46,6 +46,7 @@ def training_batches(
     host: int = 0,
     hosts: int = 1,
     workers: int | None = None,
+    function: Callable[[Image, np.ndarray], np.ndarray] | None = None,
 ) -> Prefetched:
     """The batches of every iteration from the first one on, without end.
 
@@ -65,6 +66,8 @@ def training_batches(
         hosts: How many there are.
         workers: Processes that make batches. 0: threads of this process do. Defaults to one for each core, up to 64; to
             0 for images in memory, and on two cores or one, where threads are as fast.
+        function: Of encoded images: from an image and its draws, float32 [draws of the augmentation], to an array
+            uint8, the same shape for all. It can be pickled. Defaults to the augmentation.
 
     Returns:
         Iterator, to be closed, of (images uint8 [batch, height, width, channels], labels int32 [batch]), one for each
@@ -84,6 +87,7 @@ def training_batches(
         count=_count(split, size),
         augmentation=tuple(augmentation),
         padding=padding,
+        function=function or Augment(tuple(augmentation), split.image_shape[0]),
         seed=seed,
         first=first_iteration,
         replicas=replicas,
@@ -173,6 +177,22 @@ class CenterCrop:
         return encoded.augment(image, np.zeros(0, np.float32), (), self.size)
 
 
+@dataclass(frozen=True)
+class Augment:
+    """The function of an encoded image and its draws that `training_batches` applies.
+
+    Args:
+        augmentation: Names of operations.
+        size: Side of the square, in pixels.
+    """
+
+    augmentation: tuple[str, ...]
+    size: int
+
+    def __call__(self, image: Image, draws: np.ndarray) -> np.ndarray:
+        return encoded.augment(image, draws, self.augmentation, self.size)
+
+
 def _count(split: Split, size: int) -> int:
     """Pieces of a batch."""
     return -(-size // PIECE) if isinstance(split, EncodedSplit) else 1
@@ -240,6 +260,7 @@ class _TrainingPieces(_Divided):
 
     augmentation: tuple[str, ...]
     padding: int
+    function: Callable[[Image, np.ndarray], np.ndarray]
     seed: int
     first: int
     replicas: int
@@ -264,11 +285,12 @@ class _TrainingPieces(_Divided):
     def _augmented(self, split: Split, indices: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         if not isinstance(split, EncodedSplit):
             return fixed_size.augment(split.images[indices], numbers, self.augmentation, self.padding)
-        augmented = np.empty((len(indices), *split.image_shape), np.uint8)
+        augmented: np.ndarray | None = None
         for row, index in enumerate(indices.tolist()):
-            augmented[row] = self.images.apply(
-                lambda image, row=row: encoded.augment(image, numbers[row], self.augmentation, split.image_size), index
-            )
+            one = self.images.apply(lambda image, row=row: self.function(image, numbers[row]), index)
+            if augmented is None:
+                augmented = np.empty((len(indices), *one.shape), np.uint8)
+            augmented[row] = one
         return augmented
 
 

@@ -104,6 +104,7 @@ def test_a_batch_is_made_in_pieces(encoded):
         count=by_grain._count(encoded, by_grain.PIECE + 1),
         augmentation=(),
         padding=0,
+        function=by_grain.Augment((), encoded.image_size),
         seed=0,
         first=0,
         replicas=1,

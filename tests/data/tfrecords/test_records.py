@@ -95,6 +95,10 @@ def flip(path, byte):
         file.write(bytes([value ^ 16]))
 
 
+def test_records_have_no_files_of_their_own(split):
+    assert split.paths and split.image_files == () == split.part(0, 1).image_files
+
+
 def test_a_record_read_alone_is_the_one_in_the_sequence(split):
     sequence = list(tf.data.TFRecordDataset(split.paths).as_numpy_iterator())
     assert split.size == len(sequence) == SIZE
