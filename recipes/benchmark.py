@@ -1,6 +1,6 @@
 """Measure the speed of the input, or of training a CIFAR network on noise.
 
-    python recipes/benchmark.py input [RECIPE] --run.data-directory DIR [--images 1024] [--json FILE] [train.py's flags]
+    python recipes/benchmark.py input [RECIPE] --run.data-directory DIR [--json FILE] [flags of train.py]
     python recipes/benchmark.py training [DEPTH] [--batch-size 128] [--precision mixed_bfloat16] [--rounds 5]
     python recipes/benchmark.py strategies [DEPTH] [--batch-size 128] [--precision mixed_bfloat16] [--rounds 5]
     python recipes/benchmark.py start [DEPTH] [--batch-size 128] [--precision mixed_bfloat16]

@@ -44,6 +44,16 @@ def seeds():
         sys.modules["numpy"].random.seed(0)
 
 
+@pytest.fixture(autouse=True)
+def environment_of_the_tests(monkeypatch):
+    """That of the tests again, after a program that chose one for its process."""
+    for name in ("KERAS_BACKEND", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"):
+        if name in os.environ:
+            monkeypatch.setenv(name, os.environ[name])
+        else:
+            monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def seeds_of_frameworks():
     """The frameworks' seeds, once a module: with each, TensorFlow makes all of its kernels anew."""

@@ -18,8 +18,8 @@ from keras_resnet.training.tensorflow import strategies, worker_rendezvous
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_table_has_a_row_for_every_word_of_a_run():
-    assert tuple(strategies.STRATEGIES) == get_args(run.Strategy)
+def test_the_table_has_a_row_for_every_word_of_a_run_but_that_of_jax():
+    assert {*strategies.STRATEGIES, "multi_process"} == set(get_args(run.Strategy))
 
 
 @pytest.mark.parametrize(
