@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras_resnet.models.layers.batch_normalization import BatchNormalization
-from keras_resnet.models.layers.batch_statistics.jax_product import normalized_product
+from keras_resnet.models.layers.batch_statistics.jax_product import grouped_normalized_product
 
 
 class NormalizedProduct(keras.layers.Layer):
@@ -14,7 +14,7 @@ class NormalizedProduct(keras.layers.Layer):
     A 1x1 convolution is a product z = h W at each position. The mean of z is that of h times W, its variance is
     diag(Wᵀ Cov(h) W), and the sums of the gradient over z follow from hᵀ dz: h, of a quarter of the channels, is read
     where z would be, and z itself is never stored. That is done in training on JAX in bfloat16, where reading and
-    writing z costs most, over the images of a replica; otherwise one layer is called after the other.
+    writing z costs most, over the images of a replica or parts of them; otherwise one layer is called after the other.
 
     Args:
         conv: The convolution.
@@ -51,7 +51,8 @@ class NormalizedProduct(keras.layers.Layer):
             return self.bn(self.conv(inputs), training=training)
         kernel = keras.ops.cast(self.conv.kernel, inputs.dtype)[0, 0]
         scale_and_offset = (keras.ops.cast(v, "float32") for v in (self.bn.gamma, self.bn.beta))
-        outputs, *moments = normalized_product()(inputs, kernel, *scale_and_offset, self.bn.epsilon)
+        groups, _ = self.bn.groups(inputs.shape[0])
+        outputs, *moments = grouped_normalized_product(inputs, kernel, *scale_and_offset, self.bn.epsilon, groups)
         self.bn.update_moving_statistics(*moments)
         return outputs
 
@@ -63,5 +64,5 @@ class NormalizedProduct(keras.layers.Layer):
             keras.backend.backend() == "jax"
             and {keras.backend.standardize_dtype(inputs.dtype), self.compute_dtype} == {"bfloat16"}
             and self.bn.trainable
-            and self.bn.groups(inputs.shape[0]) == (1, 1)
+            and not self.bn.communicates(inputs.shape[0])
         )
