@@ -7,6 +7,9 @@ import keras
 from keras_resnet.models.layers.batch_normalization import BatchNormalization
 from keras_resnet.models.layers.batch_statistics.jax_product import grouped_normalized_product
 
+LANES = 128
+"""Of a TPU."""
+
 
 class NormalizedProduct(keras.layers.Layer):
     """Two layers of a network called as one: a 1x1 convolution that widens, and its batch normalization.
@@ -14,7 +17,8 @@ class NormalizedProduct(keras.layers.Layer):
     A 1x1 convolution is a product z = h W at each position. The mean of z is that of h times W, its variance is
     diag(Wᵀ Cov(h) W), and the sums of the gradient over z follow from hᵀ dz: h, of a quarter of the channels, is read
     where z would be, and z itself is never stored. That is done in training on JAX in bfloat16, where reading and
-    writing z costs most, over the images of a replica or parts of them; otherwise one layer is called after the other.
+    writing z costs most, over the images of a replica, or over parts of them where h has a
+    multiple of 128 channels; otherwise one layer is called after the other.
 
     Args:
         conv: The convolution.
@@ -59,10 +63,15 @@ class NormalizedProduct(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)
 
+    @staticmethod
+    def _are_served(groups: int, replicas: int, channels: int) -> bool:
+        """Whether it is worth it for groups of images: a TPU has them in its lanes where channels do not fill these."""
+        return replicas == 1 and (groups == 1 or channels % LANES == 0)
+
     def _is_joint(self, inputs) -> bool:
         return (
             keras.backend.backend() == "jax"
             and {keras.backend.standardize_dtype(inputs.dtype), self.compute_dtype} == {"bfloat16"}
             and self.bn.trainable
-            and not self.bn.communicates(inputs.shape[0])
+            and self._are_served(*self.bn.groups(inputs.shape[0]), inputs.shape[-1])
         )
