@@ -48,6 +48,8 @@ class Options(recipe_line.Overrides):
     """Search the largest batch that fits; several compilations more."""
     evaluation: bool = True
     """Compile the evaluation as well."""
+    baseline: bool = False
+    """Compile the network of keras.applications of that depth as well, and compare."""
     classes: int | None = None
     """Of somebody's own pictures, which are not read."""
     host_images_per_second: float | None = None
@@ -115,6 +117,7 @@ def fly(recipe: Recipe, chips: tpus.Slice, options: Options) -> int:
         classes=options.classes,
         search=options.largest_batch,
         evaluation=options.evaluation,
+        beside_baseline=options.baseline,
         host_speed=host_speed,
         tell=startup.tell,
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_resnet.config.recipe import Recipe
 from keras_resnet.data.splits import ArraySplit
+from keras_resnet.experiment import baseline
 from keras_resnet.experiment.network import build_optimizer, normalized_network
 from keras_resnet.facts.datasets import DATASETS
 from keras_resnet.facts.tpus import Slice
@@ -87,16 +88,21 @@ class Steps:
         recipe: What may change the result.
         chips: The slice.
         classes: Of the images, where the data set does not say.
+        is_baseline: Whether the network is that of `keras.applications`.
     """
 
     recipe: Recipe
     chips: Slice
     classes: int | None = None
+    is_baseline: bool = False
 
     @functools.cached_property
     def network(self) -> keras.Model:
         """The network; its normalization has no values, which would change nothing here."""
         shape = image_shape(self.recipe)
+        if self.is_baseline:
+            classes = class_count(self.recipe, self.classes)
+            return baseline.network(self.recipe, image_shape=shape, classes=classes)
         of_pixels = shape if self.recipe.data.normalization == "per-pixel-mean" else (1, 1, shape[-1])
         network = normalized_network(
             self.recipe,
@@ -170,6 +176,7 @@ def preflight(
     classes: int | None = None,
     search: bool = False,
     evaluation: bool = True,
+    beside_baseline: bool = False,
     host_speed: float | None = None,
     tell: Tell = lambda line: None,
 ) -> Flight:
@@ -181,6 +188,7 @@ def preflight(
         classes: Of the images, where the data set does not say.
         search: Whether to search the largest batch that fits.
         evaluation: Whether to compile the evaluation as well.
+        beside_baseline: Whether to compile the training of the network of `keras.applications` as well.
         host_speed: Images a second that a host brings, as measured.
         tell: Takes a line about what takes long.
 
@@ -190,6 +198,8 @@ def preflight(
         ModuleNotFoundError: if libtpu or JAX is not installed.
     """
     topologies.require()
+    if beside_baseline:
+        baseline.check(recipe.model)
     class_count(recipe, classes)
     training = recipe.training
     batch = batch_sizes.per_replica_batch_size(training.global_batch_size, chips.devices, training.accumulation)
@@ -222,6 +232,10 @@ def preflight(
     if evaluation:
         tell(f"compiling the evaluation of {batch:,} images a device for {chips.name}")
         measured = steps.evaluation(batch)
+    beside = None
+    if beside_baseline:
+        tell(f"compiling the training of keras.applications for {chips.name}")
+        beside = Steps(recipe, chips, classes, is_baseline=True).training(batch)
     return Flight(
         recipe=recipe.name,
         engine=keras.backend.backend(),
@@ -232,6 +246,7 @@ def preflight(
         precision=training.precision,
         training=program,
         evaluation=measured,
+        baseline=beside,
         largest=largest,
         host_speed=host_speed,
         collective=keras.backend.backend() == "jax",

@@ -32,6 +32,8 @@ def lines(flight: Flight) -> list[str]:
     if flight.largest is not None:
         total = flight.largest * chips.devices * flight.accumulation
         found.append(_line("largest batch", f"{flight.largest:,} images a {devices}, `global_batch_size`={total:,}"))
+    if flight.baseline is not None:
+        found.append(_line("baseline", _baseline(flight.training, flight.baseline, flight.batch * flight.accumulation)))
     found.append(_line("input", _input(flight)))
     found.append(_line("all of it", f"{flight.iterations:,} iterations in {_duration(flight.seconds)} of training"))
     return [*found, *(_line("verdict" if not k else "", text) for k, text in enumerate(verdict(flight)))]
@@ -66,6 +68,16 @@ def _program(name: str, program: Program, flight: Flight, images: int) -> list[s
         _line("collectives", _collectives(program, flight)),
         _line("padding", f"arguments {_padding(program.held)}; results in memory {_padding(program.made)}"),
     ]
+
+
+def _baseline(ours: Program, other: Program, images: int) -> str:
+    """What the other needs, and our share of it."""
+    temporaries = ours.memory.temporaries / other.memory.temporaries
+    return (
+        f"keras.applications needs {other.bytes / images / 1e6:.3g} MB an image, {other.cycles / 1e6:.4g} million "
+        f"cycles and {_size(other.memory.temporaries)} of temporaries; this is {ours.bytes / other.bytes:.2f}, "
+        f"{ours.cycles / other.cycles:.2f} and {temporaries:.2f} of it"
+    )
 
 
 def _input(flight: Flight) -> str:
@@ -140,6 +152,7 @@ def values(flight: Flight) -> dict[str, Any]:
         "largest_images_per_device": flight.largest,
         "training": _values(flight.training, flight.batch * flight.accumulation, chips),
         "evaluation": flight.evaluation and _values(flight.evaluation, flight.batch, chips),
+        "baseline": flight.baseline and _values(flight.baseline, flight.batch * flight.accumulation, chips),
         "data_set_bytes": flight.data_set_bytes,
         "host_images_per_second": {"needed": flight.demand, "measured": flight.host_speed},
         "training_seconds": flight.seconds,

@@ -33,6 +33,7 @@ class Flight:
         precision: Of the activations.
         training: The program of an iteration.
         evaluation: The program of a batch of the evaluation; None if it was not compiled.
+        baseline: The program of an iteration of the network of `keras.applications`; None if it was not compiled.
         largest: Images of a device at a time that fit at the most; None if they were not searched.
         host_speed: Images a second that a host brings, as measured; None if that is not known.
         collective: Whether the program holds the collectives of all devices; otherwise it is that of a device alone.
@@ -48,6 +49,7 @@ class Flight:
     precision: str
     training: Program
     evaluation: Program | None = None
+    baseline: Program | None = None
     largest: int | None = None
     host_speed: float | None = None
     collective: bool = True

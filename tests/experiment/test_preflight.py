@@ -96,6 +96,14 @@ def test_devices_must_divide_the_batch(flown):
         flown(DIGITS, 30)
 
 
+def test_the_baseline_is_that_of_the_depth_and_the_precision():
+    recipe = replace(IMAGENET, training=replace(IMAGENET.training, precision="mixed_bfloat16"))
+    steps = preflight.Steps(recipe, V5E, is_baseline=True)
+    assert steps.network.count_params() == 25_636_712  # with the biases of its convolutions
+    assert steps.network.output_shape == (None, 1000)
+    assert steps.network.get_layer("conv2_block1_1_conv").compute_dtype == "bfloat16"
+
+
 def test_float32_is_said_to_take_long(flown):
     _, told = flown(DIGITS, 128)
     assert told[0].startswith("products of float32 become six of bfloat16")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,18 @@ def test_an_iteration_has_all_parts(make_flight):
     assert four.speed == pytest.approx(4 * one.speed)  # of the same program
     assert four.seconds == one.seconds
     assert "6 GFLOP, 92.5 MB" in "\n".join(report.lines(four))
+
+
+def test_a_baseline_is_compared(make_flight):
+    ours = make_flight()
+    twice = make_flight(bytes=2 * ours.training.bytes, cycles=4 * ours.training.cycles).training
+    compared = replace(ours, baseline=twice)
+    expected = (
+        "keras.applications needs 740 MB an image, 400 million cycles and 4.00 GiB of temporaries; this is 0.50, 0.25 "
+        "and 1.00 of it"
+    )
+    assert expected in "\n".join(report.lines(compared))
+    assert report.values(compared)["baseline"]["bytes_per_image"] == pytest.approx(740e6)
 
 
 def test_the_demand_on_a_host_is_its_share(make_flight):

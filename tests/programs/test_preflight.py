@@ -44,6 +44,10 @@ def run(*words: object) -> int:
         (("--topology", "v5e:2x2", "--chips-per-host", "3"), "`chips_per_host` must be one of 4, 8 for v5e"),
         (("--topology", "v5e:2x2", "--training.global-batch-size", "30"), "a multiple of the 4 replicas"),
         (("--topology", "v5e:2x2", "--classes", "3"), "`classes` must be 10"),
+        (
+            ("--topology", "v5e:2x2", "--baseline"),
+            "which keras.applications has. Received: baseline=True, family='cifar'",
+        ),
         (("--topology", "v5e:2x2", "--json", "found.txt"), "must end in .json"),
     ],
 )

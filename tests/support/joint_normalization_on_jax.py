@@ -8,7 +8,8 @@ import numpy as np
 
 from keras_resnet.models.blocks import bottleneck_block
 from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
-from keras_resnet.models.layers.batch_statistics.jax_product import normalized_product
+from keras_resnet.models.layers.batch_statistics.jax_product import grouped_normalized_product
+from keras_resnet.models.layers.normalized_product import NormalizedProduct
 from keras_resnet.models.residual_network import ResidualNetwork
 
 IMAGES = (8, 6, 6, 16)
@@ -86,7 +87,7 @@ def check_that_rematerialized_blocks_join_too() -> None:
 
 
 def check_that_the_rest_is_computed_layer_by_layer() -> None:
-    """Float32, groups of images, what is frozen, and inference."""
+    """Float32, groups of images of few channels, what is frozen, and inference."""
     network = network_of("float32")
     assert products_of_the_forward_pass(network) == 0
     for mine, other in zip(trained(network), trained(graph(network)), strict=True):
@@ -96,6 +97,8 @@ def check_that_the_rest_is_computed_layer_by_layer() -> None:
     assert products_of_the_forward_pass(low) == 0
     set_normalization_batch_size(low, 8)
     assert products_of_the_forward_pass(low) > 0
+    assert NormalizedProduct._are_served(groups=4, replicas=1, channels=256)
+    assert not NormalizedProduct._are_served(groups=1, replicas=4, channels=256)
     low.trainable = False
     assert products_of_the_forward_pass(low) == 0
 
@@ -110,28 +113,30 @@ def check_the_network_is_none_the_wiser() -> None:
 
 
 def check_the_gradients() -> None:
-    """Of the function alone, in float32, beside those that JAX derives of the plain formula."""
+    """Of the function alone, of all images and of groups, in float32, beside those that JAX derives of the formula."""
     random = np.random.default_rng(0)
-    h = np.maximum(random.normal(size=(3, 5, 4, 6)), 0.0).astype("float32")
+    h = np.maximum(random.normal(size=(6, 5, 4, 6)), 0.0).astype("float32")
     w, gamma, beta, towards = (
-        random.normal(size=shape).astype("float32") for shape in [(6, 16), (16,), (16,), (3, 5, 4, 16)]
+        random.normal(size=shape).astype("float32") for shape in [(6, 16), (16,), (16,), (6, 5, 4, 16)]
     )
 
-    def plain(h, w, gamma, beta, epsilon):
-        z = h @ w
-        mean, variance = z.mean((0, 1, 2)), z.var((0, 1, 2))
-        return (z - mean) * jax.lax.rsqrt(variance + epsilon) * gamma + beta, mean, variance
+    def plain(h, w, gamma, beta, epsilon, groups):
+        z = (h @ w).reshape(groups, -1, *towards.shape[1:])
+        mean, variance = (moment((1, 2, 3), keepdims=True) for moment in (z.mean, z.var))
+        outputs = (z - mean) * jax.lax.rsqrt(variance + epsilon) * gamma + beta
+        return outputs.reshape(towards.shape), mean.mean((0, 1, 2, 3)), variance.mean((0, 1, 2, 3))
 
-    def computed(function):
+    def computed(function, groups):
         def loss(*arguments):
-            outputs, *moments = function(*arguments, 1e-5)
+            outputs, *moments = function(*arguments, 1e-5, groups)
             return (outputs * towards).sum(), (outputs, *moments)
 
         return jax.tree.leaves(jax.grad(loss, argnums=(0, 1, 2, 3), has_aux=True)(h, w, gamma, beta))
 
-    with jax.default_matmul_precision("float32"):
-        found, expected = computed(normalized_product()), computed(plain)
-    assert errors([np.asarray(x) for x in found], [np.asarray(x) for x in expected]).max() < 1e-5
+    for groups in (1, 3):
+        with jax.default_matmul_precision("float32"):
+            found, expected = computed(grouped_normalized_product, groups), computed(plain, groups)
+        assert errors([np.asarray(x) for x in found], [np.asarray(x) for x in expected]).max() < 1e-5
 
 
 if __name__ == "__main__":

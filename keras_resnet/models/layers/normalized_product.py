@@ -5,7 +5,10 @@ from __future__ import annotations
 import keras
 
 from keras_resnet.models.layers.batch_normalization import BatchNormalization
-from keras_resnet.models.layers.batch_statistics.jax_product import normalized_product
+from keras_resnet.models.layers.batch_statistics.jax_product import grouped_normalized_product
+
+LANES = 128
+"""Of a TPU."""
 
 
 class NormalizedProduct(keras.layers.Layer):
@@ -14,7 +17,8 @@ class NormalizedProduct(keras.layers.Layer):
     A 1x1 convolution is a product z = h W at each position. The mean of z is that of h times W, its variance is
     diag(Wᵀ Cov(h) W), and the sums of the gradient over z follow from hᵀ dz: h, of a quarter of the channels, is read
     where z would be, and z itself is never stored. That is done in training on JAX in bfloat16, where reading and
-    writing z costs most, over the images of a replica; otherwise one layer is called after the other.
+    writing z costs most, over the images of a replica, or over parts of them where h has a
+    multiple of 128 channels; otherwise one layer is called after the other.
 
     Args:
         conv: The convolution.
@@ -51,17 +55,23 @@ class NormalizedProduct(keras.layers.Layer):
             return self.bn(self.conv(inputs), training=training)
         kernel = keras.ops.cast(self.conv.kernel, inputs.dtype)[0, 0]
         scale_and_offset = (keras.ops.cast(v, "float32") for v in (self.bn.gamma, self.bn.beta))
-        outputs, *moments = normalized_product()(inputs, kernel, *scale_and_offset, self.bn.epsilon)
+        groups, _ = self.bn.groups(inputs.shape[0])
+        outputs, *moments = grouped_normalized_product(inputs, kernel, *scale_and_offset, self.bn.epsilon, groups)
         self.bn.update_moving_statistics(*moments)
         return outputs
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)
 
+    @staticmethod
+    def _are_served(groups: int, replicas: int, channels: int) -> bool:
+        """Whether it is worth it for groups of images: a TPU has them in its lanes where channels do not fill these."""
+        return replicas == 1 and (groups == 1 or channels % LANES == 0)
+
     def _is_joint(self, inputs) -> bool:
         return (
             keras.backend.backend() == "jax"
             and {keras.backend.standardize_dtype(inputs.dtype), self.compute_dtype} == {"bfloat16"}
             and self.bn.trainable
-            and self.bn.groups(inputs.shape[0]) == (1, 1)
+            and self._are_served(*self.bn.groups(inputs.shape[0]), inputs.shape[-1])
         )

@@ -176,12 +176,14 @@ def as_jax(text: str, mesh: Mesh, *, given: int, donated: bool) -> jax.stages.Lo
     def same_types(*_: Any) -> list[Any]:
         return [jax.numpy.zeros(each.shape, each.dtype) for each in results]
 
-    alike = export.export(jax.jit(same_types, keep_unused=True), platforms=["tpu"])(*arguments)
-    program = stablehlo.serialize_portable_artifact_str(text, stablehlo.get_current_version())
-    exported = dataclasses.replace(alike, mlir_module_serialized=program)
     here = NamedSharding(Mesh(np.array(mesh.devices.flat[:1]), mesh.axis_names), PartitionSpec())
     replaced = tuple(range(given, len(arguments))) if donated else ()
-    return jax.jit(exported.call, in_shardings=here, out_shardings=here, donate_argnums=replaced).lower(*arguments)
+    with jax.enable_x64(True):  # TensorFlow counts in int64
+        alike = export.export(jax.jit(same_types, keep_unused=True), platforms=["tpu"])(*arguments)
+        program = stablehlo.serialize_portable_artifact_str(text, stablehlo.get_current_version())
+        exported = dataclasses.replace(alike, mlir_module_serialized=program)
+        call = jax.jit(exported.call, in_shardings=here, out_shardings=here, donate_argnums=replaced)
+        return call.lower(*arguments)
 
 
 def _types(text: str) -> list[Any]:

@@ -6,6 +6,17 @@ import functools
 from collections.abc import Callable
 
 
+def grouped_normalized_product(h, w, gamma, beta, epsilon: float, groups: int):
+    """`normalized_product` of each group of consecutive images; the moments are the means of theirs."""
+    import jax
+
+    if groups == 1:
+        return normalized_product()(h, w, gamma, beta, epsilon)
+    parts = h.reshape(groups, h.shape[0] // groups, *h.shape[1:])
+    outputs, *moments = jax.vmap(lambda part: normalized_product()(part, w, gamma, beta, epsilon))(parts)
+    return outputs.reshape(*h.shape[:-1], w.shape[-1]), *(moment.mean(0) for moment in moments)
+
+
 @functools.cache
 def normalized_product() -> Callable:
     """Function of (h, w, gamma, beta, epsilon) that normalizes z = h w by its mean and biased variance.
