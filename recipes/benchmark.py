@@ -80,7 +80,7 @@ def measure(options: Options, began: float) -> int:
     if options.subject == "strategies":
         compare({name: in_own_process(train_on, name, options) for name in ("mirrored", "one_device")}, options.rounds)
         return 0
-    prepare(options)
+    prepare()
     if options.subject == "start":
         time_start(options, began)
     else:
@@ -88,24 +88,24 @@ def measure(options: Options, began: float) -> int:
     return 0
 
 
-def prepare(options: Options) -> None:
+def prepare() -> None:
     """Loads the backend."""
     with startup.loading():
-        import keras
-
-    keras.config.set_dtype_policy(options.precision)
+        import keras  # noqa: F401
 
 
 def network(options: Options) -> keras.Model:
     """The network that is measured."""
+    from keras_resnet.experiment.network import dtype_policy
     from keras_resnet.models import resnet
 
-    return resnet.CifarResNet(options.depth, classifier_activation=None)
+    with dtype_policy(options.precision):
+        return resnet.CifarResNet(options.depth, classifier_activation=None)
 
 
 def train_on(strategy: str, options: Options) -> Task:
     """Trains on the devices of a strategy; for a process of its own, where a CPU can be divided."""
-    prepare(options)
+    prepare()
     return trainer(lambda: network(options), strategy, options, options.iterations)
 
 

@@ -153,7 +153,8 @@ def the_road(run: Path, out: Path) -> None:
 def refusals(run: Path, out: Path) -> None:
     """What needs TensorFlow says so in one line."""
     with contextlib.redirect_stderr(io.StringIO()) as told:
-        assert importlib.import_module("export").main([str(run), "--output", str(out / "served")]) == 2
+        words = [str(run), "--format", "saved-model", "--output", str(out / "served")]
+        assert importlib.import_module("export").main(words) == 2
     [line] = told.getvalue().splitlines()
     assert "needs tensorflow, which is not installed" in line
 
