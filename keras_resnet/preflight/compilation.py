@@ -64,4 +64,7 @@ def compiled(lower: Callable[[], Lowered]) -> Program:
             if EXHAUSTED in str(error):
                 raise DoesNotFitError(str(error)) from error
             said = topologies.first_line(error)
-            raise ValueError(f"libtpu {topologies.version()} cannot compile this. It says: {said}") from error
+            raise ValueError(
+                f"libtpu {topologies.version()} cannot compile this. It says: {said}. Choose another slice, another "
+                "batch, or another version of libtpu"
+            ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keras_resnet.preflight.compilation import DoesNotFitError, sizes
+from keras_resnet.preflight.compilation import DoesNotFitError, compiled, sizes
 
 MESSAGES = {
     "RESOURCE_EXHAUSTED: E1000: CompileTimeHbmOom: Ran out of memory on HBM, the total memory required for HLO "
@@ -25,3 +25,16 @@ def test_sizes_are_read(message):
 def test_the_error_says_how_much():
     assert "34.18 GiB of the 15.75 GiB" in str(DoesNotFitError(next(iter(MESSAGES))))
     assert "more than a device has" in str(DoesNotFitError("RESOURCE_EXHAUSTED"))
+
+
+def test_another_failure_of_the_compiler_is_shown_with_what_may_help():
+    jax = pytest.importorskip("jax")
+
+    class Lowered:
+        def compile(self):
+            raise jax.errors.JaxRuntimeError("INTERNAL: RET_CHECK failure\nmore of it")
+
+    with pytest.raises(
+        ValueError, match="It says: INTERNAL: RET_CHECK failure. Choose another slice, another batch, or"
+    ):
+        compiled(Lowered)
