@@ -4,15 +4,17 @@ from backend_process import run_on
 
 PROGRAM = """
 import jax
-jax.config.update("jax_num_cpu_devices", 4)
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AbstractMesh, PartitionSpec as P
 from keras_resnet.models.layers import replicas
 assert replicas.count() == jax.jit(replicas.count)() == 1
-mesh = jax.make_mesh((4,), (replicas.AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
-@jax.shard_map(mesh=mesh, in_specs=P(replicas.AXIS), out_specs=P(replicas.AXIS))
-def counted(x):
-    return x * replicas.count()
-assert counted(jax.numpy.ones(8)).tolist() == [4.0] * 8
+counts = []
+def program(x):
+    counts.append(replicas.count())
+    return x
+# Traced alone: a process of one device has no four.
+of_four = jax.shard_map(program, mesh=AbstractMesh((4,), (replicas.AXIS,)), in_specs=P(), out_specs=P())
+jax.eval_shape(jax.jit(of_four), jax.ShapeDtypeStruct((8,), "float32"))
+assert counts[-1] == 4, counts
 """
 
 
