@@ -29,6 +29,16 @@ def by_path(variables: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
     return paths
 
 
+def prefixed(part: str, variables: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
+    """Variables by their names in a checkpoint, such as `model/conv1_conv/kernel`.
+
+    Args:
+        part: Of what they belong to: `"model"` or `"optimizer"`.
+        variables: Of different paths.
+    """
+    return {f"{part}/{path}": variable for path, variable in by_path(variables).items()}
+
+
 def differs_between_replicas(variable: keras.Variable) -> bool:
     """Whether each replica has a value of its own, as moving statistics have."""
     return variable.synchronization == "on_read"

@@ -17,7 +17,7 @@ from keras_resnet.evaluation.error_rates import ErrorRates
 from keras_resnet.models.layers.batch_normalization import set_normalization_batch_size
 from keras_resnet.models.layers.replicas import AXIS
 from keras_resnet.optimization import losses
-from keras_resnet.training import batch_sizes
+from keras_resnet.training import batch_sizes, batch_statistics
 from keras_resnet.training.backend import MultiStep, TrainingImages
 from keras_resnet.training.jax import (
     held_images,
@@ -172,7 +172,7 @@ class JaxBackend:
             self.variables.exchange_averages()
 
     def recompute_statistics(self, images: int) -> None:
-        count, size = precise_batch_norm.batches_of(
+        count, size = batch_statistics.batches_of(
             images,
             global_batch_size=self.global_batch_size,
             per_replica=self._per_replica,

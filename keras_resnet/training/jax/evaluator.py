@@ -14,7 +14,7 @@ from keras_resnet.models.layers.replicas import AXIS
 from keras_resnet.optimization import losses
 from keras_resnet.training.jax.mesh import in_replicas
 from keras_resnet.training.jax.variables import Layout, Values, Variables
-from keras_resnet.training.variable_names import by_path
+from keras_resnet.training.variable_names import prefixed
 
 if TYPE_CHECKING:
     import jax
@@ -31,7 +31,7 @@ def measuring(model: keras.Model, layout: Layout, mesh: jax.sharding.Mesh) -> Ca
     from jax.sharding import PartitionSpec
 
     groups = (model.trainable_variables, model.non_trainable_variables)
-    trainable, state = ([f"model/{path}" for path in by_path(group)] for group in groups)
+    trainable, state = (list(prefixed("model", group)) for group in groups)
 
     def measure(values: Values, images: jax.Array, labels: jax.Array) -> tuple:
         of = layout.of_replica(values)

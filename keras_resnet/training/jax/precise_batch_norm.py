@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from keras_resnet.models.layers.replicas import AXIS
+from keras_resnet.training import batch_statistics
 from keras_resnet.training.jax.mesh import in_replicas
 from keras_resnet.training.jax.variables import Values, Variables
-from keras_resnet.training.variable_names import by_path
+from keras_resnet.training.variable_names import prefixed
 
 if TYPE_CHECKING:
     import jax
@@ -34,47 +33,15 @@ def set_precise_statistics(network: keras.Model, variables: Variables, batches: 
         ValueError: if there is no layer to set, or no batch, or if the moments of a batch are not finite. The values
             are left as they were.
     """
-    layers = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    layers = [layer for layer in layers if layer.trainable]
-    if not layers:
-        raise ValueError(f"`network` must have a trainable BatchNormalization. {network.name!r} has none")
+    layers = batch_statistics.trainable_layers(network)
     means = [f"model/{layer.moving_mean.path}" for layer in layers]
     variances = [f"model/{layer.moving_variance.path}" for layer in layers]
-    with _without_memory(layers):
+    with batch_statistics.without_memory(layers):
         population = _population(_moments(network, variables, means, variances), variables, batches)
     read = variables.read()
     for name, value in zip([*means, *variances], population, strict=True):
         read[name] = value[None] if name in variables.layout.apart else value
     variables.write(read)
-
-
-def batches_of(images: int, *, global_batch_size: int, per_replica: int, replicas: int, together: int | None):
-    """How many batches, and of how many images, have their statistics taken together.
-
-    They are the images of whole iterations, divided as the training divides them for batch normalization.
-
-    Args:
-        images: At least as many are seen.
-        global_batch_size: Images in an iteration.
-        per_replica: Images that a replica has at a time.
-        replicas: How many there are.
-        together: Images over which batch normalization takes its statistics; None: those of a replica.
-    """
-    size = replicas * min(together or per_replica, per_replica)
-    return math.ceil(images / global_batch_size) * (global_batch_size // size), size
-
-
-@contextlib.contextmanager
-def _without_memory(layers: Sequence[keras.layers.BatchNormalization]) -> Iterator[None]:
-    """While open, what is traced leaves the moments of a batch in moving statistics that were zero."""
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
 
 
 def _moments(network: keras.Model, variables: Variables, means: Sequence[str], variances: Sequence[str]) -> Callable:
@@ -84,7 +51,7 @@ def _moments(network: keras.Model, variables: Variables, means: Sequence[str], v
     from jax.sharding import PartitionSpec
 
     groups = (network.trainable_variables, network.non_trainable_variables)
-    trainable, state = ([f"model/{path}" for path in by_path(group)] for group in groups)
+    trainable, state = (list(prefixed("model", group)) for group in groups)
 
     def moments(values: Values, images: jax.Array) -> list[jax.Array]:
         of = variables.layout.of_replica(values)

@@ -13,7 +13,7 @@ from keras_resnet.optimization import losses
 from keras_resnet.training import optimizer_check
 from keras_resnet.training.jax import loss_scale, moving_average
 from keras_resnet.training.jax.variables import Values
-from keras_resnet.training.variable_names import by_path
+from keras_resnet.training.variable_names import prefixed
 
 if TYPE_CHECKING:
     import jax
@@ -60,9 +60,9 @@ class Replica:
         self.global_clipnorm = global_clipnorm
         self.ema_momentum = ema_momentum
         self.scale_loss = scale_loss
-        self._trainable = _named("model", model.trainable_variables)
-        self._state = _named("model", model.non_trainable_variables)
-        self._slots = _named("optimizer", optimizer.variables)
+        self._trainable = prefixed("model", model.trainable_variables)
+        self._state = prefixed("model", model.non_trainable_variables)
+        self._slots = prefixed("optimizer", optimizer.variables)
         counters = (optimizer.iterations, optimizer.learning_rate)
         self._iteration, self._rate = (f"optimizer/{variable.path}" for variable in counters)
 
@@ -162,10 +162,6 @@ class Replica:
             for variable, gradient in zip(self._trainable.values(), gradients, strict=True):
                 self.optimizer.update_step(gradient, variable, rate)
         return {name: scope.get_current_value(variable) for name, variable in variables.items()}
-
-
-def _named(part: str, variables: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
-    return {f"{part}/{path}": variable for path, variable in by_path(variables).items()}
 
 
 def _clipped(gradients: Sequence, largest: float) -> list:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
@@ -13,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data.tensorflow import batches as pipelines
+from keras_resnet.training import batch_statistics
 from keras_resnet.training.backend import TrainingImages
 from keras_resnet.training.batch_sizes import per_replica_batch_size
 from keras_resnet.training.tensorflow import strategies
@@ -49,15 +48,12 @@ def set_precise_statistics(
         He, 2016, README of deep-residual-networks. Wu and Johnson, 2021, Section 3 ("PreciseBN").
     """
     strategy = strategy or tf.distribute.get_strategy()
-    layers = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    layers = [layer for layer in layers if layer.trainable]
-    if not layers:
-        raise ValueError(f"`network` must have a trainable BatchNormalization. {network.name!r} has none")
+    layers = batch_statistics.trainable_layers(network)
     means, variances = [layer.moving_mean for layer in layers], [layer.moving_variance for layer in layers]
     variables = Variables(strategy, {"mean": by_path(means), "variance": by_path(variances)})
     values = variables.read()
     try:
-        with _without_memory(layers):
+        with batch_statistics.without_memory(layers):
             population = _population(_batch_sums(network, means, variances, strategy), batches)
         names = [*(f"mean/{mean.path}" for mean in means), *(f"variance/{variance.path}" for variance in variances)]
         ends = np.cumsum([int(np.prod(variable.shape)) for variable in (*means, *variances)])[:-1]
@@ -95,31 +91,22 @@ def statistics_batches(
     """
     replicas = strategy.num_replicas_in_sync
     per_replica = per_replica_batch_size(global_batch_size, replicas, accumulation)
-    together = min(normalization_batch_size or per_replica, per_replica)
+    number, size = batch_statistics.batches_of(
+        count,
+        global_batch_size=global_batch_size,
+        per_replica=per_replica,
+        replicas=replicas,
+        together=normalization_batch_size,
+    )
     make = functools.partial(
         pipelines.training_batches,
         images.split,
-        global_batch_size=together * replicas,
+        global_batch_size=size,
         augmentation=images.augmentation,
         padding=images.padding,
         seed=images.seed,
     )
-    iterations = math.ceil(count / global_batch_size)
-    parts = global_batch_size // (together * replicas)
-    return itertools.islice(strategies.batches(strategy, make), iterations * parts)
-
-
-@contextlib.contextmanager
-def _without_memory(layers: Sequence[keras.layers.BatchNormalization]) -> Iterator[None]:
-    """While open, what is traced leaves the moments of a batch in moving statistics that were zero."""
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
+    return itertools.islice(strategies.batches(strategy, make), number)
 
 
 def _batch_sums(
