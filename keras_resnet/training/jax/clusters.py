@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_resnet.host import addresses
+
 PORT = 8476
 """Of worker 0, where nothing says another."""
 BY_HAND = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -44,14 +46,14 @@ def by_hand(environment: Mapping[str, str]) -> Place | None:
     if "JAX_COORDINATOR_ADDRESS" not in environment:
         return None
     address = environment["JAX_COORDINATOR_ADDRESS"]
-    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:/]+)):(\d{1,5})", address)
-    if not match or not 0 < int(match[3]) < 2**16:
+    found = addresses.endpoint(address)
+    if found is None:
         raise ValueError(
             "JAX_COORDINATOR_ADDRESS must be of the form host:port, such as 'node1:2222' or '[fd00::1]:2222'. "
             f"Received: {address}"
         )
     count, index = (_number(environment, name) for name in BY_HAND[1:])
-    return Place((match[1] or match[2], int(match[3])), count, index)
+    return Place(found, count, index)
 
 
 def of_slurm(environment: Mapping[str, str]) -> Place | None:

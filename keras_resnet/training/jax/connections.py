@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from keras_resnet.host import addresses
 from keras_resnet.training.backend import WorkerLostError
 
 HELLO, GO, REFUSED, BEAT, MESSAGE, LOST, END = b"H", b"G", b"R", b"B", b"M", b"L", b"E"
@@ -261,9 +262,7 @@ class Connections:
 
 def _listen(port: int) -> socket.socket:
     try:
-        if socket.has_dualstack_ipv6():
-            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128)
-        return socket.create_server(("", port), backlog=128)
+        return addresses.server(port)
     except OSError as error:
         raise OSError(
             f"worker 0 cannot listen on its port {port}: {error.strerror}. End the program that listens there, perhaps "

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Sequence
 
 from keras_resnet import validation
+from keras_resnet.host import addresses as hosts
 
 PREFIX = b"keras_resnet worker "
 GREETING = re.compile(rb"keras_resnet worker (\d{1,6}) to worker (\d{1,6}), list ([0-9a-f]{8})\n")
@@ -71,10 +72,10 @@ def wait_for_workers(addresses: Sequence[str], index: int, *, timeout: float = 3
 
 def endpoint(address: str) -> tuple[str, int]:
     """The host and the port of `"host:port"` or `"[address]:port"`."""
-    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:/]+)):(\d{1,5})", address)
-    if not match or not 0 < int(match[3]) < 2**16:
+    found = hosts.endpoint(address)
+    if found is None:
         validation.refuse("addresses", "of the form host:port, such as 'node1:2222' or '[fd00::1]:2222'", address)
-    return match[1] or match[2], int(match[3])
+    return found
 
 
 def absence(addresses: Sequence[str], index: int, missing: dict[int, str], timeout: float) -> str:
@@ -92,9 +93,7 @@ def absence(addresses: Sequence[str], index: int, missing: dict[int, str], timeo
 def listen(port: int) -> socket.socket:
     """A socket that listens on a port of all interfaces, for IPv4 and for IPv6 where there is any."""
     try:
-        if socket.has_dualstack_ipv6():
-            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128)
-        return socket.create_server(("", port), backlog=128)
+        return hosts.server(port)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise OSError(f"this worker cannot listen on its port {port}: {error.strerror}") from error
